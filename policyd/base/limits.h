@@ -1,0 +1,81 @@
+/* limits.h - every bound on hostile input, in one place.
+ *
+ * What is over a bound is cut there and noted as a finding; nothing further in needs an error path.
+ */
+#ifndef POLICYD_BASE_LIMITS_H
+#define POLICYD_BASE_LIMITS_H
+
+enum {
+	/* a scan */
+	MAX_SCAN_MEMORY      = 512 * 1024 * 1024, /* arena of one mail; a worker over it ends */
+	MAX_WORKER_MAILS     = 100,               /* then it retires */
+	MAX_FINDINGS         = 1000,              /* symbols of one mail */
+	MAX_EVIDENCE         = 160,               /* bytes shown beside a symbol */
+
+	/* a session */
+	MAX_ADDRESS          = 512,               /* bytes of one envelope address, brackets included */
+	MAX_RECIPIENTS       = 50000,             /* of one transaction; the next gets 452 */
+	MAX_HELO             = 255,
+	MAX_HOST_NAME        = 255,
+	MAX_LOGIN            = 255,
+	MAX_QUEUE_ID         = 64,
+	MAX_REPLY_TEXT       = 400,               /* bytes of one SMTP reply we choose */
+
+	/* headers */
+	MAX_HEADERS          = 2000,
+	MAX_HEADER_BYTES     = 1024 * 1024,       /* of one mail's header block */
+	MAX_HEADER_LINE      = 65536,             /* one header, folds included */
+	MAX_ADDRESSES        = 1000,              /* of one address header */
+	MAX_RECEIVED         = 100,
+
+	/* parts */
+	MAX_PARTS            = 2000,              /* over all readings */
+	MAX_PART_DEPTH       = 60,
+	MAX_READINGS         = 8,
+	MAX_PARAMS           = 64,                /* of one Content-* header */
+
+	/* text and links */
+	MAX_TEXT             = 4 * 1024 * 1024,   /* visible text of one mail, UTF-8 */
+	MAX_HTML             = 8 * 1024 * 1024,   /* HTML looked at in one mail */
+	MAX_LINKS            = 2000,
+	MAX_LINK             = 2048,              /* bytes of one link */
+	MAX_HOSTS_ASKED      = 64,                /* distinct names of one mail asked in DNS */
+
+	/* archives */
+	MAX_ARCHIVE_ENTRIES  = 2000,
+	MAX_ARCHIVE_DEPTH    = 4,
+
+	/* DNS */
+	MAX_DNSBL            = 32,                /* lists by config */
+	MAX_DNS_IN_FLIGHT    = 512,               /* queries to the resolver at once */
+	MAX_DNS_CACHE        = 65536,             /* entries */
+	MAX_DNS_ANSWERS      = 32,                /* records kept of one answer */
+
+	/* processes */
+	MAX_LISTENERS        = 16,
+	MAX_WORKERS          = 64,
+	MAX_QUEUED_MAILS     = 1000,              /* waiting for a worker; the next gets 451 4.3.2 at once */
+	MAX_PACKET           = 64 * 1024,         /* one inline IPC packet; larger ones travel as a memfd */
+	MAX_PACKET_MEMFD     = 64 * 1024 * 1024,
+
+	/* policy delegation */
+	MAX_POLICY_REQUEST   = 10 * 1024,
+	MAX_POLICY_ATTRS     = 100,
+	MAX_POLICY_CLIENTS   = 4096,
+	POLICY_UNFINISHED_MS = 30 * 1000,
+	POLICY_IDLE_MS       = 300 * 1000,
+
+	/* policies */
+	MAX_POLICY_CLASSES   = 64,                /* distinct classes scored in one mail; more are scored in turns */
+
+	/* rules */
+	MAX_LUA_MEMORY       = 32 * 1024 * 1024,  /* one state */
+	MAX_LUA_STEPS        = 10 * 1000 * 1000,  /* instructions of one rule on one mail */
+	MAX_RULE_MS          = 200,
+	MAX_RULES_MS         = 500,
+	MAX_RULE_SUBJECT     = 256 * 1024,        /* bytes one pattern is run over */
+	PCRE_MATCH_LIMIT     = 100000,
+	PCRE_JIT_STACK       = 1024 * 1024,
+};
+
+#endif

@@ -1,0 +1,88 @@
+/* metrics.h - counters of all processes on one shared page, so that they can be read when everything else is busy.
+ *
+ * Shape   one array of 64-bit counters in a memfd the master makes; every process adds atomically
+ * Units   counts, or what the name says (_us, _bytes); gauges end in _now
+ * Names   METRIC_LIST is the one place: enum, and the name that `policyctl stats` and /metrics print
+ */
+#ifndef POLICYD_BASE_METRICS_H
+#define POLICYD_BASE_METRICS_H
+
+#include <stdint.h>
+
+#define METRIC_LIST(X)                                                        \
+	/* milter and policy server */                                        \
+	X(M_CONNECTIONS, "milter_connections")                                \
+	X(M_MESSAGES, "messages")                                             \
+	X(M_RECIPIENTS, "recipients")                                         \
+	X(M_ABORTED, "transactions_aborted")                                  \
+	X(M_POLICY_REQUESTS, "policy_requests")                               \
+	X(M_POLICY_BAD, "policy_requests_bad")                                \
+	X(M_POLICY_LATE, "policy_answers_late")                               \
+	/* outcomes, per recipient */                                         \
+	X(M_DELIVERED, "recipients_delivered")                                \
+	X(M_TAGGED, "recipients_tagged")                                      \
+	X(M_QUARANTINED, "recipients_quarantined")                            \
+	X(M_DISCARDED, "recipients_discarded")                                \
+	X(M_REJECTED, "recipients_rejected")                                  \
+	X(M_REFUSED_AT_RCPT, "recipients_refused_at_rcpt")                    \
+	X(M_DEFERRED, "recipients_deferred")                                  \
+	X(M_VARIANT_FALLBACK, "variant_fallbacks")                            \
+	/* workers */                                                         \
+	X(M_SCANS, "scans")                                                   \
+	X(M_SCAN_US, "scan_us")                                               \
+	X(M_SCAN_BYTES, "scan_bytes")                                         \
+	X(M_WORKER_STARTED, "workers_started")                                \
+	X(M_WORKER_CRASHED, "workers_crashed")                                \
+	X(M_WORKER_KILLED, "workers_killed_late")                             \
+	X(M_POISON, "poison_messages")                                        \
+	X(M_OVERLOAD, "messages_refused_overload")                            \
+	X(M_WORKERS_NOW, "workers_now")                                       \
+	X(M_QUEUE_NOW, "queue_now")                                           \
+	/* stages */                                                          \
+	X(M_VIRUSES, "viruses_found")                                         \
+	X(M_UNSCANNABLE, "unscannable")                                       \
+	X(M_CLAMAV_FAILED, "clamav_failed")                                   \
+	X(M_RULE_FAILED, "rules_failed")                                      \
+	X(M_STAGE_UNKNOWN, "stages_unknown")                                  \
+	/* DNS */                                                             \
+	X(M_DNS_ASKED, "dns_asked")                                           \
+	X(M_DNS_CACHED, "dns_cached")                                         \
+	X(M_DNS_FAILED, "dns_failed")                                         \
+	X(M_DNSBL_LISTED, "dnsbl_listed")                                     \
+	X(M_DNSBL_UNKNOWN, "dnsbl_unknown")                                   \
+	X(M_DNSBL_SICK_NOW, "dnsbl_sick_now")                                 \
+	/* Redis */                                                           \
+	X(M_REDIS_ASKED, "redis_commands")                                    \
+	X(M_REDIS_FAILED, "redis_failed")                                     \
+	X(M_REDIS_DOWN_NOW, "redis_down_now")                                 \
+	X(M_POLICY_LOOKUPS, "policy_lookups")                                 \
+	X(M_POLICY_CHANGES, "policy_changes")                                 \
+	/* quarantine */                                                      \
+	X(M_STORED, "quarantine_stored")                                      \
+	X(M_STORED_AGAIN, "quarantine_retries_merged")                        \
+	X(M_STORE_FAILED, "quarantine_failed")                                \
+	X(M_RELEASED, "quarantine_released")                                  \
+	X(M_RELEASE_FAILED, "quarantine_release_failed")                      \
+	/* learning */                                                        \
+	X(M_LESSONS, "lessons")                                               \
+	X(M_TRAINED, "lessons_trained")                                       \
+	X(M_LESSONS_FAILED, "lessons_failed")                                 \
+	/* ourselves */                                                       \
+	X(M_RELOADS, "reloads")                                               \
+	X(M_RELOADS_REFUSED, "reloads_refused")                               \
+	X(M_RESTARTS, "process_restarts")                                     \
+	X(M_LOG_DROPPED, "log_lines_dropped")
+
+#define METRIC_ENUM(id, name) id,
+enum metric { METRIC_LIST(METRIC_ENUM) M__COUNT };
+#undef METRIC_ENUM
+
+extern const char *const metric_names[M__COUNT];
+
+int metrics_create(void);                            /* a memfd for metrics_open, or -1 */
+int metrics_open(int fd);                            /* map it; without it counting is a no-op on a private page */
+void metrics_add(enum metric m, int64_t n);          /* n may be negative for gauges */
+void metrics_set(enum metric m, int64_t value);
+int64_t metrics_get(enum metric m);
+
+#endif
