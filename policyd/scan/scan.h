@@ -1,0 +1,50 @@
+/* scan.h - one mail in a worker: what it is given, what its stages leave.
+ *
+ * A stage reads what earlier stages left here, adds findings, returns. One mail, one thread, no locks.
+ */
+#ifndef POLICYD_SCAN_SCAN_H
+#define POLICYD_SCAN_SCAN_H
+
+#include "policyd/config.h"
+#include "policyd/mail/message.h"
+#include "policyd/scan/policy.h"
+#include "policyd/scan/session.h"
+#include "policyd/scan/verdict.h"
+
+struct antivirus;                            /* worker/antivirus.h */
+struct rules;                                /* lua/rules.h */
+struct model;                                /* model/model.h */
+struct features;                             /* model/features.h */
+
+/* What every scan of a worker is lent: loaded once in the zygote, shared by fork, read only. */
+struct kit {
+	const struct config *config;
+	struct antivirus *antivirus;         /* NULL: off by config */
+	struct rules *rules;
+	struct model *model;
+};
+
+/* The score of one distinct policy among the recipients. */
+struct class_score {
+	const struct policy *policy;
+	double log_odds, probability;        /* of the model, for this customer; 0 and 0.5 when it cannot tell */
+	bool model_known;                    /* the model had learnt enough to tell */
+	double bayes_points;                 /* BAYES in this class */
+	double points;                       /* all told: what decide() compares */
+};
+
+struct scan {
+	struct arena *arena;                 /* owns all below but kit */
+	struct session session;
+	struct envelope envelope;
+	struct message message;
+	bool truncated;                      /* the mail was larger than the limit: `message` is its beginning */
+	struct features *features;           /* set by stage_bayes */
+	struct verdict verdict;              /* symbols all classes share; BAYES stands in `classes` */
+	struct class_score *classes;
+	size_t class_count;                  /* >= 1 */
+	const struct kit *kit;
+	int64_t deadline_ms;                 /* monotonic */
+};
+
+#endif

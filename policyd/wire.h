@@ -1,0 +1,102 @@
+/* wire.h - every packet between our processes: who sends it, what stands in it.
+ *
+ * Shape   ipc.h packs the fields in the order given here; "fd" travels beside the body
+ * Sockets <run>/broker.sock <run>/store.sock <run>/deliver.sock <run>/trainer.sock (listening ends held by the
+ *         master, so a connect waits out a restart), <run>/control.sock (policyctl), and one socket pair from
+ *         the master to each child
+ * Ids     an answer carries the id of its question
+ */
+#ifndef POLICYD_WIRE_H
+#define POLICYD_WIRE_H
+
+#include "policyd/base/ipc.h"
+#include "policyd/scan/session.h"
+#include "policyd/scan/verdict.h"
+
+enum wire {
+	/* master <-> child, on the child's socket pair */
+	W_READY = 1,        /* child: u64 generation of the config now in force here */
+	W_REFUSED,          /* child: u64 generation, text why: the old one stays in force */
+	W_CONFIG,           /* master: fd sealed config; swap at the next mail's boundary, answer READY or REFUSED */
+	W_STOP,             /* master: finish what is in hand, then exit 0 */
+	W_CONTROL,          /* master: text JSON request, fds: client connection, then the client's own */
+
+	/* policyctl <-> control.sock, and after the handing over with the process that serves it */
+	W_REQUEST = 20,     /* text JSON {"cmd": "quarantine.list", ...}, fds as the command says */
+	W_REPLY,            /* text JSON; {"more": true} on all but the last; {"error": "...", "exit": 2} */
+
+	/* first packet of whoever connects to broker.sock */
+	W_HELLO = 40,       /* text role ("gate", "zygote"), text context or "", u64 config generation */
+
+	/* gate -> broker; conn and tx are numbers of the gate's own choice */
+	W_CONNECT,          /* u64 conn, session: DNS questions start. No answer */
+	W_MAIL,             /* u64 conn, u64 tx, session, envelope. No answer */
+	W_RCPT,             /* u64 tx, u32 index, span raw argument  -> W_RCPT_ANSWER */
+	W_RCPT_ANSWER,      /* u8 0 accept 1 reject 2 defer, text code, text xcode, text reply */
+	W_MESSAGE,          /* u64 tx, text queue id, u64 size, u8 truncated; fd sealed mail  -> W_OUTCOME */
+	W_OUTCOME,          /* u8 enum smtp_reply, text code, text xcode, text reply, u32 n, n x u32 index to delete,
+	                       u32 n, n x edit (u8 enum edit, text name, u32 nth, span value) */
+	W_TX_END,           /* u64 tx: answered, aborted or reset. No answer */
+	W_CLOSE,            /* u64 conn. No answer */
+
+	/* broker <-> zygote */
+	W_FORK = 60,        /* broker: nothing  -> W_FORKED */
+	W_FORKED,           /* u32 pid (0: could not, text why); fd the worker's socket */
+	W_REAPED,           /* zygote: u32 pid, u32 wait status */
+	W_KILL,             /* broker: u32 pid */
+
+	/* broker <-> worker */
+	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy),
+	                       u32 n, n x symbol found so far; fd sealed mail  -> W_SCANNED, W_FEATURES */
+	W_SCANNED,          /* scanned (wire_pack_scanned) */
+	W_FEATURES,         /* span digest (32), span features, text why not or "" */
+
+	/* broker -> store */
+	W_STORE = 80,       /* stored (wire_pack_store); fd sealed mail  -> W_STORED or W_STORE_FAILED */
+	W_STORED,           /* text quarantine id, u8 1 if a retry found its entry again */
+	W_STORE_FAILED,     /* text why */
+
+	/* store -> deliver */
+	W_RELEASE = 90,     /* text id, text sender, text recipient, text client ip, text helo; fd sealed mail */
+	W_RELEASED,         /* u8 1 accepted 0 refused 2 try later, u32 code, text reply, text MTA queue id */
+
+	/* broker -> trainer */
+	W_LESSON = 100,     /* u8 1 spam 0 ham, u8 1 learn 0 unlearn, text source, text who, text customer,
+	                       span digest (32), span features  -> W_LEARNED */
+	W_LEARNED,          /* u8 0 failed 1 learnt 2 known already 3 flipped 4 unlearnt, text why */
+};
+
+enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */
+enum job { JOB_SCAN, JOB_FEATURES };
+
+void wire_pack_session(struct buf *b, const struct session *s);
+void wire_unpack_session(struct unpack *u, struct session *s);
+void wire_pack_envelope(struct buf *b, const struct envelope *e);
+void wire_unpack_envelope(struct unpack *u, struct envelope *e);
+void wire_pack_symbol(struct buf *b, const struct symbol *s);
+void wire_unpack_symbol(struct unpack *u, struct symbol *s);       /* borrowed from the packet */
+
+/* What the store keeps of one mail beside its bytes. One entry per mail, one state per recipient. */
+struct store_recipient {
+	struct span raw;                     /* the RCPT argument, byte exact */
+	struct span address;                 /* canonical, for listings */
+	struct span customer;
+	double points;
+	uint32_t retention_days;
+};
+struct store_request {
+	struct session session;
+	struct envelope envelope;
+	uint8_t digest[32];                  /* SHA-256 of the bytes */
+	uint64_t size;
+	int64_t time_s;
+	struct span class_name;              /* "spam", "virus", "unscannable", ... */
+	struct span message_id, from, subject;
+	struct span symbols;                 /* "GTUBE=1000 BAYES=2.1", for people */
+	struct store_recipient *recipients;
+	uint32_t recipient_count;
+};
+void wire_pack_store(struct buf *b, const struct store_request *r);
+bool wire_unpack_store(struct unpack *u, struct arena *a, struct store_request *r);
+
+#endif
