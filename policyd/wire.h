@@ -49,6 +49,7 @@ enum wire {
 	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy),
 	                       u32 n, n x symbol found so far; fd sealed mail  -> W_SCANNED, W_FEATURES */
 	W_SCANNED,          /* scanned (wire_pack_scanned) */
+	W_DIGEST,           /* worker, before it parses: span digest (32), so that a crash is known by content. No answer */
 	W_FEATURES,         /* span digest (32), span features, text why not or "" */
 
 	/* broker -> store */

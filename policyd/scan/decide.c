@@ -1,0 +1,43 @@
+#include "policyd/scan/decide.h"
+
+/* Which of two outcomes prevails when points and class disagree: the more careful one for the recipient;
+ * a reject before a discard, for then the sender learns of it. */
+static const int rank[OUT__COUNT] = {
+	[OUT_DELIVER] = 0, [OUT_TAG] = 1, [OUT_QUARANTINE] = 2, [OUT_DISCARD] = 3, [OUT_REJECT] = 4, [OUT_DEFER] = 5,
+};
+
+static enum outcome
+stronger(enum outcome a, enum outcome b)
+{
+	return rank[a] >= rank[b] ? a : b;
+}
+
+static enum outcome
+by_points(const struct policy *policy, double points)
+{
+	if (points >= policy->discard)
+		return policy->top_action;
+	if (points >= policy->quarantine)
+		return OUT_QUARANTINE;
+	return points >= policy->tag ? OUT_TAG : OUT_DELIVER;
+}
+
+enum outcome
+decide(const struct policy *policy, const struct judgement *found)
+{
+	if (!policy->filter)
+		return OUT_DELIVER;
+	if (found->defer)
+		return OUT_DEFER;
+
+	const struct { enum mail_class class; uint8_t action; } by_class[] = {
+		{ CLASS_VIRUS, policy->virus }, { CLASS_PHISH, policy->phish }, { CLASS_BANNED, policy->banned },
+		{ CLASS_BULK, policy->bulk }, { CLASS_UNSCANNABLE, policy->unscannable },
+	};
+	enum outcome outcome = by_points(policy, found->points);
+
+	for (size_t i = 0; i < sizeof by_class / sizeof *by_class; i++)
+		if (found->classes & by_class[i].class)
+			outcome = stronger(outcome, by_class[i].action);
+	return outcome;
+}
