@@ -1,0 +1,276 @@
+#include "policyd/worker/antivirus.h"
+
+#include <clamav.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/net/clamd.h"
+#include "policyd/scan/stage.h"
+
+/* Past a limit libclamav says CLEAN unless CL_SCAN_HEURISTIC_EXCEEDS_MAX is set; so every limit is set here by
+ * hand, large enough that honest mail does not meet it. */
+enum {
+	AV_MAX_SCAN_BYTES = 400 * 1024 * 1024,
+	AV_MAX_FILE_BYTES = 100 * 1024 * 1024,
+	AV_MAX_RECURSION  = 17,
+	AV_MAX_FILES      = 10000,
+};
+
+struct antivirus {
+	struct cl_engine *engine;            /* NULL: clamd */
+	struct clamd clamd;
+	struct av_status status;
+	uint32_t timeout_ms;
+};
+
+static bool
+set_limits(struct cl_engine *engine, const struct config *config, const char *scratch)
+{
+	const struct { enum cl_engine_field field; long long value; } limits[] = {
+		{ CL_ENGINE_MAX_SCANSIZE, AV_MAX_SCAN_BYTES }, { CL_ENGINE_MAX_FILESIZE, AV_MAX_FILE_BYTES },
+		{ CL_ENGINE_MAX_RECURSION, AV_MAX_RECURSION }, { CL_ENGINE_MAX_FILES, AV_MAX_FILES },
+		{ CL_ENGINE_MAX_SCANTIME, config->clamav_timeout_ms }, { CL_ENGINE_DISABLE_PE_STATS, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+		if (cl_engine_set_num(engine, limits[i].field, limits[i].value) != CL_SUCCESS)
+			return false;
+	return cl_engine_set_str(engine, CL_ENGINE_TMPDIR, scratch) == CL_SUCCESS;
+}
+
+/* The newest modification among the database's files: official ones carry their build time, own ones do not. */
+static int64_t
+newest_file(const char *path)
+{
+	struct stat st;
+	int64_t newest = 0;
+
+	if (stat(path, &st) < 0)
+		return 0;
+	if (!S_ISDIR(st.st_mode))
+		return st.st_mtime;
+	DIR *dir = opendir(path);
+
+	for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
+		if (e->d_name[0] != '.' && fstatat(dirfd(dir), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_mtime > newest)
+			newest = st.st_mtime;
+	if (dir)
+		closedir(dir);
+	return newest;
+}
+
+static bool
+load_engine(struct antivirus *av, const struct config *config, const char *scratch, char *why, size_t room)
+{
+	static bool initialised;
+	const char *path = config->clamav_database;
+	cl_error_t error;
+
+	if (!initialised && (error = cl_init(CL_INIT_DEFAULT)) != CL_SUCCESS) {
+		snprintf(why, room, "libclamav: %s", cl_strerror(error));
+		return false;
+	}
+	initialised = true;
+	if ((av->engine = cl_engine_new()) == NULL || !set_limits(av->engine, config, scratch)) {
+		snprintf(why, room, "libclamav: cannot make an engine");
+		return false;
+	}
+	error = cl_load(path, av->engine, &av->status.signatures, CL_DB_STDOPT);
+	if (error != CL_SUCCESS) {
+		snprintf(why, room, "%s: the virus database cannot be loaded: %s; is freshclam running?", path, cl_strerror(error));
+		return false;
+	}
+	if (av->status.signatures == 0) {
+		snprintf(why, room, "%s: no virus signatures there; run freshclam, or set clamav = { engine = \"off\"; }", path);
+		return false;
+	}
+	if ((error = cl_engine_compile(av->engine)) != CL_SUCCESS) {
+		snprintf(why, room, "%s: %s", path, cl_strerror(error));
+		return false;
+	}
+	int err = 0;
+	long long built = cl_engine_get_num(av->engine, CL_ENGINE_DB_TIME, &err);
+
+	av->status.database_time_s = err == 0 && built > 0 ? built : newest_file(path);
+	av->status.database_version = (unsigned)cl_engine_get_num(av->engine, CL_ENGINE_DB_VERSION, &err);
+	av->status.loaded = true;
+	return true;
+}
+
+bool
+antivirus_open(const struct config *config, const char *scratch, struct antivirus **av, char *why, size_t room)
+{
+	*av = NULL;
+	if (config->clamav == CLAMAV_OFF)
+		return true;
+	if ((*av = calloc(1, sizeof **av)) == NULL) {
+		snprintf(why, room, "no memory");
+		return false;
+	}
+	(*av)->clamd.fd = -1;
+	(*av)->timeout_ms = config->clamav_timeout_ms;
+	if (config->clamav == CLAMAV_CLAMD)
+		return true;
+	if (load_engine(*av, config, scratch, why, room))
+		return true;
+	if ((*av)->engine)
+		cl_engine_free((*av)->engine);
+	(*av)->engine = NULL;
+	return false;
+}
+
+struct av_status
+antivirus_status(const struct antivirus *av)
+{
+	return av ? av->status : (struct av_status){ 0 };
+}
+
+void
+antivirus_close(struct antivirus *av)
+{
+	if (av && av->engine)
+		cl_engine_free(av->engine);
+	free(av);
+}
+
+void
+antivirus_lend(struct antivirus *av, int clamd_fd)
+{
+	if (av)
+		av->clamd = (struct clamd){ .fd = clamd_fd };
+}
+
+static enum av_result
+scan_clamd(struct antivirus *av, struct span bytes, int64_t deadline_ms, char *text, size_t room)
+{
+	static const enum av_result results[] = {
+		[CLAMD_CLEAN] = AV_CLEAN, [CLAMD_FOUND] = AV_INFECTED, [CLAMD_LIMIT] = AV_UNSCANNABLE, [CLAMD_FAILED] = AV_FAILED,
+	};
+
+	if (av->clamd.fd < 0) {
+		snprintf(text, room, "no connection to clamd");
+		return AV_FAILED;
+	}
+	return results[clamd_scan(&av->clamd, bytes, deadline_ms, text, room)];
+}
+
+static enum av_result
+scan_engine(struct antivirus *av, struct span bytes, char *text, size_t room)
+{
+	struct cl_scan_options options = {
+		.general = CL_SCAN_GENERAL_HEURISTICS,
+		.parse = ~0u,
+		.heuristic = CL_SCAN_HEURISTIC_EXCEEDS_MAX,
+	};
+	const char *name = NULL;
+	unsigned long scanned = 0;
+	cl_fmap_t *map = cl_fmap_open_memory(bytes.p, bytes.n);
+
+	if (map == NULL) {
+		snprintf(text, room, "no memory");
+		return AV_FAILED;
+	}
+	cl_error_t result = cl_scanmap_callback(map, NULL, &name, &scanned, av->engine, &options, NULL);
+
+	cl_fmap_close(map);
+	snprintf(text, room, "%s", result == CL_VIRUS && name ? name : cl_strerror(result));
+	switch (result) {
+	case CL_CLEAN:
+		return AV_CLEAN;
+	case CL_VIRUS:
+		return AV_INFECTED;
+	case CL_EMEM: case CL_EOPEN: case CL_ECREAT: case CL_EUNLINK: case CL_ESTAT: case CL_EWRITE: case CL_ETMPFILE:
+	case CL_ETMPDIR: case CL_EMAP: case CL_ENULLARG: case CL_EARG: case CL_ESTATE:
+		return AV_FAILED;            /* ours: the same mail may well be scanned later */
+	default:
+		return AV_UNSCANNABLE;       /* limits, time, formats it cannot read */
+	}
+}
+
+enum av_result
+antivirus_scan(struct antivirus *av, struct span bytes, int64_t deadline_ms, char *text, size_t room)
+{
+	enum av_result result;
+
+	text[0] = '\0';
+	if (bytes.n == 0)
+		return AV_CLEAN;
+	if (av->engine)
+		result = scan_engine(av, bytes, text, room);
+	else
+		result = scan_clamd(av, bytes, deadline_ms, text, room);
+	if (result == AV_INFECTED && strncmp(text, "Heuristics.Limits.Exceeded", 26) == 0)
+		return AV_UNSCANNABLE;
+	return result;
+}
+
+static void
+found(struct scan *scan, const char *name)
+{
+	bool phish = strncmp(name, "Heuristics.Phishing", 19) == 0;
+
+	verdict_add(scan->arena, &scan->verdict, phish ? SPAN("CLAMAV_PHISH") : SPAN("VIRUS"), 0, span_of(name));
+	scan->verdict.classes |= phish ? CLASS_PHISH : CLASS_VIRUS;
+	metrics_add(M_VIRUSES, 1);
+}
+
+/* Every run of bytes once: readings share most of their parts. */
+static bool
+seen_before(const struct message *msg, size_t at)
+{
+	const struct span data = msg->parts[at].data;
+
+	for (size_t i = 0; i < at; i++)
+		if (msg->parts[i].data.p == data.p && msg->parts[i].data.n == data.n)
+			return true;
+	return data.p == msg->raw.p && data.n == msg->raw.n;
+}
+
+enum stage_result
+stage_clamav(struct scan *scan)
+{
+	struct antivirus *av = scan->kit->antivirus;
+	const struct message *msg = &scan->message;
+	char text[128];
+
+	if (av == NULL)
+		return STAGE_DONE;
+	if (av->engine == NULL && scan->kit->config->clamav != CLAMAV_CLAMD) {
+		metrics_add(M_CLAMAV_FAILED, 1);
+		verdict_unknown(scan->arena, &scan->verdict, SPAN("CLAMAV"), SPAN("no virus database is loaded"));
+		return STAGE_UNKNOWN;
+	}
+	int64_t deadline = clock_ms() + av->timeout_ms;
+
+	for (size_t i = 0; i <= msg->part_count; i++) {       /* the whole mail first, then what we make of it */
+		bool whole = i == 0;
+		enum av_result result;
+
+		if (!whole && (msg->parts[i - 1].kind == PART_MULTIPART || seen_before(msg, i - 1)))
+			continue;
+		result = antivirus_scan(av, whole ? msg->raw : msg->parts[i - 1].data, deadline, text, sizeof text);
+		if (result == AV_INFECTED) {
+			found(scan, text);
+			return STAGE_DONE;           /* one is enough */
+		}
+		if (result == AV_UNSCANNABLE || (result == AV_CLEAN && clock_ms() > deadline)) {
+			verdict_add(scan->arena, &scan->verdict, SPAN("CLAMAV_LIMIT"), 0, span_of(text));
+			scan->verdict.classes |= CLASS_UNSCANNABLE;
+			metrics_add(M_UNSCANNABLE, 1);
+			if (clock_ms() > deadline)
+				return STAGE_DONE;
+		}
+		if (result == AV_FAILED) {
+			metrics_add(M_CLAMAV_FAILED, 1);
+			verdict_unknown(scan->arena, &scan->verdict, SPAN("CLAMAV"), span_of(text));
+			return STAGE_UNKNOWN;
+		}
+	}
+	return STAGE_DONE;
+}

@@ -1,0 +1,35 @@
+/* antivirus.h - ClamAV behind one door: libclamav in the worker, or a clamd connection lent to it.
+ *
+ * Shape   the engine is loaded once in the zygote and shared by fork; it is never freed in a child
+ * Errors  any answer but clean and infected is "could not be scanned", never clean: AV_UNSCANNABLE when the mail
+ *         is to blame (a limit was met), AV_FAILED when we are (no database, no clamd, time)
+ */
+#ifndef POLICYD_WORKER_ANTIVIRUS_H
+#define POLICYD_WORKER_ANTIVIRUS_H
+
+#include "policyd/config.h"
+
+struct antivirus;
+
+enum av_result { AV_CLEAN, AV_INFECTED, AV_UNSCANNABLE, AV_FAILED };
+
+struct av_status {
+	bool loaded;
+	unsigned signatures;
+	int64_t database_time_s;             /* newest part's build time; 0: unknown */
+	unsigned database_version;
+};
+
+/* Loads the engine. False and `why` when there is none to load: the caller decides whether to go on without
+ * (every mail is then deferred, never called clean). `*av` is NULL when the config says "off". */
+bool antivirus_open(const struct config *config, const char *scratch, struct antivirus **av, char *why, size_t room);
+struct av_status antivirus_status(const struct antivirus *av);
+void antivirus_close(struct antivirus *av);                 /* in the process that opened it */
+
+/* clamd's connection for the mail at hand; the worker owns it, -1: none. */
+void antivirus_lend(struct antivirus *av, int clamd_fd);
+
+/* Scan one run of bytes under a file name for people; `text` gets the signature or the reason. */
+enum av_result antivirus_scan(struct antivirus *av, struct span bytes, int64_t deadline_ms, char *text, size_t room);
+
+#endif

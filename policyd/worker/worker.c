@@ -1,0 +1,178 @@
+#include "policyd/worker/worker.h"
+
+#include <openssl/sha.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/model/features.h"
+#include "policyd/scan/scanned.h"
+#include "policyd/scan/stage.h"
+#include "policyd/wire.h"
+#include "policyd/worker/antivirus.h"
+
+/* Mails that hurt on purpose, for the tests of what happens then; not in any other build. */
+#ifdef POLICYD_TESTING
+static void
+test_triggers(const struct scan *scan)
+{
+	struct span head = span_head(scan->message.raw, 4096);
+
+	if (span_find(head, SPAN("\nX-Policyd-Test-Crash: yes")) != SPAN_NONE)
+		raise(SIGSEGV);
+	if (span_find(head, SPAN("\nX-Policyd-Test-Hang: yes")) != SPAN_NONE)
+		for (;;)
+			pause();
+	if (span_find(head, SPAN("\nX-Policyd-Test-Bomb: yes")) != SPAN_NONE)
+		for (;;)
+			arena_alloc(scan->arena, 1 << 20);
+}
+#else
+static void
+test_triggers(const struct scan *scan)
+{
+	(void)scan;
+}
+#endif
+
+static void
+send_or_end(int sock, uint32_t type, uint32_t id, struct buf *body)
+{
+	struct packet packet = { .type = type, .id = id, .body = buf_span(body) };
+
+	if (body->failed || ipc_send(sock, &packet) != IPC_OK)
+		_exit(1);                    /* the broker sees the end and gives the mail to another */
+}
+
+static void
+send_digest(int sock, uint32_t id, const uint8_t digest[32])
+{
+	struct buf body = { 0 };
+
+	pack_span(&body, span_make(digest, 32));
+	send_or_end(sock, W_DIGEST, id, &body);
+	buf_free(&body);
+}
+
+/* The fields of W_JOB after the kind; false when it is no such packet. */
+static bool
+unpack_job(struct unpack *u, struct scan *scan)
+{
+	wire_unpack_session(u, &scan->session);
+	wire_unpack_envelope(u, &scan->envelope);
+	scan->truncated = unpack_u8(u);
+	scan->class_count = unpack_u32(u);
+	if (u->bad || scan->class_count == 0 || scan->class_count > MAX_RECIPIENTS)
+		return false;
+	scan->classes = ARENA_ARRAY(scan->arena, struct class_score, scan->class_count);
+	for (size_t i = 0; i < scan->class_count; i++) {
+		struct span bytes = unpack_span(u);
+		struct policy *policy = ARENA_NEW(scan->arena, struct policy);
+
+		if (bytes.n != sizeof *policy)
+			return false;
+		memcpy(policy, bytes.p, bytes.n);
+		scan->classes[i].policy = policy;
+		scan->classes[i].probability = 0.5;
+	}
+	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--) {
+		struct symbol found;
+
+		wire_unpack_symbol(u, &found);
+		verdict_add(scan->arena, &scan->verdict, found.name, found.points, found.evidence);
+	}
+	return !u->bad;
+}
+
+static void
+answer_features(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32])
+{
+	struct features features;
+	struct buf body = { 0 }, packed = { 0 };
+
+	message_parse(scan->arena, scan->message.raw, &scan->message);
+	features_extract(scan->arena, &scan->message, &scan->session, &features);
+	features_pack(&packed, &features);
+	pack_span(&body, span_make(digest, 32));
+	pack_span(&body, buf_span(&packed));
+	pack_text(&body, "");
+	send_or_end(sock, W_FEATURES, id, &body);
+	buf_free(&packed);
+	buf_free(&body);
+}
+
+/* A virus, a limit, a rule out of hand: this process has run what it should not trust itself after. */
+static bool
+must_retire(const struct verdict *v)
+{
+	return (v->classes & (CLASS_VIRUS | CLASS_UNSCANNABLE)) != 0 || verdict_find(v, SPAN("RULE_FAILED")) != NULL;
+}
+
+static void
+answer_scan(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32], bool last, bool *retire)
+{
+	int64_t start_us = clock_cpu_us();
+	struct buf body = { 0 };
+
+	test_triggers(scan);
+	pipeline_run(scan);
+	*retire = last || must_retire(&scan->verdict);
+	metrics_add(M_SCANS, 1);
+	metrics_add(M_SCAN_US, clock_cpu_us() - start_us);
+	metrics_add(M_SCAN_BYTES, (int64_t)scan->message.raw.n);
+	scanned_pack(&body, scan, digest, (uint64_t)(clock_cpu_us() - start_us), *retire);
+	send_or_end(sock, W_SCANNED, id, &body);
+	buf_free(&body);
+}
+
+/* One job. False: end this process (the answer, if any, has gone out). */
+static bool
+run_job(int sock, struct packet *packet, const struct kit *kit, struct arena *arena, bool last)
+{
+	struct scan *scan = ARENA_NEW(arena, struct scan);
+	struct unpack u = { packet->body, false };
+	enum job kind = unpack_u8(&u);
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	bool retire = false;
+
+	scan->arena = arena;
+	scan->kit = kit;
+	scan->deadline_ms = clock_ms() + kit->config->scan_timeout_ms;
+	if (packet->fd_count < 1 || !unpack_job(&u, scan))
+		return false;
+	scan->message.raw = map_fd(packet->fds[0]);
+	if (scan->message.raw.p == NULL)
+		return false;
+	antivirus_lend(kit->antivirus, packet->fd_count > 1 ? packet->fds[1] : -1);
+	SHA256((const unsigned char *)scan->message.raw.p, scan->message.raw.n, digest);
+	send_digest(sock, packet->id, digest);
+	if (kind == JOB_FEATURES)
+		answer_features(sock, packet->id, scan, digest);
+	else
+		answer_scan(sock, packet->id, scan, digest, last, &retire);
+	unmap(scan->message.raw);
+	packet_close_fds(packet);
+	return !retire;
+}
+
+void
+worker_run(int sock, const struct kit *kit)
+{
+	struct inbox inbox = { 0 };
+	struct arena *arena = arena_open(MAX_SCAN_MEMORY);
+	struct arena_mark start = arena_mark(arena);
+
+	for (int done = 0; done < MAX_WORKER_MAILS; done++) {
+		struct packet packet;
+
+		if (ipc_recv(sock, &inbox, &packet) != IPC_OK || packet.type != W_JOB)
+			break;
+		if (!run_job(sock, &packet, kit, arena, done + 1 == MAX_WORKER_MAILS))
+			break;
+		arena_rewind(arena, start);
+	}
+	_exit(0);
+}

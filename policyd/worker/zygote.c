@@ -1,0 +1,240 @@
+/* zygote.c - loads ClamAV, rules, patterns and model once, then forks workers that share those pages.
+ *
+ * One zygote per generation of the config. It speaks with the master (ready, refused, stop) and the broker
+ * (fork, kill, reaped), and reads no mail itself. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lua/rules.h"
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/child.h"
+#include "policyd/mail/prepare.h"
+#include "policyd/model/model.h"
+#include "policyd/wire.h"
+#include "policyd/worker/antivirus.h"
+#include "policyd/worker/cage.h"
+#include "policyd/worker/worker.h"
+
+struct zygote {
+	struct child *self;
+	struct cage cage;
+	struct kit kit;
+	int broker, signals;
+	int workers;                         /* alive */
+	bool stopping;                       /* by the broker: no more forks; ends with the last worker */
+	struct inbox master_inbox, broker_inbox;
+};
+
+static bool
+connect_broker(struct zygote *z)
+{
+	char path[PATH_ROOM + 16];
+	struct buf body = { 0 };
+
+	snprintf(path, sizeof path, "%s/broker.sock", z->self->config->run);
+	z->broker = ipc_connect(path);
+	if (z->broker < 0)
+		return false;
+	pack_text(&body, "zygote");
+	pack_text(&body, "");
+	pack_u64(&body, z->self->config->generation);
+	pack_u32(&body, z->cage.holds);
+
+	struct av_status av = antivirus_status(z->kit.antivirus);
+
+	pack_u8(&body, av.loaded);
+	pack_u32(&body, av.signatures);
+	pack_u64(&body, (uint64_t)av.database_time_s);
+	struct packet hello = { .type = W_HELLO, .body = buf_span(&body) };
+	bool sent = !body.failed && ipc_send(z->broker, &hello) == IPC_OK;
+
+	buf_free(&body);
+	return sent;
+}
+
+static void
+tell_master(struct zygote *z, enum wire type, const char *why)
+{
+	struct buf body = { 0 };
+
+	pack_u64(&body, z->self->config->generation);
+	if (type == W_REFUSED)
+		pack_text(&body, why);
+	struct packet packet = { .type = type, .body = buf_span(&body) };
+
+	ipc_send(z->self->master, &packet);
+	buf_free(&body);
+}
+
+/* Everything a scan is lent. A virus database that is not there refuses a reload, but not the first start:
+ * then mail is deferred and the log says why, until there is one. */
+static bool
+load_kit(struct zygote *z, char *why, size_t room)
+{
+	const struct config *config = z->self->config;
+
+	z->kit.config = config;
+	mail_prepare();
+	z->kit.rules = rules_load(config, why, room);
+	if (z->kit.rules == NULL)
+		return false;
+	if (!antivirus_open(config, z->cage.scratch, &z->kit.antivirus, why, room)) {
+		if (config->generation > 1)
+			return false;
+		log_error("%s; until then mail is deferred", why);
+	}
+	return true;
+}
+
+static void
+become_worker(struct zygote *z, int sock)
+{
+	sigset_t none;
+
+	close(z->broker);
+	close(z->signals);
+	close(z->self->master);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "policyd-worker");
+	cage_worker(&z->cage);
+	worker_run(sock, &z->kit);
+}
+
+static void
+answer_fork(struct zygote *z, uint32_t id)
+{
+	int pair[2] = { -1, -1 };
+	pid_t pid = 0;
+	struct buf body = { 0 };
+	const char *why = "";
+
+	if (ipc_pair(pair) < 0 || (pid = fork()) < 0) {
+		why = strerror(errno);
+		pid = 0;
+	} else if (pid == 0) {
+		close(pair[0]);
+		become_worker(z, pair[1]);
+	} else {
+		z->workers++;
+		metrics_add(M_WORKER_STARTED, 1);
+	}
+	pack_u32(&body, (uint32_t)pid);
+	pack_text(&body, why);
+	struct packet packet = { .type = W_FORKED, .id = id, .body = buf_span(&body), .fds = { pair[0] }, .fd_count = pid ? 1 : 0 };
+
+	ipc_send(z->broker, &packet);
+	buf_free(&body);
+	for (int i = 0; i < 2; i++)
+		if (pair[i] >= 0)
+			close(pair[i]);
+}
+
+static void
+reap(struct zygote *z)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	if (read(z->signals, &info, sizeof info) < 0)
+		return;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct buf body = { 0 };
+
+		z->workers--;
+		pack_u32(&body, (uint32_t)pid);
+		pack_u32(&body, (uint32_t)status);
+		struct packet packet = { .type = W_REAPED, .body = buf_span(&body) };
+
+		ipc_send(z->broker, &packet);
+		buf_free(&body);
+	}
+}
+
+static void
+from_broker(struct zygote *z)
+{
+	struct packet packet;
+	enum ipc_result result = ipc_recv(z->broker, &z->broker_inbox, &packet);
+
+	if (result == IPC_CLOSED) {
+		close(z->broker);
+		z->broker = -1;
+		while (!z->stopping && !connect_broker(z)) {    /* it restarts; its workers end with their sockets */
+			if (z->broker >= 0)
+				close(z->broker);
+			usleep(50 * 1000);
+		}
+		return;
+	}
+	if (result != IPC_OK)
+		return;
+	struct unpack u = { packet.body, false };
+
+	if (packet.type == W_FORK)
+		answer_fork(z, packet.id);
+	else if (packet.type == W_KILL)
+		kill((pid_t)unpack_u32(&u), SIGKILL);
+	else if (packet.type == W_STOP)
+		z->stopping = true;
+	packet_close_fds(&packet);
+}
+
+/* True: end at once. The master does not stop a zygote that still has mail in hand: the broker does. */
+static bool
+from_master(struct zygote *z)
+{
+	struct packet packet;
+	enum ipc_result result = ipc_recv(z->self->master, &z->master_inbox, &packet);
+
+	packet_close_fds(&packet);
+	return result == IPC_CLOSED || (result == IPC_OK && packet.type == W_STOP);
+}
+
+int
+zygote_main(struct child *self)
+{
+	struct zygote z = { .self = self, .broker = -1 };
+	char why[1024] = "";
+	sigset_t child;
+
+	/* The model's file and the broker's socket are the daemon's own; after the cage they are out of reach. */
+	z.kit.model = model_open(self->config->state, why, sizeof why);
+	if (z.kit.model == NULL || !cage_zygote(&z.cage, self->config, why, sizeof why) || !load_kit(&z, why, sizeof why)) {
+		log_error("%s", why);
+		tell_master(&z, W_REFUSED, why);
+		return 2;
+	}
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	z.signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (z.signals < 0 || !connect_broker(&z)) {
+		snprintf(why, sizeof why, "cannot reach the broker: %s", strerror(errno));
+		tell_master(&z, W_REFUSED, why);
+		return 1;
+	}
+	tell_master(&z, W_READY, "");
+	while (!(z.stopping && z.workers == 0)) {
+		struct pollfd fds[] = { { self->master, POLLIN, 0 }, { z.broker, POLLIN, 0 }, { z.signals, POLLIN, 0 } };
+
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			return 1;
+		if (fds[2].revents)
+			reap(&z);
+		if (fds[1].revents)
+			from_broker(&z);
+		if (fds[0].revents && from_master(&z))
+			return 0;
+	}
+	return 0;
+}
