@@ -19,6 +19,7 @@ enum wire {
 	W_REFUSED,          /* child: u64 generation, text why: the old one stays in force */
 	W_CONFIG,           /* master: fd sealed config; swap at the next mail's boundary, answer READY or REFUSED */
 	W_STOP,             /* master: finish what is in hand, then exit 0 */
+	W_LINK,             /* child (zygote, whose cage keeps it from the path): nothing -> fd connected to broker.sock */
 	W_CONTROL,          /* master: text JSON request, fds: client connection, then the client's own */
 
 	/* policyctl <-> control.sock, and after the handing over with the process that serves it */
@@ -26,7 +27,9 @@ enum wire {
 	W_REPLY,            /* text JSON; {"more": true} on all but the last; {"error": "...", "exit": 2} */
 
 	/* first packet of whoever connects to broker.sock */
-	W_HELLO = 40,       /* text role ("gate", "zygote"), text context or "", u64 config generation */
+	W_HELLO = 40,       /* text role ("gate", "zygote"), text context or "", u64 config generation;
+	                       a zygote adds u32 cage measures that hold, u8 engine loaded, u32 signatures,
+	                       u64 database time (s) */
 
 	/* gate -> broker; conn and tx are numbers of the gate's own choice */
 	W_CONNECT,          /* u64 conn, session: DNS questions start. No answer */
@@ -41,7 +44,7 @@ enum wire {
 
 	/* broker <-> zygote */
 	W_FORK = 60,        /* broker: nothing  -> W_FORKED */
-	W_FORKED,           /* u32 pid (0: could not, text why); fd the worker's socket */
+	W_FORKED,           /* u32 pid (0: could not), text why; fd the worker's socket */
 	W_REAPED,           /* zygote: u32 pid, u32 wait status */
 	W_KILL,             /* broker: u32 pid */
 

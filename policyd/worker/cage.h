@@ -31,6 +31,9 @@ struct cage {
  * started as root with a worker user that does not exist. */
 bool cage_zygote(struct cage *cage, const struct config *config, char *why, size_t room);
 
+/* Which measures a worker will have: tried in a child that ends at once. Adds to `holds`. */
+void cage_probe(struct cage *cage);
+
 /* In a fresh worker. Never fails: what does not hold is missing from `holds`. */
 void cage_worker(struct cage *cage);
 

@@ -32,16 +32,20 @@ struct zygote {
 	struct inbox master_inbox, broker_inbox;
 };
 
-static bool
-connect_broker(struct zygote *z)
+static void
+drop_broker(struct zygote *z)
 {
-	char path[PATH_ROOM + 16];
+	if (z->broker >= 0)
+		close(z->broker);
+	z->broker = -1;
+}
+
+/* Say who we are on a new connection to the broker. */
+static void
+greet_broker(struct zygote *z)
+{
 	struct buf body = { 0 };
 
-	snprintf(path, sizeof path, "%s/broker.sock", z->self->config->run);
-	z->broker = ipc_connect(path);
-	if (z->broker < 0)
-		return false;
 	pack_text(&body, "zygote");
 	pack_text(&body, "");
 	pack_u64(&body, z->self->config->generation);
@@ -53,10 +57,10 @@ connect_broker(struct zygote *z)
 	pack_u32(&body, av.signatures);
 	pack_u64(&body, (uint64_t)av.database_time_s);
 	struct packet hello = { .type = W_HELLO, .body = buf_span(&body) };
-	bool sent = !body.failed && ipc_send(z->broker, &hello) == IPC_OK;
 
+	if (body.failed || ipc_send(z->broker, &hello) != IPC_OK)
+		drop_broker(z);
 	buf_free(&body);
-	return sent;
 }
 
 static void
@@ -166,14 +170,9 @@ from_broker(struct zygote *z)
 	struct packet packet;
 	enum ipc_result result = ipc_recv(z->broker, &z->broker_inbox, &packet);
 
-	if (result == IPC_CLOSED) {
-		close(z->broker);
-		z->broker = -1;
-		while (!z->stopping && !connect_broker(z)) {    /* it restarts; its workers end with their sockets */
-			if (z->broker >= 0)
-				close(z->broker);
-			usleep(50 * 1000);
-		}
+	if (result == IPC_CLOSED) {          /* it restarts; the workers it knew end with their sockets */
+		drop_broker(z);
+		tell_master(z, W_LINK, "");
 		return;
 	}
 	if (result != IPC_OK)
@@ -196,6 +195,12 @@ from_master(struct zygote *z)
 	struct packet packet;
 	enum ipc_result result = ipc_recv(z->self->master, &z->master_inbox, &packet);
 
+	if (result == IPC_OK && packet.type == W_LINK && packet.fd_count == 1) {
+		drop_broker(z);
+		z->broker = packet.fds[0];
+		greet_broker(z);
+		return false;
+	}
 	packet_close_fds(&packet);
 	return result == IPC_CLOSED || (result == IPC_OK && packet.type == W_STOP);
 }
@@ -204,25 +209,29 @@ int
 zygote_main(struct child *self)
 {
 	struct zygote z = { .self = self, .broker = -1 };
-	char why[1024] = "";
+	char why[1024] = "", path[PATH_ROOM + 16];
 	sigset_t child;
 
-	/* The model's file and the broker's socket are the daemon's own; after the cage they are out of reach. */
+	/* The broker's socket and the model's file are the daemon's own; after the cage they are out of reach. */
+	snprintf(path, sizeof path, "%s/broker.sock", self->config->run);
+	z.broker = ipc_connect(path);
 	z.kit.model = model_open(self->config->state, why, sizeof why);
 	if (z.kit.model == NULL || !cage_zygote(&z.cage, self->config, why, sizeof why) || !load_kit(&z, why, sizeof why)) {
 		log_error("%s", why);
 		tell_master(&z, W_REFUSED, why);
 		return 2;
 	}
+	cage_probe(&z.cage);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	z.signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (z.signals < 0 || !connect_broker(&z)) {
-		snprintf(why, sizeof why, "cannot reach the broker: %s", strerror(errno));
+	if (z.signals < 0 || z.broker < 0) {
+		snprintf(why, sizeof why, "%s: cannot reach the broker: %s", path, strerror(errno));
 		tell_master(&z, W_REFUSED, why);
 		return 1;
 	}
+	greet_broker(&z);
 	tell_master(&z, W_READY, "");
 	while (!(z.stopping && z.workers == 0)) {
 		struct pollfd fds[] = { { self->master, POLLIN, 0 }, { z.broker, POLLIN, 0 }, { z.signals, POLLIN, 0 } };

@@ -1,0 +1,557 @@
+#include "policyd/broker/dispatch.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/broker/poison.h"
+#include "policyd/net/clamd.h"
+#include "policyd/worker/cage.h"
+
+enum { TICK_MS = 100, IDLE_MS = 10 * 1000, MAX_TRIES = 4, FORK_MS = 10 * 1000 };
+
+struct work {                                /* one mail's job */
+	struct dispatch *dispatch;
+	struct work *next;                   /* in the queue */
+	struct buf body;
+	int mail_fd;
+	uint32_t id;
+	int64_t deadline_ms;
+	int tries, crashes;
+	struct worker *worker;               /* who has it; NULL while queued */
+	job_callback done;                   /* NULL: forgotten */
+	void *arg;
+};
+
+struct worker {
+	struct worker *next;
+	struct zygote *zygote;
+	struct dispatch *dispatch;
+	uint32_t pid;
+	int sock;
+	struct event *readable;
+	struct work *work;                   /* NULL: idle */
+	bool has_digest, killed;
+	uint8_t digest[32];
+	int64_t since_ms;                    /* busy or idle */
+};
+
+struct zygote {
+	struct zygote *next;
+	struct dispatch *dispatch;
+	int sock;
+	struct event *readable;
+	uint64_t generation;
+	uint32_t cage;
+	struct { bool loaded; uint32_t signatures; int64_t time_s; } av;
+	bool retired;
+	uint32_t workers;
+};
+
+struct dispatch {
+	struct event_base *base;
+	const struct config *config;
+	struct event *tick;
+	struct zygote *zygotes;
+	struct worker *workers;
+	struct work *queue, **queue_last;
+	uint32_t queued, forking, worker_count, next_id;
+	int64_t fork_asked_ms, complained_ms;
+	struct poison *poison;
+	struct inbox inbox;
+};
+
+static void pump(struct dispatch *d);
+
+static void
+queue_push(struct dispatch *d, struct work *w, bool front)
+{
+	w->next = front ? d->queue : NULL;
+	if (front) {
+		if (d->queue == NULL)
+			d->queue_last = &w->next;
+		d->queue = w;
+	} else {
+		*d->queue_last = w;
+		d->queue_last = &w->next;
+	}
+	metrics_set(M_QUEUE_NOW, ++d->queued);
+}
+
+static void
+queue_remove(struct dispatch *d, struct work *w)
+{
+	for (struct work **at = &d->queue; *at; at = &(*at)->next) {
+		if (*at != w)
+			continue;
+		*at = w->next;
+		if (d->queue_last == &w->next)
+			d->queue_last = at;
+		metrics_set(M_QUEUE_NOW, --d->queued);
+		return;
+	}
+}
+
+static void
+work_finish(struct work *w, enum job_result result, struct packet *answer)
+{
+	if (w->worker)
+		w->worker->work = NULL;
+	if (w->done)
+		w->done(w->arg, result, answer);
+	buf_free(&w->body);
+	free(w);
+}
+
+static void
+worker_remove(struct worker *gone)
+{
+	struct dispatch *d = gone->dispatch;
+
+	for (struct worker **at = &d->workers; *at; at = &(*at)->next)
+		if (*at == gone) {
+			*at = gone->next;
+			break;
+		}
+	gone->zygote->workers--;
+	metrics_set(M_WORKERS_NOW, --d->worker_count);
+	event_free(gone->readable);
+	close(gone->sock);
+	free(gone);
+}
+
+static struct zygote *
+current(const struct dispatch *d)
+{
+	struct zygote *newest = NULL;
+
+	for (struct zygote *z = d->zygotes; z; z = z->next)
+		if (!z->retired && (newest == NULL || z->generation > newest->generation))
+			newest = z;
+	return newest;
+}
+
+/* Its worker ended. Once is an accident and gets a fresh worker; twice on the same bytes is the mail. */
+static void
+work_crashed(struct dispatch *d, struct worker *worker)
+{
+	struct work *w = worker->work;
+
+	worker->work = NULL;
+	w->worker = NULL;
+	w->tries++;
+	if (w->done == NULL) {               /* nobody waits for it any more, and its mail may be closed */
+		work_finish(w, JOB_LATE, NULL);
+		return;
+	}
+	if (worker->has_digest) {
+		w->crashes = poison_note(d->poison, worker->digest);
+		metrics_add(M_WORKER_CRASHED, 1);
+	}
+	if (w->crashes >= POISON_CRASHES || w->tries >= MAX_TRIES) {
+		metrics_add(M_POISON, 1);
+		work_finish(w, JOB_POISON, NULL);
+	} else {
+		queue_push(d, w, true);
+	}
+}
+
+static void
+worker_ended(struct worker *worker)
+{
+	struct dispatch *d = worker->dispatch;
+
+	if (worker->work)
+		work_crashed(d, worker);
+	worker_remove(worker);
+	pump(d);
+}
+
+static void
+worker_kill(struct worker *worker)
+{
+	struct buf body = { 0 };
+
+	worker->killed = true;
+	metrics_add(M_WORKER_KILLED, 1);
+	pack_u32(&body, worker->pid);
+	struct packet packet = { .type = W_KILL, .body = buf_span(&body) };
+
+	ipc_send(worker->zygote->sock, &packet);
+	buf_free(&body);
+}
+
+/* The content is known before it is parsed: one that has ended two workers meets no third. */
+static void
+worker_digest(struct worker *worker, struct packet *packet)
+{
+	struct dispatch *d = worker->dispatch;
+	struct unpack u = { packet->body, false };
+	struct span digest = unpack_span(&u);
+
+	if (digest.n != sizeof worker->digest)
+		return;
+	memcpy(worker->digest, digest.p, digest.n);
+	worker->has_digest = true;
+	if (poison_count(d->poison, worker->digest) >= POISON_CRASHES) {
+		struct work *w = worker->work;
+
+		worker->work = NULL;
+		w->worker = NULL;
+		worker_kill(worker);
+		metrics_add(M_POISON, 1);
+		work_finish(w, JOB_POISON, NULL);
+	}
+}
+
+static void
+on_worker(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+	struct dispatch *d = worker->dispatch;
+	struct packet packet;
+	enum ipc_result result = ipc_recv(fd, &d->inbox, &packet);
+
+	(void)what;
+	if (result == IPC_AGAIN)
+		return;
+	if (result == IPC_CLOSED || worker->work == NULL || packet.id != worker->work->id) {
+		worker_ended(worker);
+		return;
+	}
+	if (packet.type == W_DIGEST) {
+		worker_digest(worker, &packet);
+		return;
+	}
+	/* The last byte of a scan's answer says whether the worker ends itself now (scanned.h). */
+	bool retires = packet.type == W_SCANNED && packet.body.n > 0 && packet.body.p[packet.body.n - 1];
+
+	worker->has_digest = false;
+	worker->since_ms = clock_ms();
+	work_finish(worker->work, JOB_DONE, &packet);
+	packet_close_fds(&packet);
+	if (retires || worker->zygote->retired)
+		worker_remove(worker);
+	pump(d);
+}
+
+static void
+worker_add(struct zygote *z, uint32_t pid, int sock)
+{
+	struct dispatch *d = z->dispatch;
+	struct worker *worker = calloc(1, sizeof *worker);
+
+	fcntl(sock, F_SETFL, O_NONBLOCK);
+	if (worker == NULL || (worker->readable = event_new(d->base, sock, EV_READ | EV_PERSIST, on_worker, worker)) == NULL ||
+	    event_add(worker->readable, NULL) < 0) {
+		close(sock);                 /* it ends by itself */
+		free(worker);
+		return;
+	}
+	worker->zygote = z;
+	worker->dispatch = d;
+	worker->pid = pid;
+	worker->sock = sock;
+	worker->since_ms = clock_ms();
+	worker->next = d->workers;
+	d->workers = worker;
+	z->workers++;
+	metrics_set(M_WORKERS_NOW, ++d->worker_count);
+}
+
+/* Hand `w` to an idle worker. False: that worker is no longer there. */
+static bool
+assign(struct dispatch *d, struct worker *worker, struct work *w)
+{
+	struct packet packet = { .type = W_JOB, .id = w->id, .body = buf_span(&w->body), .fds = { w->mail_fd }, .fd_count = 1 };
+	int clamd = d->config->clamav == CLAMAV_CLAMD ? clamd_connect(d->config->clamd_socket) : -1;
+
+	if (clamd >= 0)
+		packet.fds[packet.fd_count++] = clamd;
+	enum ipc_result result = ipc_send(worker->sock, &packet);
+
+	if (clamd >= 0)
+		close(clamd);
+	if (result != IPC_OK)
+		return false;
+	worker->work = w;
+	worker->has_digest = false;
+	worker->since_ms = clock_ms();
+	w->worker = worker;
+	return true;
+}
+
+static void
+ask_fork(struct dispatch *d, struct zygote *z)
+{
+	struct packet packet = { .type = W_FORK };
+
+	if (ipc_send(z->sock, &packet) != IPC_OK)
+		return;
+	d->forking++;
+	d->fork_asked_ms = clock_ms();
+}
+
+/* Idle workers take queued mail; where they are too few, the zygote forks more. */
+static void
+pump(struct dispatch *d)
+{
+	struct zygote *z = current(d);
+	uint32_t idle = 0;
+
+	if (z == NULL)
+		return;
+	for (struct worker *worker = d->workers, *next; worker; worker = next) {
+		next = worker->next;
+		if (worker->work || worker->zygote != z || worker->killed)
+			continue;
+		if (d->queue == NULL) {
+			idle++;
+			continue;
+		}
+		struct work *w = d->queue;
+
+		queue_remove(d, w);
+		if (!assign(d, worker, w)) {
+			queue_push(d, w, true);
+			worker_remove(worker);
+		}
+	}
+	uint32_t wanted = d->queued > d->config->workers_min ? d->queued : d->config->workers_min;
+
+	while (idle + d->forking < wanted && z->workers + d->forking < d->config->workers_max) {
+		uint32_t before = d->forking;
+
+		ask_fork(d, z);
+		if (d->forking == before)
+			break;
+	}
+}
+
+static void
+zygote_drop(struct zygote *gone)
+{
+	struct dispatch *d = gone->dispatch;
+
+	for (struct worker *worker = d->workers, *next; worker; worker = next) {
+		next = worker->next;
+		if (worker->zygote != gone)
+			continue;
+		if (worker->work)            /* its parent is dead, so it is */
+			work_crashed(d, worker);
+		worker_remove(worker);
+	}
+	for (struct zygote **at = &d->zygotes; *at; at = &(*at)->next)
+		if (*at == gone) {
+			*at = gone->next;
+			break;
+		}
+	event_free(gone->readable);
+	close(gone->sock);
+	free(gone);
+	d->forking = 0;
+	pump(d);
+}
+
+static void
+reaped(struct unpack *u)
+{
+	uint32_t pid = unpack_u32(u);
+	int status = (int)unpack_u32(u);
+
+	if (WIFSIGNALED(status))
+		log_warning("worker %u ended by signal %d; its mail gets a fresh worker", pid, WTERMSIG(status));
+	else if (WEXITSTATUS(status) == ARENA_EXIT)
+		log_warning("worker %u met its memory limit; its mail gets a fresh worker", pid);
+	else if (WEXITSTATUS(status) != 0)
+		log_warning("worker %u ended with code %d", pid, WEXITSTATUS(status));
+}
+
+static void
+on_zygote(evutil_socket_t fd, short what, void *arg)
+{
+	struct zygote *z = arg;
+	struct dispatch *d = z->dispatch;
+	struct packet packet;
+	enum ipc_result result = ipc_recv(fd, &d->inbox, &packet);
+	struct unpack u = { packet.body, false };
+
+	(void)what;
+	if (result == IPC_AGAIN)
+		return;
+	if (result == IPC_CLOSED) {
+		zygote_drop(z);
+		return;
+	}
+	if (packet.type == W_FORKED) {
+		uint32_t pid = unpack_u32(&u);
+
+		if (d->forking > 0)
+			d->forking--;
+		if (pid == 0)
+			log_warning("workers: cannot fork: " SPAN_FMT, SPAN_ARG(unpack_span(&u)));
+		else if (packet.fd_count == 1) {
+			worker_add(z, pid, packet.fds[0]);
+			packet.fd_count = 0;
+			pump(d);
+		}
+	} else if (packet.type == W_REAPED) {
+		reaped(&u);
+	}
+	packet_close_fds(&packet);
+}
+
+/* Idle workers of an old generation end now, busy ones after their mail; then the zygote does. */
+static void
+retire_older(struct dispatch *d, const struct zygote *newest)
+{
+	for (struct zygote *z = d->zygotes; z; z = z->next) {
+		struct packet stop = { .type = W_STOP };
+
+		if (z == newest || z->retired || z->generation > newest->generation)
+			continue;
+		z->retired = true;
+		ipc_send(z->sock, &stop);
+		for (struct worker *worker = d->workers, *next; worker; worker = next) {
+			next = worker->next;
+			if (worker->zygote == z && worker->work == NULL)
+				worker_remove(worker);
+		}
+	}
+}
+
+void
+dispatch_zygote(struct dispatch *d, int sock, uint64_t generation, struct unpack *hello)
+{
+	struct zygote *z = calloc(1, sizeof *z);
+
+	fcntl(sock, F_SETFL, O_NONBLOCK);
+	if (z == NULL || (z->readable = event_new(d->base, sock, EV_READ | EV_PERSIST, on_zygote, z)) == NULL ||
+	    event_add(z->readable, NULL) < 0) {
+		log_error("workers: no memory for a zygote");
+		close(sock);
+		free(z);
+		return;
+	}
+	z->dispatch = d;
+	z->sock = sock;
+	z->generation = generation;
+	z->cage = unpack_u32(hello);
+	z->av.loaded = unpack_u8(hello);
+	z->av.signatures = unpack_u32(hello);
+	z->av.time_s = (int64_t)unpack_u64(hello);
+	z->next = d->zygotes;
+	d->zygotes = z;
+	d->forking = 0;
+	retire_older(d, z);
+	pump(d);
+}
+
+struct work *
+dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadline_ms, job_callback done, void *arg)
+{
+	struct work *w = d->queued >= MAX_QUEUED_MAILS || body->failed ? NULL : calloc(1, sizeof *w);
+
+	if (w == NULL) {
+		metrics_add(M_OVERLOAD, 1);
+		buf_free(body);
+		return NULL;
+	}
+	*w = (struct work){ .dispatch = d, .body = *body, .mail_fd = mail_fd, .id = ++d->next_id, .deadline_ms = deadline_ms,
+	    .done = done, .arg = arg };
+	*body = (struct buf){ 0 };
+	queue_push(d, w, false);
+	pump(d);
+	return w;
+}
+
+void
+work_forget(struct work *w)
+{
+	w->done = NULL;
+	if (w->worker == NULL) {
+		queue_remove(w->dispatch, w);
+		work_finish(w, JOB_LATE, NULL);
+	}
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct dispatch *d = arg;
+	int64_t now = clock_ms();
+	uint32_t idle = 0;
+
+	(void)fd;
+	(void)what;
+	for (struct work *w = d->queue, *next; w; w = next) {
+		next = w->next;
+		if (w->deadline_ms > now)
+			continue;
+		queue_remove(d, w);
+		work_finish(w, JOB_LATE, NULL);
+		next = d->queue;             /* the callback may have queued another */
+	}
+	for (struct worker *worker = d->workers, *next; worker; worker = next) {
+		next = worker->next;
+		if (worker->work && !worker->killed && now - worker->since_ms > d->config->scan_timeout_ms) {
+			log_warning("worker %u: no answer in %u ms; ended", worker->pid, d->config->scan_timeout_ms);
+			worker_kill(worker);
+		} else if (worker->work == NULL && now - worker->since_ms > IDLE_MS && ++idle > d->config->workers_min) {
+			worker_remove(worker);
+		}
+	}
+	if (d->forking > 0 && now - d->fork_asked_ms > FORK_MS)
+		d->forking = 0;              /* lost with a zygote */
+	if (current(d) == NULL && d->queued > 0)
+		log_seldom(&d->complained_ms, 10, "workers: none; %u mails wait for the zygote to load", d->queued);
+	pump(d);
+}
+
+struct dispatch *
+dispatch_open(struct event_base *base, const struct config *config)
+{
+	struct dispatch *d = calloc(1, sizeof *d);
+	struct timeval tick = { 0, TICK_MS * 1000 };
+
+	if (d == NULL)
+		return NULL;
+	d->base = base;
+	d->config = config;
+	d->queue_last = &d->queue;
+	d->poison = poison_open(config->state);
+	d->tick = event_new(base, -1, EV_PERSIST, on_tick, d);
+	if (d->poison == NULL || d->tick == NULL || event_add(d->tick, &tick) < 0)
+		return NULL;                 /* at start only: the process ends */
+	return d;
+}
+
+void
+dispatch_config(struct dispatch *d, const struct config *config)
+{
+	d->config = config;
+}
+
+json_t *
+dispatch_status(const struct dispatch *d)
+{
+	const struct zygote *z = current(d);
+	json_t *cage = json_array(), *status = json_pack("{s:i, s:i, s:i, s:i, s:i, s:b}", "workers", (int)d->worker_count,
+	    "queued", (int)d->queued, "workers_min", (int)d->config->workers_min,
+	    "workers_max", (int)d->config->workers_max, "forking", (int)d->forking, "ready", z != NULL);
+
+	for (int i = 0; z && i < CAGE__COUNT; i++)
+		json_array_append_new(cage, json_pack("{s:s, s:s, s:b}", "measure", cage_names[i], "what", cage_texts[i],
+		    "holds", (z->cage >> i & 1) != 0));
+	json_object_set_new(status, "cage", cage);
+	if (z)
+		json_object_set_new(status, "clamav", json_pack("{s:b, s:i, s:I}", "loaded", z->av.loaded, "signatures",
+		    (int)z->av.signatures, "database_time", (json_int_t)z->av.time_s));
+	return status;
+}

@@ -1,0 +1,41 @@
+/* dispatch.h - mails to caged workers: a bounded queue, deadlines, one retry after a crash, the poison ledger.
+ *
+ * Shape   a job is one packet and one sealed mail; its answer is the worker's packet
+ * Errors  JOB_POISON: two workers ended on the same content (now, or before by the ledger, which outlives restarts)
+ *         JOB_LATE: no answer before the deadline;  a full queue refuses the job at once
+ */
+#ifndef POLICYD_BROKER_DISPATCH_H
+#define POLICYD_BROKER_DISPATCH_H
+
+#include <jansson.h>
+
+#include "policyd/config.h"
+#include "policyd/wire.h"
+
+struct event_base;
+struct dispatch;
+struct work;
+
+enum job_result { JOB_DONE, JOB_POISON, JOB_LATE };
+
+/* `answer` only with JOB_DONE, and valid during the call. */
+typedef void (*job_callback)(void *arg, enum job_result result, struct packet *answer);
+
+struct dispatch *dispatch_open(struct event_base *base, const struct config *config);
+void dispatch_config(struct dispatch *d, const struct config *config);
+
+/* A zygote said hello on `sock` (taken over); `hello` stands behind the generation. Older generations get no new
+ * mail and end when what they have in hand is done. */
+void dispatch_zygote(struct dispatch *d, int sock, uint64_t generation, struct unpack *hello);
+
+/* Takes `body`; `mail_fd` stays the caller's and must be open until the callback or work_forget.
+ * NULL: the queue is full (M_OVERLOAD) or there is no memory; the callback will not be called. */
+struct work *dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadline_ms,
+    job_callback done, void *arg);
+
+/* The asker is gone: no callback. The worker finishes for nothing. */
+void work_forget(struct work *work);
+
+json_t *dispatch_status(const struct dispatch *d);
+
+#endif
