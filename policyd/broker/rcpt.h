@@ -1,0 +1,22 @@
+/* rcpt.h - what one recipient's policy says at RCPT, the same for milter and policy server. Pure. */
+#ifndef POLICYD_BROKER_RCPT_H
+#define POLICYD_BROKER_RCPT_H
+
+#include "policyd/config.h"
+
+enum rcpt_action { RCPT_ACCEPT, RCPT_REJECT, RCPT_DEFER };
+
+struct rcpt_check {
+	enum rcpt_action action;
+	char code[4], xcode[12];             /* "550", "5.7.1" */
+	char text[MAX_REPLY_TEXT];           /* one line, printable ASCII */
+};
+
+/* Does this policy want to wait for the DNS lists before it answers? */
+bool rcpt_needs_lists(const struct policy *policy);
+
+/* `lists` NULL: nothing was asked about this client. `reference` is what a person can quote. */
+void rcpt_decide(const struct config *config, const struct policy *policy, const struct dnsbl_result *lists,
+    const struct ip *client, const char *reference, struct rcpt_check *out);
+
+#endif
