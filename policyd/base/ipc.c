@@ -73,6 +73,21 @@ ipc_send(int sock, const struct packet *packet)
 	return result;
 }
 
+enum ipc_result
+ipc_send_wait(int sock, const struct packet *packet, int timeout_ms)
+{
+	int64_t deadline = clock_ms() + timeout_ms;
+	enum ipc_result result;
+
+	while ((result = ipc_send(sock, packet)) == IPC_AGAIN) {
+		struct pollfd p = { .fd = sock, .events = POLLOUT };
+
+		if (clock_left_ms(deadline) == 0 || poll(&p, 1, clock_left_ms(deadline)) == 0)
+			break;
+	}
+	return result;
+}
+
 static void
 take_fds(struct msghdr *msg, struct packet *packet, int *extra)
 {

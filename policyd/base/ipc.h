@@ -32,6 +32,8 @@ struct inbox {
 };
 
 enum ipc_result ipc_send(int sock, const struct packet *packet);
+/* The same, waiting for room in a socket that is full. */
+enum ipc_result ipc_send_wait(int sock, const struct packet *packet, int timeout_ms);
 enum ipc_result ipc_recv(int sock, struct inbox *inbox, struct packet *packet);
 void inbox_free(struct inbox *inbox);
 void packet_close_fds(struct packet *packet);

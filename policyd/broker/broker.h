@@ -1,0 +1,45 @@
+/* broker.h - the one event loop that knows and decides: what its parts share. */
+#ifndef POLICYD_BROKER_BROKER_H
+#define POLICYD_BROKER_BROKER_H
+
+#include <jansson.h>
+
+#include "policyd/base/link.h"
+#include "policyd/base/map.h"
+#include "policyd/child.h"
+#include "policyd/wire.h"
+
+struct event;
+
+struct broker {
+	struct child *self;
+	const struct config *config;         /* in force for new transactions; old ones never freed before they end */
+	struct event_base *base;
+	struct dns *dns;
+	struct lists *lists;
+	struct redis_async *redis;
+	struct customers *customers;
+	struct dispatch *dispatch;
+	struct delegate *delegate;
+	struct link *store, *trainer;
+	struct gate *gates;
+	uint64_t reference_count;
+	struct inbox inbox;                  /* of the packet at hand: copy what must outlive it */
+};
+
+enum { REFERENCE_ROOM = 16 };
+
+/* A reference a person can quote: unique on this node, [A-Z2-7]. */
+void broker_reference(struct broker *b, char to[REFERENCE_ROOM]);
+
+/* transaction.c: one connected gate. Takes `sock` over. */
+void gate_add(struct broker *b, int sock, const char *context);
+void gates_close(struct broker *b);
+
+/* policyport.c: the policy-delegation requests. */
+bool policyport_open(struct broker *b, int listen_fd);
+
+/* requests.c: policyctl's connections handed over by the master. Takes the descriptors over. */
+void request_connection(struct broker *b, struct span json, int *fds, int fd_count);
+
+#endif

@@ -1,0 +1,270 @@
+/* outcome.c - from what was found to what is done: decide, settle, store, answer. In that order: a quarantine copy
+ * is on disk before the edits, the edits before the reply. What cannot be stored is deferred. */
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/broker/headers.h"
+#include "policyd/broker/transaction.h"
+#include "policyd/store/customers.h"
+
+enum { STORE_RESERVE_MS = 1000 };
+
+/* Two policies that see the same symbols and the same model have the same score, whatever their thresholds. */
+static bool
+same_score(const struct policy *a, const struct policy *b)
+{
+	if ((a->dnsbl == DNSBL_MODE_OFF) != (b->dnsbl == DNSBL_MODE_OFF) || a->own_model != b->own_model)
+		return false;
+	return !a->own_model || strcmp(a->customer, b->customer) == 0;
+}
+
+static void
+pack_lists(const struct tx *tx, struct buf *body)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < tx->lists.count; i++)
+		count += tx->lists.at[i].answer != DNSBL_CLEAR;
+	pack_u32(body, tx->lists_asked ? count : 0);
+	for (size_t i = 0; tx->lists_asked && i < tx->lists.count; i++) {
+		const struct dnsbl_list *list = &tx->config->dnsbl[tx->lists.at[i].list];
+		bool listed = tx->lists.at[i].answer == DNSBL_LISTED;
+		uint32_t code = tx->lists.at[i].code;
+		char name[80], evidence[16];
+
+		if (tx->lists.at[i].answer == DNSBL_CLEAR)
+			continue;
+		snprintf(name, sizeof name, "DNSBL_%s%s", list->name, listed ? "" : "_UNKNOWN");
+		snprintf(evidence, sizeof evidence, "%u.%u.%u.%u", code >> 24, code >> 16 & 255, code >> 8 & 255, code & 255);
+		struct symbol symbol = { span_of(name), listed ? tx->lists.at[i].points : 0,
+		    listed ? span_of(evidence) : SPAN("no answer") };
+
+		wire_pack_symbol(body, &symbol);
+	}
+}
+
+void
+tx_pack_job(struct tx *tx, struct buf *body)
+{
+	uint32_t *first = calloc(tx->recipient_count, sizeof *first), count = 0;
+
+	if (first == NULL) {
+		body->failed = true;
+		return;
+	}
+	for (uint32_t i = 0; i < tx->recipient_count; i++) {
+		uint32_t k = 0;
+
+		while (k < count && !same_score(tx->recipients[first[k]].policy, tx->recipients[i].policy))
+			k++;
+		if (k == count)
+			first[count++] = i;
+		tx->recipients[i].score = k;
+	}
+	pack_u8(body, JOB_SCAN);
+	wire_pack_session(body, &tx->session);
+	wire_pack_envelope(body, &tx->envelope);
+	pack_u8(body, tx->truncated);
+	pack_u32(body, count);
+	for (uint32_t k = 0; k < count; k++)
+		pack_span(body, span_make(tx->recipients[first[k]].policy, sizeof(struct policy)));
+	pack_lists(tx, body);
+	free(first);
+}
+
+static void
+count_fates(const struct tx *tx)
+{
+	static const enum metric metrics[OUT__COUNT] = {
+		[OUT_DELIVER] = M_DELIVERED, [OUT_TAG] = M_TAGGED, [OUT_QUARANTINE] = M_QUARANTINED,
+		[OUT_DISCARD] = M_DISCARDED, [OUT_REJECT] = M_REJECTED, [OUT_DEFER] = M_DEFERRED,
+	};
+
+	for (uint32_t i = 0; i < tx->recipient_count; i++)
+		metrics_add(metrics[tx->fates[i].outcome], 1);
+	if (tx->settlement.fallback)
+		metrics_add(M_VARIANT_FALLBACK, 1);
+}
+
+/* Everything is decided and stored: tell the gate, the log, and the history. */
+static void
+tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
+{
+	struct buf body = { 0 }, edits = { 0 };
+	uint32_t removed = 0, edit_count = 0;
+	char reply[MAX_REPLY_TEXT + 32];
+
+	pack_u8(&body, (uint8_t)tx->settlement.reply);
+	pack_text(&body, code);
+	pack_text(&body, xcode);
+	pack_text(&body, text);
+	bool accept = tx->settlement.reply == REPLY_ACCEPT;
+
+	for (uint32_t i = 0; accept && i < tx->recipient_count; i++)
+		removed += tx->fates[i].remove;
+	pack_u32(&body, removed);
+	for (uint32_t i = 0; accept && i < tx->recipient_count; i++)
+		if (tx->fates[i].remove)
+			pack_u32(&body, tx->recipients[i].index);
+	if (accept)
+		edit_count = headers_pack(&edits, tx);
+	pack_u32(&body, edit_count);
+	buf_add_span(&body, buf_span(&edits));
+	body.failed |= edits.failed;
+	struct packet answer = { .type = W_OUTCOME, .id = tx->message_id, .body = buf_span(&body) };
+
+	snprintf(reply, sizeof reply, "%s %s %s", code, xcode, text);
+	count_fates(tx);
+	tell_outcome(tx, code[0] ? reply : "250");
+	if (tx->gate && !body.failed)
+		ipc_send_wait(tx->gate->sock, &answer, GATE_SEND_MS);
+	buf_free(&edits);
+	buf_free(&body);
+}
+
+void
+tx_defer(struct tx *tx, const char *code, const char *xcode, const char *why)
+{
+	char text[MAX_REPLY_TEXT];
+
+	if (tx->fates == NULL)
+		tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
+	if (tx->fates == NULL)
+		return;                      /* the gate's own deadline tempfails it */
+	for (uint32_t i = 0; i < tx->recipient_count; i++)
+		tx->fates[i] = (struct fate){ .wanted = tx->fates[i].wanted, .outcome = OUT_DEFER };
+	tx->settlement = (struct settlement){ .reply = REPLY_DEFER };
+	snprintf(text, sizeof text, "%s (ref %s)", why, tx->reference);
+	tx_answer(tx, code, xcode, text);
+}
+
+static void
+tx_conclude(struct tx *tx)
+{
+	char text[MAX_REPLY_TEXT] = "";
+
+	if (tx->settlement.reply == REPLY_REJECT) {
+		const char *what = tx->scanned.classes & CLASS_VIRUS ? "a virus was found in it" : "it looks like spam";
+
+		snprintf(text, sizeof text, "Message refused: %s (ref %s)", what, tx->reference);
+		tx_answer(tx, "550", "5.7.1", text);
+	} else {
+		tx_answer(tx, "", "", "");
+	}
+}
+
+static void
+tx_stored(void *arg, struct packet *answer)
+{
+	struct tx *tx = arg;
+	struct unpack u = { answer ? answer->body : SPAN(""), false };
+
+	tx->storing = false;
+	if (answer && answer->type == W_STORED) {
+		unpack_text(&u, tx->quarantine_id, sizeof tx->quarantine_id);
+		tx_conclude(tx);
+	} else {
+		static int64_t complained;
+		struct span why = answer ? unpack_span(&u) : SPAN("no answer from the store");
+
+		log_seldom(&complained, 10, "quarantine: " SPAN_FMT "; mail for it is deferred", SPAN_ARG(why));
+		metrics_add(M_STORE_FAILED, 1);
+		tx_defer(tx, "451", "4.3.1", "Cannot be stored now; try again later");
+	}
+	if (tx->gate == NULL)                /* the client went away meanwhile */
+		tx_free(tx);
+}
+
+static const char *
+class_name(const struct tx *tx)
+{
+	if (tx->poison)
+		return "unscannable";
+	unsigned classes = tx->scanned.classes;
+
+	return classes & CLASS_VIRUS ? "virus" : classes & CLASS_PHISH ? "phish" : classes & CLASS_BANNED ? "banned" :
+	    classes & CLASS_UNSCANNABLE ? "unscannable" : classes & CLASS_BULK ? "bulk" : "spam";
+}
+
+static bool
+tx_store(struct tx *tx, uint32_t copies)
+{
+	struct store_recipient *list = calloc(copies, sizeof *list);
+	char (*addresses)[MAX_ADDRESS + 1] = calloc(copies, sizeof *addresses);
+	struct buf body = { 0 }, symbols = { 0 };
+	uint32_t n = 0;
+	bool asked = false;
+
+	if (list && addresses) {
+		for (uint32_t i = 0; i < tx->recipient_count; i++) {
+			const struct recipient *r = &tx->recipients[i];
+
+			if (!tx->fates[i].store)
+				continue;
+			customers_canonical(span_of(r->raw), addresses[n], sizeof addresses[n]);
+			list[n] = (struct store_recipient){ .raw = span_of(r->raw), .address = span_of(addresses[n]),
+			    .customer = span_of(r->policy->customer), .retention_days = r->policy->retention_days,
+			    .points = tx->have_scanned ? tx->scanned.scores[r->score].points : 0 };
+			n++;
+		}
+		headers_symbols(&symbols, tx, tx->have_scanned ? &tx->scanned.scores[0] : NULL, " ", 0);
+		struct store_request request = {
+			.session = tx->session, .envelope = tx->envelope, .size = tx->size, .time_s = wall_s(),
+			.class_name = span_of(class_name(tx)), .message_id = tx->scanned.message_id, .from = tx->scanned.from,
+			.subject = tx->scanned.subject, .symbols = buf_span(&symbols), .recipients = list, .recipient_count = n,
+		};
+		int left = clock_left_ms(tx->deadline_ms) - STORE_RESERVE_MS;
+
+		memcpy(request.digest, tx->scanned.digest, sizeof request.digest);
+		wire_pack_store(&body, &request);
+		asked = link_ask(tx->broker->store, W_STORE, &body, &tx->mail_fd, 1, left > 0 ? left : 1, tx_stored, tx);
+		tx->storing = asked;
+	}
+	buf_free(&symbols);
+	free(addresses);
+	free(list);
+	return asked;
+}
+
+void
+tx_scanned(struct tx *tx)
+{
+	const struct policy **policies = calloc(tx->recipient_count, sizeof *policies);
+	uint32_t copies = 0;
+
+	tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
+	if (policies == NULL || tx->fates == NULL || (tx->poison && tx->config->poison_action == OUT_DEFER)) {
+		free(policies);
+		tx_defer(tx, "451", "4.3.0", "Cannot be scanned now; try again later");
+		return;
+	}
+	for (uint32_t i = 0; i < tx->recipient_count; i++) {
+		const struct recipient *r = &tx->recipients[i];
+		struct judgement found = { .classes = CLASS_UNSCANNABLE };
+
+		if (tx->have_scanned)
+			found = (struct judgement){ tx->scanned.scores[r->score].points, tx->scanned.classes,
+			    tx->scanned.defer };
+		policies[i] = r->policy;
+		tx->fates[i].wanted = decide(r->policy, &found);
+	}
+	settle(policies, tx->fates, tx->recipient_count, &tx->settlement);
+	free(policies);
+	for (uint32_t i = 0; i < tx->recipient_count; i++)
+		copies += tx->fates[i].store;
+	if (tx->settlement.reply == REPLY_DEFER) {
+		char why[160];
+
+		snprintf(why, sizeof why, "Cannot be scanned now: %.*s; try again later", (int)span_head(tx->scanned.defer_reason, 80).n,
+		    tx->scanned.defer_reason.p ? tx->scanned.defer_reason.p : "");
+		tx_defer(tx, "451", "4.7.1", tx->scanned.defer ? why : "Try again later");
+	} else if (copies == 0) {
+		tx_conclude(tx);
+	} else if (!tx_store(tx, copies)) {
+		tx_defer(tx, "451", "4.3.1", "Cannot be stored now; try again later");
+	}
+}

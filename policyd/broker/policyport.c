@@ -1,0 +1,130 @@
+/* policyport.c - the policy-delegation port: steps connect to RCPT of the flow, with the milter's own code.
+ *
+ * At RCPT only what concerns one recipient is answered: DUNNO, or a reply for him alone. Never DISCARD, HOLD,
+ * FILTER or REDIRECT, which would hold for all recipients of the mail. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/broker/broker.h"
+#include "policyd/broker/delegate.h"
+#include "policyd/broker/rcpt.h"
+#include "policyd/net/lists.h"
+#include "policyd/store/customers.h"
+
+enum { POLICY_ANSWER_MS = 200 };
+
+struct question {
+	struct broker *broker;
+	struct delegate_call *call;
+	const struct policy *policy;
+	struct ip client;
+	struct lists_wait *wait;
+	char sender[MAX_ADDRESS + 1], recipient[MAX_ADDRESS + 1];
+};
+
+static void
+answer(struct question *q, const struct dnsbl_result *lists)
+{
+	struct rcpt_check check;
+	char action[MAX_REPLY_TEXT + 32] = "DUNNO", reference[REFERENCE_ROOM];
+	bool late = false;
+
+	for (size_t i = 0; lists && i < lists->count; i++)
+		late |= lists->at[i].answer == DNSBL_UNKNOWN;
+	if (late)
+		metrics_add(M_POLICY_LATE, 1);
+	broker_reference(q->broker, reference);
+	rcpt_decide(q->broker->config, q->policy, lists, &q->client, reference, &check);
+	if (check.action != RCPT_ACCEPT) {
+		char client[INET6_ADDRSTRLEN];
+
+		snprintf(action, sizeof action, "%s %s %s", check.code, check.xcode, check.text);
+		ip_print(&q->client, client);
+		metrics_add(check.action == RCPT_REJECT ? M_REFUSED_AT_RCPT : M_DEFERRED, 1);
+		log_info("Blocked at RCPT (policy), [%s] <%s> -> <%s>, ref: %s, answered: %s", client, q->sender,
+		    q->recipient, reference, action);
+	}
+	*delegate_data(q->call) = NULL;
+	delegate_answer(q->call, action);
+	free(q);
+}
+
+static void
+lists_done(void *arg, const struct dnsbl_result *result)
+{
+	answer(arg, result);
+}
+
+static void
+copy(char *to, size_t room, struct span s)
+{
+	snprintf(to, room, SPAN_FMT, SPAN_ARG(span_head(s, room - 1)));
+}
+
+/* Lists are asked as the milter asks them: not for logins, own networks, trusted relays, the submission context. */
+static bool
+lists_wanted(const struct config *config, const struct question *q, const struct delegate_request *request)
+{
+	if (q->client.family == 0 || request->sasl_username.n > 0 || config->dnsbl_count == 0 ||
+	    span_eq(request->policy_context, SPAN("submission")))
+		return false;
+	for (uint32_t i = 0; i < config->own_network_count; i++)
+		if (net_has(&config->own_networks[i], &q->client))
+			return false;
+	for (uint32_t i = 0; i < config->trusted_relay_count; i++)
+		if (net_has(&config->trusted_relays[i], &q->client))
+			return false;
+	return true;
+}
+
+static void
+ask(void *arg, struct delegate_call *call, const struct delegate_request *request)
+{
+	struct broker *b = arg;
+	struct question *q;
+	uint32_t class_id;
+
+	metrics_add(M_POLICY_REQUESTS, 1);
+	if (!span_eq(request->protocol_state, SPAN("RCPT")) || (q = calloc(1, sizeof *q)) == NULL) {
+		delegate_answer(call, "DUNNO");
+		return;
+	}
+	q->broker = b;
+	q->call = call;
+	ip_parse(request->client_address, &q->client);
+	copy(q->sender, sizeof q->sender, request->sender);
+	copy(q->recipient, sizeof q->recipient, request->recipient);
+	q->policy = customers_lookup(b->customers, request->recipient, &class_id);
+	metrics_add(M_POLICY_LOOKUPS, 1);
+	if (!rcpt_needs_lists(q->policy) || !lists_wanted(b->config, q, request)) {
+		answer(q, NULL);
+		return;
+	}
+	*delegate_data(call) = q;
+	struct lists_wait *wait = lists_ask(b->lists, &q->client, POLICY_ANSWER_MS, lists_done, q);
+
+	if (wait)                            /* else it has been answered, and `q` is gone */
+		q->wait = wait;
+}
+
+static void
+gone(void *arg, struct delegate_call *call)
+{
+	struct question *q = *delegate_data(call);
+
+	(void)arg;
+	if (q == NULL)
+		return;
+	if (q->wait)
+		lists_cancel(q->wait);
+	free(q);
+}
+
+bool
+policyport_open(struct broker *b, int listen_fd)
+{
+	b->delegate = delegate_open(b->base, listen_fd, ask, gone, b);
+	return b->delegate != NULL;
+}

@@ -1,0 +1,458 @@
+/* requests.c - what policyctl asks of the broker: policies, one mail's decision, lessons, traces, our state.
+ *
+ * A connection comes from the master with its first request and stays here. Requests on it are answered in the
+ * order they are done, each with the id of its question. */
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/broker/dispatch.h"
+#include "policyd/broker/transaction.h"
+#include "policyd/net/dns.h"
+#include "policyd/store/customers.h"
+#include "policyd/store/history.h"
+#include "policyd/store/redis_async.h"
+
+enum { SCAN_MS = 60 * 1000, LESSON_MS = 30 * 1000, REPLY_MS = 2000 };
+
+struct caller {                              /* one connection of policyctl */
+	struct broker *broker;
+	int sock;
+	struct event *readable;
+	struct inbox inbox;
+	int open;                            /* requests in work */
+	bool gone;
+};
+
+struct request {
+	struct caller *caller;
+	uint32_t id;
+	json_t *json;
+	int fd;                              /* the mail, or -1 */
+	struct tx *tx;                       /* of a scan: a transaction that nobody sent */
+};
+
+static void
+caller_free(struct caller *c)
+{
+	if (c->readable)
+		event_free(c->readable);
+	close(c->sock);
+	inbox_free(&c->inbox);
+	free(c);
+}
+
+/* Takes `reply`. Ends the request. */
+static void
+request_reply(struct request *r, json_t *reply)
+{
+	struct caller *c = r->caller;
+	char *json = json_dumps(reply, JSON_COMPACT);
+	struct buf body = { 0 };
+
+	pack_text(&body, json ? json : "{\"error\": \"no memory\", \"exit\": 1}");
+	struct packet packet = { .type = W_REPLY, .id = r->id, .body = buf_span(&body) };
+
+	if (!c->gone && !body.failed)
+		ipc_send_wait(c->sock, &packet, REPLY_MS);
+	buf_free(&body);
+	free(json);
+	json_decref(reply);
+	json_decref(r->json);
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r);
+	if (--c->open == 0 && c->gone)
+		caller_free(c);
+}
+
+static json_t *
+error(const char *why, int code)
+{
+	return json_pack("{s:s, s:i}", "error", why, "exit", code);
+}
+
+static const char *
+field(const struct request *r, const char *name)
+{
+	const char *value = json_string_value(json_object_get(r->json, name));
+
+	return value ? value : "";
+}
+
+/* ---- scan: the same decision as the milter's, for a mail that nobody sent ---- */
+
+static json_t *
+span_json(struct span s)
+{
+	json_t *text = json_stringn(s.p ? s.p : "", s.n);
+
+	return text ? text : json_string("");
+}
+
+static json_t *
+threshold(double points)
+{
+	return isfinite(points) ? json_real(points) : json_null();
+}
+
+static json_t *
+recipient_json(const struct tx *tx, uint32_t i)
+{
+	const struct recipient *r = &tx->recipients[i];
+	const struct scanned_class *score = &tx->scanned.scores[r->score];
+
+	return json_pack("{s:s, s:i, s:s, s:b, s:f, s:f, s:f, s:b, s:s, s:s, s:{s:o, s:o, s:o}}", "address", r->raw, "class",
+	    (int)r->class_id, "customer", r->policy->customer, "filter", r->policy->filter, "points", score->points,
+	    "bayes_points", score->bayes_points, "probability", score->probability, "model_known", score->model_known,
+	    "outcome", outcome_names[tx->fates[i].outcome], "wanted", outcome_names[tx->fates[i].wanted], "thresholds",
+	    "tag", threshold(r->policy->tag), "quarantine", threshold(r->policy->quarantine),
+	    "discard", threshold(r->policy->discard));
+}
+
+static json_t *
+scan_json(const struct tx *tx)
+{
+	static const struct { unsigned class; const char *name; } names[] = {
+		{ CLASS_VIRUS, "virus" }, { CLASS_PHISH, "phish" }, { CLASS_BANNED, "banned" }, { CLASS_BULK, "bulk" },
+		{ CLASS_UNSCANNABLE, "unscannable" },
+	};
+	const struct scanned *s = &tx->scanned;
+	json_t *recipients = json_array(), *symbols = json_array(), *classes = json_array();
+
+	for (uint32_t i = 0; i < tx->recipient_count; i++)
+		json_array_append_new(recipients, recipient_json(tx, i));
+	for (uint32_t i = 0; i < s->symbol_count; i++)
+		json_array_append_new(symbols, json_pack("{s:o, s:f, s:o}", "name", span_json(s->symbols[i].name), "points",
+		    s->symbols[i].points, "evidence", span_json(s->symbols[i].evidence)));
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (s->classes & names[i].class)
+			json_array_append_new(classes, json_string(names[i].name));
+	return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:I, s:I}", "recipients", recipients, "symbols", symbols,
+	    "classes", classes, "defer", s->defer, "defer_reason", span_json(s->defer_reason),
+	    "message_id", span_json(s->message_id), "from", span_json(s->from), "subject", span_json(s->subject),
+	    "size", (json_int_t)tx->size, "cpu_us", (json_int_t)s->cpu_us);
+}
+
+static void
+scan_done(void *arg, enum job_result result, struct packet *answer)
+{
+	struct request *r = arg;
+	struct tx *tx = r->tx;
+	struct unpack u = { answer ? answer->body : SPAN(""), false };
+	const struct policy **policies = calloc(tx->recipient_count, sizeof *policies);
+	json_t *reply;
+
+	tx->work = NULL;
+	tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
+	if (result == JOB_POISON)
+		reply = error("the mail ended two workers: it would be handled as unscannable", 1);
+	else if (result != JOB_DONE || policies == NULL || tx->fates == NULL || !scanned_unpack(&u, &tx->scanned))
+		reply = error("no worker could scan it in time; see policyctl doctor", 1);
+	else {
+		tx->have_scanned = true;
+		for (uint32_t i = 0; i < tx->recipient_count; i++) {
+			const struct recipient *one = &tx->recipients[i];
+			struct judgement found = { tx->scanned.scores[one->score].points, tx->scanned.classes, tx->scanned.defer };
+
+			policies[i] = one->policy;
+			tx->fates[i].wanted = decide(one->policy, &found);
+		}
+		settle(policies, tx->fates, tx->recipient_count, &tx->settlement);
+		reply = scan_json(tx);
+	}
+	free(policies);
+	tx->mail_fd = -1;                    /* the request closes it */
+	tx_free(tx);
+	request_reply(r, reply);
+}
+
+/* Recipients of the request, or postmaster of nowhere: the default policy. */
+static bool
+scan_recipients(struct tx *tx, const json_t *list)
+{
+	size_t count = json_array_size(list) ? json_array_size(list) : 1;
+
+	tx->recipients = calloc(count, sizeof *tx->recipients);
+	if (tx->recipients == NULL)
+		return false;
+	for (size_t i = 0; i < count && i < MAX_RECIPIENTS; i++) {
+		const char *address = json_string_value(json_array_get(list, i));
+		struct recipient *r = &tx->recipients[i];
+
+		r->raw = strdup(address ? address : "default");
+		if (r->raw == NULL)
+			return false;
+		tx->recipient_count++;
+		r->index = (uint32_t)i;
+		r->policy = customers_lookup(tx->broker->customers, span_of(r->raw), &r->class_id);
+	}
+	return true;
+}
+
+static void
+scan(struct request *r)
+{
+	struct broker *b = r->caller->broker;
+	struct tx *tx = calloc(1, sizeof *tx);
+	struct buf body = { 0 };
+
+	if (r->fd < 0 || tx == NULL) {
+		free(tx);
+		request_reply(r, error("scan: no mail came with the request", 2));
+		return;
+	}
+	tx->broker = b;
+	tx->config = b->config;
+	tx->mail_fd = r->fd;
+	tx->size = (uint64_t)lseek(r->fd, 0, SEEK_END);
+	r->tx = tx;
+	ip_parse(span_of(field(r, "client")), &tx->session.client);
+	snprintf(tx->session.helo, sizeof tx->session.helo, "%s", field(r, "helo"));
+	snprintf(tx->session.context, sizeof tx->session.context, "scan");
+	snprintf(tx->envelope.sender, sizeof tx->envelope.sender, "%s", field(r, "sender"));
+	bool good = scan_recipients(tx, json_object_get(r->json, "recipients"));
+
+	if (good) {
+		tx_pack_job(tx, &body);
+		tx->work = dispatch_submit(b->dispatch, &body, r->fd, clock_ms() + SCAN_MS, scan_done, r);
+	}
+	if (!good || tx->work == NULL) {
+		tx->mail_fd = -1;
+		tx_free(tx);
+		request_reply(r, error("the scan queue is full; try again later", 1));
+	}
+}
+
+/* ---- learn: a worker makes features of the mail, the trainer learns them ---- */
+
+static void
+lesson_done(void *arg, struct packet *answer)
+{
+	static const char *const names[] = { "failed", "learnt", "known", "flipped", "unlearnt" };
+	struct request *r = arg;
+	struct unpack u = { answer ? answer->body : SPAN(""), false };
+	uint8_t result = unpack_u8(&u);
+	char why[256];
+
+	unpack_text(&u, why, sizeof why);
+	if (answer == NULL || u.bad || result == 0 || result >= sizeof names / sizeof *names) {
+		metrics_add(M_LESSONS_FAILED, 1);
+		request_reply(r, error(why[0] ? why : "the trainer gave no answer; see policyctl doctor", 1));
+		return;
+	}
+	request_reply(r, json_pack("{s:s}", "result", names[result]));
+}
+
+static void
+features_done(void *arg, enum job_result result, struct packet *answer)
+{
+	struct request *r = arg;
+	struct unpack u = { answer ? answer->body : SPAN(""), false };
+	struct span digest = unpack_span(&u), features = unpack_span(&u);
+	struct buf body = { 0 };
+
+	if (result != JOB_DONE || u.bad || answer->type != W_FEATURES) {
+		metrics_add(M_LESSONS_FAILED, 1);
+		request_reply(r, error(result == JOB_POISON ? "the mail ended two workers; it cannot be learnt" :
+		    "no worker could read the mail in time", 1));
+		return;
+	}
+	pack_u8(&body, strcmp(field(r, "class"), "spam") == 0);
+	pack_u8(&body, strcmp(field(r, "cmd"), "learn") == 0);
+	pack_text(&body, "cli");
+	pack_text(&body, field(r, "who"));
+	pack_text(&body, field(r, "for"));
+	pack_span(&body, digest);
+	pack_span(&body, features);
+	if (!link_ask(r->caller->broker->trainer, W_LESSON, &body, NULL, 0, LESSON_MS, lesson_done, r))
+		request_reply(r, error("no memory", 1));
+}
+
+/* Whose model learns: the customer that the address belongs to; without one, all customers'. */
+static bool
+lesson_customer(struct request *r)
+{
+	const char *address = field(r, "for");
+	uint32_t class_id;
+
+	if (address[0] == '\0')
+		return true;
+	const struct policy *policy = customers_lookup(r->caller->broker->customers, span_of(address), &class_id);
+
+	if (policy->customer[0] == '\0')
+		return false;
+	json_object_set_new(r->json, "for", json_string(policy->customer));
+	return true;
+}
+
+static void
+learn(struct request *r)
+{
+	struct buf body = { 0 };
+	struct session nobody = { 0 };
+	struct envelope none = { 0 };
+	struct policy policy = r->caller->broker->config->policy_default;
+	const char *class = field(r, "class");
+
+	metrics_add(M_LESSONS, 1);
+	if (r->fd < 0 || (strcmp(class, "spam") != 0 && strcmp(class, "ham") != 0)) {
+		request_reply(r, error("learn: a class (spam or ham) and a mail are needed", 2));
+		return;
+	}
+	if (!lesson_customer(r)) {
+		request_reply(r, error("--for: that address belongs to no customer (policyctl policy explain ADDRESS)", 2));
+		return;
+	}
+	pack_u8(&body, JOB_FEATURES);
+	wire_pack_session(&body, &nobody);
+	wire_pack_envelope(&body, &none);
+	pack_u8(&body, 0);
+	pack_u32(&body, 1);
+	pack_span(&body, span_make(&policy, sizeof policy));
+	pack_u32(&body, 0);
+	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, features_done, r) == NULL)
+		request_reply(r, error("the scan queue is full; try again later", 1));
+}
+
+/* ---- trace, policies, status ---- */
+
+static void
+traced(void *arg, json_t *events)
+{
+	if (events == NULL)
+		request_reply(arg, error("Redis gave no answer: the history is in it; the log has the same lines", 1));
+	else
+		request_reply(arg, json_pack("{s:o}", "events", events));
+}
+
+static void
+trace(struct request *r)
+{
+	const char *id = field(r, "id");
+
+	if (id[0] == '\0')
+		request_reply(r, error("trace: an id is needed: queue id, Message-ID, reference or quarantine id", 2));
+	else
+		history_find(r->caller->broker->redis, span_of(id), traced, r);
+}
+
+static void
+policy_done(void *arg, json_t *reply)
+{
+	request_reply(arg, reply);
+}
+
+static void
+policy(struct request *r)
+{
+	customers_request(r->caller->broker->customers, r->json, policy_done, r);
+}
+
+static void
+status(struct request *r)
+{
+	struct broker *b = r->caller->broker;
+	json_t *reply = dispatch_status(b->dispatch);
+
+	json_object_set_new(reply, "lists", lists_status(b->lists));
+	json_object_set_new(reply, "dns", dns_status(b->dns));
+	json_object_set_new(reply, "redis_up", json_boolean(redis_async_up(b->redis)));
+	json_object_set_new(reply, "store_up", json_boolean(link_up(b->store)));
+	json_object_set_new(reply, "trainer_up", json_boolean(link_up(b->trainer)));
+	json_object_set_new(reply, "policies", customers_status(b->customers));
+	json_object_set_new(reply, "generation", json_integer((json_int_t)b->config->generation));
+	request_reply(r, reply);
+}
+
+static const struct command {
+	const char *name;
+	bool prefix;
+	void (*run)(struct request *r);
+} commands[] = {
+	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
+	{ "policy.", true, policy }, { "broker.status", false, status },
+};
+
+static void
+request_start(struct caller *c, uint32_t id, struct span text, const int *fds, int fd_count)
+{
+	struct request *r = calloc(1, sizeof *r);
+	json_error_t bad;
+
+	if (r == NULL) {
+		for (int i = 0; i < fd_count; i++)
+			close(fds[i]);
+		return;
+	}
+	r->caller = c;
+	r->id = id;
+	r->fd = fd_count > 0 ? fds[0] : -1;
+	for (int i = 1; i < fd_count; i++)
+		close(fds[i]);
+	c->open++;
+	r->json = json_loadb(text.p, text.n, 0, &bad);
+	if (!json_is_object(r->json)) {
+		request_reply(r, error("the request is no JSON object", 2));
+		return;
+	}
+	const char *name = field(r, "cmd");
+
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		bool same = commands[i].prefix ? strncmp(name, commands[i].name, strlen(commands[i].name)) == 0 :
+		    strcmp(name, commands[i].name) == 0;
+
+		if (same) {
+			commands[i].run(r);
+			return;
+		}
+	}
+	request_reply(r, error("unknown command", 2));
+}
+
+static void
+on_caller(evutil_socket_t fd, short what, void *arg)
+{
+	struct caller *c = arg;
+	struct packet packet;
+	enum ipc_result result = ipc_recv(fd, &c->inbox, &packet);
+	struct unpack u = { packet.body, false };
+
+	(void)what;
+	if (result == IPC_AGAIN)
+		return;
+	if (result == IPC_CLOSED || packet.type != W_REQUEST) {
+		if (result == IPC_OK)
+			packet_close_fds(&packet);
+		c->gone = true;
+		event_del(c->readable);
+		if (c->open == 0)
+			caller_free(c);
+		return;
+	}
+	request_start(c, packet.id, unpack_span(&u), packet.fds, packet.fd_count);
+}
+
+void
+request_connection(struct broker *b, struct span json, int *fds, int fd_count)
+{
+	struct caller *c = fd_count > 0 ? calloc(1, sizeof *c) : NULL;
+
+	if (c == NULL || (c->readable = event_new(b->base, fds[0], EV_READ | EV_PERSIST, on_caller, c)) == NULL) {
+		for (int i = 0; i < fd_count; i++)
+			close(fds[i]);
+		free(c);
+		return;
+	}
+	c->broker = b;
+	c->sock = fds[0];
+	fcntl(c->sock, F_SETFL, O_NONBLOCK);
+	event_add(c->readable, NULL);
+	c->open++;                           /* not freed under our hands by a request that is answered at once */
+	request_start(c, 0, json, fds + 1, fd_count - 1);
+	c->open--;
+}

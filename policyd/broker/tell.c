@@ -1,0 +1,184 @@
+/* tell.c - one line in the log and one event in the history for each recipient.
+ *
+ * The line, greppable in the way amavis' lines are:
+ *   Passed SPAM, [192.0.2.1]:4711 <a@b.example> -> <u@test.example>, Queue-ID: 4Xq, ref: K7..., Message-ID: <..>,
+ *   Hits: 5.10, tag=4 quarantine=7 discard=15, quarantine-id: q..., tests=[BAYES=2.1,GTUBE=1000], size: 512, 41 ms
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/log.h"
+#include "policyd/base/utf8.h"
+#include "policyd/broker/headers.h"
+#include "policyd/broker/transaction.h"
+#include "policyd/store/customers.h"
+#include "policyd/store/history.h"
+
+static const char *const verbs[OUT__COUNT] = {
+	[OUT_DELIVER] = "Passed", [OUT_TAG] = "Passed", [OUT_QUARANTINE] = "Quarantined", [OUT_DISCARD] = "Discarded",
+	[OUT_REJECT] = "Rejected", [OUT_DEFER] = "Deferred",
+};
+
+/* What the mail was called for this recipient. */
+static const char *
+noun(const struct tx *tx, const struct recipient *r, const struct fate *fate)
+{
+	unsigned classes = tx->poison ? CLASS_UNSCANNABLE : tx->scanned.classes;
+
+	if (fate->outcome == OUT_DEFER)
+		return tx->scanned.defer ? "UNCHECKED" : "TEMPFAIL";
+	if (classes & CLASS_VIRUS)
+		return "VIRUS";
+	if (classes & CLASS_PHISH)
+		return "PHISH";
+	if (classes & CLASS_BANNED)
+		return "BANNED";
+	if (classes & CLASS_UNSCANNABLE)
+		return "UNSCANNABLE";
+	if (!r->policy->filter)
+		return "UNFILTERED";
+	return fate->outcome == OUT_DELIVER ? "CLEAN" : "SPAM";
+}
+
+static json_t *
+text(struct span s)
+{
+	return json_stringn(s.n && utf8_valid(s) ? s.p : "", s.n && utf8_valid(s) ? s.n : 0);
+}
+
+static void
+set_points(json_t *to, const char *name, double points)
+{
+	json_object_set_new(to, name, isfinite(points) ? json_real(points) : json_null());
+}
+
+static json_t *
+symbols_json(const struct tx *tx, const struct scanned_class *score)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < tx->scanned.symbol_count; i++) {
+		const struct symbol *s = &tx->scanned.symbols[i];
+
+		json_array_append_new(list, json_pack("{s:o, s:f, s:o}", "name", text(s->name), "points", s->points,
+		    "evidence", text(s->evidence)));
+	}
+	if (score && score->model_known)
+		json_array_append_new(list, json_pack("{s:s, s:f, s:f}", "name", "BAYES", "points", score->bayes_points,
+		    "probability", score->probability));
+	return list;
+}
+
+static json_t *
+event_start(const struct tx *tx, const char *what, const char *recipient, const char *reply)
+{
+	char client[INET6_ADDRSTRLEN];
+
+	ip_print(&tx->session.client, client);
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:o}", "time_ms", (json_int_t)wall_ms(), "event", what,
+	    "ref", tx->reference, "client", client, "context", tx->session.context,
+	    "helo", text(span_of(tx->session.helo)), "sender", text(span_of(tx->envelope.sender)),
+	    "recipient", text(span_of(recipient)), "queue_id", tx->envelope.queue_id, "reply", text(span_of(reply)));
+}
+
+/* The event goes to the history, and to the log when JSON is asked for there. */
+static void
+record(const struct tx *tx, json_t *event)
+{
+	const struct span ids[] = { span_of(tx->envelope.queue_id), tx->scanned.message_id, span_of(tx->quarantine_id) };
+	char *json = json_dumps(event, JSON_COMPACT);
+
+	if (json) {
+		history_add(tx->broker->redis, span_of(tx->reference), ids, sizeof ids / sizeof *ids, json);
+		if (tx->config->log_json)
+			log_info("%s", json);
+	}
+	free(json);
+	json_decref(event);
+}
+
+static void
+print_threshold(char to[24], double points)
+{
+	if (isfinite(points))
+		snprintf(to, 24, "%g", points);
+	else
+		snprintf(to, 24, "off");
+}
+
+static void
+log_recipient(const struct tx *tx, const struct recipient *r, const struct fate *fate, const char *address, const char *reply)
+{
+	const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[r->score] : NULL;
+	char client[INET6_ADDRSTRLEN], tag[24], quarantine[24], discard[24];
+	struct buf symbols = { 0 };
+
+	ip_print(&tx->session.client, client);
+	print_threshold(tag, r->policy->tag);
+	print_threshold(quarantine, r->policy->quarantine);
+	print_threshold(discard, r->policy->discard);
+	headers_symbols(&symbols, tx, score, ",", 0);
+	log_info("%s %s, [%s]:%u <%s> -> <%s>, Queue-ID: %s, ref: %s, Message-ID: " SPAN_FMT ", Hits: %.2f, "
+	    "tag=%s quarantine=%s discard=%s, %s%s%stests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
+	    verbs[fate->outcome], noun(tx, r, fate), client, tx->session.client.port, tx->envelope.sender, address,
+	    tx->envelope.queue_id[0] ? tx->envelope.queue_id : "-", tx->reference, SPAN_ARG(tx->scanned.message_id),
+	    score ? score->points : 0, tag, quarantine, discard, fate->store ? "quarantine-id: " : "",
+	    fate->store ? tx->quarantine_id : "", fate->store ? ", " : "", SPAN_ARG(buf_span(&symbols)),
+	    (unsigned long long)tx->size, (long long)(clock_ms() - tx->start_ms),
+	    tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
+	    fate->wanted != fate->outcome ? ", not as wanted" : "");
+	if (fate->outcome == OUT_DEFER || fate->outcome == OUT_REJECT)
+		log_info("ref: %s answered: %s", tx->reference, reply);
+	buf_free(&symbols);
+}
+
+void
+tell_outcome(const struct tx *tx, const char *reply)
+{
+	for (uint32_t i = 0; i < tx->recipient_count; i++) {
+		const struct recipient *r = &tx->recipients[i];
+		const struct fate *fate = &tx->fates[i];
+		const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[r->score] : NULL;
+		char address[MAX_ADDRESS + 1];
+
+		customers_canonical(span_of(r->raw), address, sizeof address);
+		if (!tx->config->log_json)
+			log_recipient(tx, r, fate, address, reply);
+		json_t *event = event_start(tx, "message", address, reply);
+
+		json_object_set_new(event, "outcome", json_string(outcome_names[fate->outcome]));
+		json_object_set_new(event, "wanted", json_string(outcome_names[fate->wanted]));
+		json_object_set_new(event, "verdict", json_string(noun(tx, r, fate)));
+		json_object_set_new(event, "message_id", text(tx->scanned.message_id));
+		json_object_set_new(event, "from", text(tx->scanned.from));
+		json_object_set_new(event, "subject", text(tx->scanned.subject));
+		json_object_set_new(event, "points", json_real(score ? score->points : 0));
+		set_points(event, "tag", r->policy->tag);
+		set_points(event, "quarantine", r->policy->quarantine);
+		set_points(event, "discard", r->policy->discard);
+		json_object_set_new(event, "symbols", symbols_json(tx, score));
+		json_object_set_new(event, "quarantine_id", json_string(fate->store ? tx->quarantine_id : ""));
+		json_object_set_new(event, "size", json_integer((json_int_t)tx->size));
+		json_object_set_new(event, "took_ms", json_integer(clock_ms() - tx->start_ms));
+		json_object_set_new(event, "config", json_integer((json_int_t)tx->config->generation));
+		record(tx, event);
+	}
+}
+
+void
+tell_refused(const struct tx *tx, const char *recipient, const char *reply)
+{
+	char client[INET6_ADDRSTRLEN], address[MAX_ADDRESS + 1];
+
+	ip_print(&tx->session.client, client);
+	customers_canonical(span_of(recipient), address, sizeof address);
+	if (!tx->config->log_json)
+		log_info("Blocked at RCPT, [%s]:%u <%s> -> <%s>, ref: %s, answered: %s", client, tx->session.client.port,
+		    tx->envelope.sender, address, tx->reference, reply);
+	json_t *event = event_start(tx, "rcpt", address, reply);
+
+	json_object_set_new(event, "outcome", json_string(reply[0] == '5' ? "reject" : "defer"));
+	record(tx, event);
+}

@@ -1,0 +1,433 @@
+#include "policyd/broker/transaction.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/broker/dispatch.h"
+#include "policyd/broker/rcpt.h"
+#include "policyd/store/customers.h"
+
+enum { ANSWER_RESERVE_MS = 5000 };           /* of the message's time, kept for storing and telling */
+
+static void conn_known(struct conn *conn);
+
+void
+tx_free(struct tx *tx)
+{
+	if (tx == NULL)
+		return;
+	if (tx->work)
+		work_forget(tx->work);
+	if (tx->storing) {                   /* the store's answer comes to tx_stored, which frees what is left */
+		tx->conn = NULL;
+		tx->gate = NULL;
+		return;
+	}
+	if (tx->mail_fd >= 0)
+		close(tx->mail_fd);
+	if (tx->have_scanned)
+		scanned_free(&tx->scanned);
+	free(tx->answer_body);
+	for (uint32_t i = 0; i < tx->recipient_count; i++)
+		free(tx->recipients[i].raw);
+	free(tx->recipients);
+	free(tx->waiting_raw);
+	free(tx->fates);
+	free(tx);
+}
+
+static void
+tx_end(struct tx *tx)
+{
+	map_take(&tx->gate->txs, tx->id);
+	if (tx->conn)
+		tx->conn->tx = NULL;
+	tx_free(tx);
+}
+
+static void
+conn_end(struct conn *conn)
+{
+	if (conn->tx)
+		tx_end(conn->tx);
+	if (conn->lists_wait)
+		lists_cancel(conn->lists_wait);
+	map_take(&conn->gate->conns, conn->id);
+	free(conn);
+}
+
+static void
+lists_done(void *arg, const struct dnsbl_result *result)
+{
+	struct conn *conn = arg;
+
+	conn->lists = *result;
+	conn->lists_state = LISTS_KNOWN;
+	conn->lists_wait = NULL;
+	conn_known(conn);
+}
+
+static bool
+in_nets(const struct net *nets, uint32_t count, const struct ip *ip)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (net_has(&nets[i], ip))
+			return true;
+	return false;
+}
+
+/* Nobody asks a blocklist about his own users: not behind a login, on a submission listener, from own networks.
+ * A trusted relay is not the client either: that one is found in its Received header (stage_relay). */
+static bool
+lists_wanted(const struct config *config, const struct session *s)
+{
+	return s->client.family != 0 && s->login[0] == '\0' && strcmp(s->context, "submission") != 0 &&
+	       config->dnsbl_count > 0 && !in_nets(config->own_networks, config->own_network_count, &s->client) &&
+	       !in_nets(config->trusted_relays, config->trusted_relay_count, &s->client);
+}
+
+static void
+on_connect(struct gate *gate, struct unpack *u)
+{
+	struct conn *conn = calloc(1, sizeof *conn), *old;
+
+	if (conn == NULL)
+		return;                      /* its mails are deferred: no such connection */
+	conn->gate = gate;
+	conn->id = unpack_u64(u);
+	wire_unpack_session(u, &conn->session);
+	if ((old = map_get(&gate->conns, conn->id)) != NULL)
+		conn_end(old);
+	if (u->bad || !map_put(&gate->conns, conn->id, conn)) {
+		free(conn);
+		return;
+	}
+	metrics_add(M_CONNECTIONS, 1);
+	const struct config *config = gate->broker->config;
+
+	if (lists_wanted(config, &conn->session)) {
+		conn->lists_state = LISTS_PENDING;
+		struct lists_wait *wait = lists_ask(gate->broker->lists, &conn->session.client,
+		    (int)config->dns_timeout_ms, lists_done, conn);
+
+		if (conn->lists_state == LISTS_PENDING)
+			conn->lists_wait = wait;
+	}
+}
+
+static void
+on_mail(struct gate *gate, struct unpack *u)
+{
+	struct conn *conn = map_get(&gate->conns, unpack_u64(u));
+	struct tx *tx = conn ? calloc(1, sizeof *tx) : NULL;
+
+	if (tx == NULL)
+		return;
+	if (conn->tx)
+		tx_end(conn->tx);
+	tx->broker = gate->broker;
+	tx->gate = gate;
+	tx->conn = conn;
+	tx->mail_fd = -1;
+	tx->config = gate->broker->config;
+	tx->id = unpack_u64(u);
+	wire_unpack_session(u, &tx->session);
+	wire_unpack_envelope(u, &tx->envelope);
+	broker_reference(gate->broker, tx->reference);
+	if (u->bad || !map_put(&gate->txs, tx->id, tx)) {
+		free(tx);
+		return;
+	}
+	conn->session = tx->session;         /* HELO and login are known by now */
+	conn->tx = tx;
+}
+
+static void
+send_rcpt_answer(struct gate *gate, uint32_t id, enum rcpt_action action, const char *code, const char *xcode,
+    const char *text)
+{
+	struct buf body = { 0 };
+
+	pack_u8(&body, (uint8_t)action);
+	pack_text(&body, code);
+	pack_text(&body, xcode);
+	pack_text(&body, text);
+	struct packet answer = { .type = W_RCPT_ANSWER, .id = id, .body = buf_span(&body) };
+
+	ipc_send_wait(gate->sock, &answer, GATE_SEND_MS);
+	buf_free(&body);
+}
+
+static bool
+recipient_add(struct tx *tx, const char *raw, uint32_t index, const struct policy *policy, uint32_t class_id)
+{
+	if (tx->recipient_count >= MAX_RECIPIENTS)
+		return false;
+	if (tx->recipient_count == tx->recipient_room) {
+		uint32_t room = tx->recipient_room ? tx->recipient_room * 2 : 4;
+		struct recipient *more = realloc(tx->recipients, room * sizeof *more);
+
+		if (more == NULL)
+			return false;
+		tx->recipients = more;
+		tx->recipient_room = room;
+	}
+	struct recipient *r = &tx->recipients[tx->recipient_count];
+
+	*r = (struct recipient){ .raw = strdup(raw), .index = index, .policy = policy, .class_id = class_id };
+	if (r->raw == NULL)
+		return false;
+	tx->recipient_count++;
+	return true;
+}
+
+static void
+rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const struct policy *policy, uint32_t class_id)
+{
+	const struct conn *conn = tx->conn;
+	struct rcpt_check check;
+
+	rcpt_decide(tx->config, policy, conn->lists_state == LISTS_KNOWN ? &conn->lists : NULL, &tx->session.client,
+	    tx->reference, &check);
+	if (check.action == RCPT_ACCEPT && !recipient_add(tx, raw, index, policy, class_id))
+		check = (struct rcpt_check){ RCPT_DEFER, "452", "4.5.3", "Too many recipients; try the rest later" };
+	if (check.action != RCPT_ACCEPT) {
+		char reply[MAX_REPLY_TEXT + 32];
+
+		snprintf(reply, sizeof reply, "%s %s %s", check.code, check.xcode, check.text);
+		metrics_add(check.action == RCPT_REJECT ? M_REFUSED_AT_RCPT : M_DEFERRED, 1);
+		tell_refused(tx, raw, reply);
+	}
+	send_rcpt_answer(tx->gate, id, check.action, check.code, check.xcode, check.text);
+}
+
+static void
+on_rcpt(struct gate *gate, uint32_t id, struct unpack *u)
+{
+	struct tx *tx = map_get(&gate->txs, unpack_u64(u));
+	uint32_t index = unpack_u32(u), class_id;
+	struct span span = unpack_span(u);
+	char raw[MAX_ADDRESS + 1];
+
+	if (tx == NULL || u->bad || tx->conn == NULL || tx->waiting || span.n > MAX_ADDRESS) {
+		send_rcpt_answer(gate, id, RCPT_DEFER, "451", "4.3.0", "Try again later");
+		return;
+	}
+	memcpy(raw, span.p, span.n);
+	raw[span.n] = '\0';
+	const struct policy *policy = customers_lookup(gate->broker->customers, span, &class_id);
+
+	metrics_add(M_POLICY_LOOKUPS, 1);
+	if (tx->conn->lists_state == LISTS_PENDING && rcpt_needs_lists(policy)) {
+		tx->waiting_raw = strdup(raw);
+		tx->waiting = tx->waiting_raw != NULL;
+		tx->waiting_id = id;
+		tx->waiting_index = index;
+		if (tx->waiting)
+			return;
+	}
+	rcpt_answer(tx, id, index, raw, policy, class_id);
+}
+
+static void
+message_scanned(void *arg, enum job_result result, struct packet *answer)
+{
+	struct tx *tx = arg;
+
+	tx->work = NULL;
+	if (result == JOB_LATE) {
+		tx_defer(tx, "451", "4.3.2", "The content filter is busy; try again later");
+		return;
+	}
+	tx->poison = result == JOB_POISON;
+	if (!tx->poison) {
+		/* The packet goes away with this call; what it says is needed until the log is written. */
+		tx->answer_body = malloc(answer->body.n ? answer->body.n : 1);
+		if (tx->answer_body == NULL || answer->type != W_SCANNED) {
+			tx_defer(tx, "451", "4.3.0", "Local error; try again later");
+			return;
+		}
+		memcpy(tx->answer_body, answer->body.p, answer->body.n);
+		struct unpack u = { span_make(tx->answer_body, answer->body.n), false };
+
+		tx->have_scanned = scanned_unpack(&u, &tx->scanned);
+		if (!tx->have_scanned) {
+			tx_defer(tx, "451", "4.3.0", "Local error; try again later");
+			return;
+		}
+	}
+	tx_scanned(tx);
+}
+
+static void
+message_start(struct tx *tx)
+{
+	struct buf body = { 0 };
+
+	if (tx->conn && tx->conn->lists_state == LISTS_KNOWN) {
+		tx->lists = tx->conn->lists;
+		tx->lists_asked = true;
+	}
+	tx_pack_job(tx, &body);
+	tx->work = dispatch_submit(tx->gate->broker->dispatch, &body, tx->mail_fd, tx->deadline_ms - ANSWER_RESERVE_MS,
+	    message_scanned, tx);
+	if (tx->work == NULL)
+		tx_defer(tx, "451", "4.3.2", "Too much mail at once; try again later");
+}
+
+static void
+on_message(struct gate *gate, struct packet *packet, struct unpack *u)
+{
+	struct tx *tx = map_get(&gate->txs, unpack_u64(u));
+
+	if (tx == NULL || packet->fd_count != 1 || tx->recipient_count == 0 || tx->mail_fd >= 0 || tx->waiting) {
+		struct buf body = { 0 };
+
+		pack_u8(&body, REPLY_DEFER);
+		pack_text(&body, "451");
+		pack_text(&body, "4.3.0");
+		pack_text(&body, "The content filter was restarted; try again later");
+		pack_u32(&body, 0);
+		pack_u32(&body, 0);
+		struct packet answer = { .type = W_OUTCOME, .id = packet->id, .body = buf_span(&body) };
+
+		ipc_send_wait(gate->sock, &answer, GATE_SEND_MS);
+		buf_free(&body);
+		return;
+	}
+	unpack_text(u, tx->envelope.queue_id, sizeof tx->envelope.queue_id);
+	tx->size = unpack_u64(u);
+	tx->truncated = unpack_u8(u);
+	tx->mail_fd = packet->fds[0];
+	packet->fd_count = 0;
+	tx->message_id = packet->id;
+	tx->start_ms = clock_ms();
+	tx->deadline_ms = tx->start_ms + tx->config->message_timeout_ms;
+	metrics_add(M_MESSAGES, 1);
+	metrics_add(M_RECIPIENTS, tx->recipient_count);
+	if (tx->conn && tx->conn->lists_state == LISTS_PENDING)
+		tx->waiting = true;
+	else
+		message_start(tx);
+}
+
+/* The DNS lists have answered, or their time is up: go on with what waited for them. */
+static void
+conn_known(struct conn *conn)
+{
+	struct tx *tx = conn->tx;
+
+	if (tx == NULL || !tx->waiting)
+		return;
+	tx->waiting = false;
+	if (tx->waiting_raw == NULL) {
+		message_start(tx);
+		return;
+	}
+	char *raw = tx->waiting_raw;
+	uint32_t class_id;
+	const struct policy *policy = customers_lookup(conn->gate->broker->customers, span_of(raw), &class_id);
+
+	tx->waiting_raw = NULL;
+	rcpt_answer(tx, tx->waiting_id, tx->waiting_index, raw, policy, class_id);
+	free(raw);
+}
+
+static void
+gate_end(struct gate *gate)
+{
+	struct broker *b = gate->broker;
+	struct conn *conn;
+
+	/* conn_end changes the map, so start over each time. */
+	for (size_t at = 0; (conn = map_next(&gate->conns, &at)) != NULL; at = 0)
+		conn_end(conn);
+	map_free(&gate->conns);
+	map_free(&gate->txs);
+	for (struct gate **at = &b->gates; *at; at = &(*at)->next)
+		if (*at == gate) {
+			*at = gate->next;
+			break;
+		}
+	event_free(gate->readable);
+	close(gate->sock);
+	free(gate);
+}
+
+static void
+on_gate(evutil_socket_t fd, short what, void *arg)
+{
+	struct gate *gate = arg;
+	struct packet packet;
+	struct conn *conn;
+	struct tx *tx;
+
+	(void)what;
+	for (int i = 0; i < 64; i++) {       /* then the others have their turn */
+		enum ipc_result result = ipc_recv(fd, &gate->broker->inbox, &packet);
+		struct unpack u = { packet.body, false };
+
+		if (result == IPC_AGAIN)
+			return;
+		if (result == IPC_CLOSED) {
+			gate_end(gate);
+			return;
+		}
+		switch (packet.type) {
+		case W_CONNECT:
+			on_connect(gate, &u);
+			break;
+		case W_MAIL:
+			on_mail(gate, &u);
+			break;
+		case W_RCPT:
+			on_rcpt(gate, packet.id, &u);
+			break;
+		case W_MESSAGE:
+			on_message(gate, &packet, &u);
+			break;
+		case W_TX_END:
+			if ((tx = map_get(&gate->txs, unpack_u64(&u))) != NULL)
+				tx_end(tx);
+			break;
+		case W_CLOSE:
+			if ((conn = map_get(&gate->conns, unpack_u64(&u))) != NULL)
+				conn_end(conn);
+			break;
+		}
+		packet_close_fds(&packet);
+	}
+}
+
+void
+gate_add(struct broker *b, int sock, const char *context)
+{
+	struct gate *gate = calloc(1, sizeof *gate);
+
+	fcntl(sock, F_SETFL, O_NONBLOCK);
+	if (gate == NULL || (gate->readable = event_new(b->base, sock, EV_READ | EV_PERSIST, on_gate, gate)) == NULL ||
+	    event_add(gate->readable, NULL) < 0) {
+		log_error("gate %s: no memory for its connection", context);
+		free(gate);
+		close(sock);
+		return;
+	}
+	gate->broker = b;
+	gate->sock = sock;
+	snprintf(gate->context, sizeof gate->context, "%s", context);
+	gate->next = b->gates;
+	b->gates = gate;
+}
+
+void
+gates_close(struct broker *b)
+{
+	while (b->gates)
+		gate_end(b->gates);
+}

@@ -1,0 +1,91 @@
+/* transaction.h - one client connection of a gate, and its present mail, as the broker keeps them. */
+#ifndef POLICYD_BROKER_TRANSACTION_H
+#define POLICYD_BROKER_TRANSACTION_H
+
+#include "policyd/broker/broker.h"
+#include "policyd/net/lists.h"
+#include "policyd/scan/decide.h"
+#include "policyd/scan/scanned.h"
+
+struct gate {
+	struct broker *broker;
+	struct gate *next;
+	int sock;
+	char context[32];
+	struct event *readable;
+	struct map conns, txs;
+};
+
+enum lists_state { LISTS_NOT_ASKED, LISTS_PENDING, LISTS_KNOWN };
+
+struct conn {                                /* one SMTP client */
+	struct gate *gate;
+	uint64_t id;
+	struct session session;
+	enum lists_state lists_state;
+	struct lists_wait *lists_wait;
+	struct dnsbl_result lists;
+	struct tx *tx;                       /* at most one: libmilter's callbacks of a connection come one by one */
+};
+
+struct recipient {
+	char *raw;                           /* the RCPT argument, byte exact, for delrcpt */
+	uint32_t index;                      /* the gate's number */
+	const struct policy *policy;         /* interned: never goes away */
+	uint32_t class_id;
+	uint32_t score;                      /* which of the scanned scores is his */
+};
+
+struct tx {                                  /* one mail */
+	struct broker *broker;
+	struct gate *gate;                   /* NULL: gone, nobody hears the answer */
+	struct conn *conn;                   /* NULL once the client has gone */
+	uint64_t id;
+	const struct config *config;
+	struct session session;
+	struct envelope envelope;
+	char reference[REFERENCE_ROOM];
+	struct dnsbl_result lists;
+	bool lists_asked;
+
+	struct recipient *recipients;
+	uint32_t recipient_count, recipient_room;
+
+	/* what waits for the DNS lists: a RCPT, or the message */
+	bool waiting;
+	uint32_t waiting_id;                 /* packet id to answer */
+	uint32_t waiting_index;
+	char *waiting_raw;                   /* of a RCPT; NULL: the message waits */
+
+	/* the message */
+	int mail_fd;                         /* -1: none */
+	uint64_t size;
+	bool truncated;
+	uint32_t message_id;                 /* packet id of W_MESSAGE */
+	int64_t start_ms, deadline_ms;
+	struct work *work;
+	char *answer_body;                   /* a copy of the worker's packet: what `scanned` points into */
+	struct scanned scanned;
+	bool have_scanned, poison, storing;
+	struct fate *fates;                  /* per recipient */
+	struct settlement settlement;
+	char quarantine_id[40];
+};
+
+void tx_free(struct tx *tx);
+
+enum { GATE_SEND_MS = 1000 };                /* a gate that does not read for so long loses the answer, and tempfails */
+
+/* outcome.c: the scan is done (or will not be): decide, settle, store, answer, tell. */
+void tx_scanned(struct tx *tx);
+/* Answer the message with a 4xx and tell why. */
+void tx_defer(struct tx *tx, const char *code, const char *xcode, const char *why);
+
+/* tell.c: one log line and one event per recipient. `reply` is what SMTP was told. */
+void tell_outcome(const struct tx *tx, const char *reply);
+void tell_refused(const struct tx *tx, const char *recipient, const char *reply);
+
+/* The job packet of a mail: what is known and the distinct scores that its recipients need; sets recipient.score. */
+void tx_pack_job(struct tx *tx, struct buf *body);
+
+#endif
