@@ -1,0 +1,235 @@
+#include "policyd/scan/policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policyd/base/utf8.h"
+
+const char *const outcome_names[OUT__COUNT] = {
+	[OUT_DELIVER] = "deliver", [OUT_TAG] = "tag", [OUT_QUARANTINE] = "quarantine",
+	[OUT_DISCARD] = "discard", [OUT_REJECT] = "reject", [OUT_DEFER] = "defer",
+};
+const char *const dnsbl_mode_names[DNSBL_MODE__COUNT] = {
+	[DNSBL_MODE_OFF] = "off", [DNSBL_MODE_SCORE] = "score", [DNSBL_MODE_REJECT] = "reject",
+};
+const char *const policy_level_names[LEVEL__COUNT] = {
+	[LEVEL_DEFAULT] = "default", [LEVEL_CUSTOMER] = "customer", [LEVEL_DOMAIN] = "domain", [LEVEL_MAILBOX] = "mailbox",
+};
+
+#define AT(field) offsetof(struct policy, field), sizeof(((struct policy *)0)->field)
+#define ANY_CLASS (1u << OUT_DELIVER | 1u << OUT_TAG | 1u << OUT_QUARANTINE | 1u << OUT_DISCARD | 1u << OUT_REJECT)
+
+const struct policy_field policy_fields[] = {
+	{ "filter", FIELD_BOOL, AT(filter), 0, "false: no filtering at all for this recipient" },
+	{ "tag", FIELD_POINTS, AT(tag), 0, "points from which mail is tagged, or off" },
+	{ "quarantine", FIELD_POINTS, AT(quarantine), 0, "points from which mail is quarantined, or off" },
+	{ "discard", FIELD_POINTS, AT(discard), 0, "points from which top_action is taken, or off" },
+	{ "top_action", FIELD_OUTCOME, AT(top_action), 1u << OUT_DISCARD | 1u << OUT_REJECT, "at `discard`: discard or reject" },
+	{ "reject_fallback", FIELD_OUTCOME, AT(reject_fallback), 1u << OUT_QUARANTINE | 1u << OUT_DISCARD,
+	    "instead of a reject that other recipients of the mail do not share" },
+	{ "virus", FIELD_OUTCOME, AT(virus), ANY_CLASS, "action on a virus" },
+	{ "phish", FIELD_OUTCOME, AT(phish), ANY_CLASS, "action on phishing" },
+	{ "banned", FIELD_OUTCOME, AT(banned), ANY_CLASS, "action on banned attachments" },
+	{ "bulk", FIELD_OUTCOME, AT(bulk), ANY_CLASS, "action on bulk mail" },
+	{ "unscannable", FIELD_OUTCOME, AT(unscannable), ANY_CLASS | 1u << OUT_DEFER, "action on what cannot be scanned" },
+	{ "dnsbl", FIELD_DNSBL, AT(dnsbl), 0, "DNS lists: reject at RCPT, score, or off" },
+	{ "dnsbl_threshold", FIELD_POINTS, AT(dnsbl_threshold), 0, "points of DNS lists from which dnsbl=reject refuses" },
+	{ "subject_tag", FIELD_TEXT, AT(subject_tag), 0, "text before the subject of tagged mail; empty: none" },
+	{ "own_model", FIELD_BOOL, AT(own_model), 0, "the customer's own lessons beside everybody's" },
+	{ "retention_days", FIELD_DAYS, AT(retention_days), 0, "days that quarantined mail is kept" },
+};
+const size_t policy_field_count = sizeof policy_fields / sizeof *policy_fields;
+
+const struct policy_field *
+policy_field_find(struct span name)
+{
+	for (size_t i = 0; i < policy_field_count; i++)
+		if (span_eq(name, span_of(policy_fields[i].name)))
+			return &policy_fields[i];
+	return NULL;
+}
+
+static bool
+parse_points(struct span value, double *points)
+{
+	char text[32], *end;
+
+	if (span_eq_nocase(value, SPAN("off"))) {
+		*points = THRESHOLD_OFF;
+		return true;
+	}
+	if (value.n == 0 || value.n >= sizeof text)
+		return false;
+	memcpy(text, value.p, value.n);
+	text[value.n] = '\0';
+	*points = strtod(text, &end);
+	return *end == '\0' && isfinite(*points) && fabs(*points) <= 10000;
+}
+
+static bool
+parse_bool(struct span value, uint8_t *to)
+{
+	static const struct { const char *word; uint8_t value; } words[] = {
+		{ "true", 1 }, { "false", 0 }, { "on", 1 }, { "off", 0 }, { "yes", 1 }, { "no", 0 }, { "1", 1 }, { "0", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (span_eq_nocase(value, span_of(words[i].word))) {
+			*to = words[i].value;
+			return true;
+		}
+	return false;
+}
+
+static bool
+parse_name(struct span value, const char *const *names, size_t count, unsigned allowed, uint8_t *to)
+{
+	for (size_t i = 0; i < count; i++)
+		if ((allowed >> i & 1) && span_eq_nocase(value, span_of(names[i]))) {
+			*to = (uint8_t)i;
+			return true;
+		}
+	return false;
+}
+
+/* "discard or reject", for the error message. */
+static void
+list_names(const char *const *names, size_t count, unsigned allowed, char *to, size_t room)
+{
+	size_t n = 0;
+
+	to[0] = '\0';
+	for (size_t i = 0; i < count; i++)
+		if ((allowed >> i & 1) && n < room)
+			n += (size_t)snprintf(to + n, room - n, "%s%s", n ? " | " : "", names[i]);
+}
+
+static bool
+text_good(struct span value, size_t room)
+{
+	if (value.n >= room || !utf8_valid(value))
+		return false;
+	for (size_t i = 0; i < value.n; i++)
+		if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7f)
+			return false;
+	return true;
+}
+
+bool
+policy_field_parse(struct policy *p, const struct policy_field *field, struct span value, char *why, size_t room)
+{
+	char *at = (char *)p + field->offset, expected[128] = "";
+	uint64_t days;
+
+	switch (field->kind) {
+	case FIELD_POINTS:
+		if (parse_points(value, (double *)at))
+			return true;
+		snprintf(expected, sizeof expected, "a number of points (at most 10000) or off");
+		break;
+	case FIELD_BOOL:
+		if (parse_bool(value, (uint8_t *)at))
+			return true;
+		snprintf(expected, sizeof expected, "true or false");
+		break;
+	case FIELD_OUTCOME:
+		if (parse_name(value, outcome_names, OUT__COUNT, field->outcomes, (uint8_t *)at))
+			return true;
+		list_names(outcome_names, OUT__COUNT, field->outcomes, expected, sizeof expected);
+		break;
+	case FIELD_DNSBL:
+		if (parse_name(value, dnsbl_mode_names, DNSBL_MODE__COUNT, ~0u, (uint8_t *)at))
+			return true;
+		list_names(dnsbl_mode_names, DNSBL_MODE__COUNT, ~0u, expected, sizeof expected);
+		break;
+	case FIELD_TEXT:
+		if (text_good(value, field->size)) {
+			memset(at, 0, field->size);      /* equal policies are equal bytes */
+			memcpy(at, value.p ? value.p : "", value.n);
+			return true;
+		}
+		snprintf(expected, sizeof expected, "at most %zu bytes of UTF-8 without control characters", field->size - 1);
+		break;
+	case FIELD_DAYS:
+		if (span_u64(value, &days) && days >= 1 && days <= 3650) {
+			*(uint32_t *)(void *)at = (uint32_t)days;
+			return true;
+		}
+		snprintf(expected, sizeof expected, "1 to 3650 days");
+		break;
+	}
+	snprintf(why, room, "%s: \"" SPAN_FMT "\" is not good; expected %s", field->name, SPAN_ARG(span_head(value, 60)), expected);
+	return false;
+}
+
+void
+policy_field_print(const struct policy *p, const struct policy_field *field, char *to, size_t room)
+{
+	const char *at = (const char *)p + field->offset;
+	double points;
+	uint32_t days;
+
+	switch (field->kind) {
+	case FIELD_POINTS:
+		memcpy(&points, at, sizeof points);
+		if (isfinite(points))
+			snprintf(to, room, "%g", points);
+		else
+			snprintf(to, room, "off");
+		break;
+	case FIELD_BOOL:
+		snprintf(to, room, "%s", *at ? "true" : "false");
+		break;
+	case FIELD_OUTCOME:
+		snprintf(to, room, "%s", outcome_names[(uint8_t)*at]);
+		break;
+	case FIELD_DNSBL:
+		snprintf(to, room, "%s", dnsbl_mode_names[(uint8_t)*at]);
+		break;
+	case FIELD_TEXT:
+		snprintf(to, room, "%s", at);
+		break;
+	case FIELD_DAYS:
+		memcpy(&days, at, sizeof days);
+		snprintf(to, room, "%u", days);
+		break;
+	}
+}
+
+bool
+policy_check(const struct policy *p, char *why, size_t room)
+{
+	const struct { const char *name; double points; } steps[] = {
+		{ "tag", p->tag }, { "quarantine", p->quarantine }, { "discard", p->discard },
+	};
+
+	for (int i = 0; i < 3; i++)
+		for (int k = i + 1; k < 3; k++)
+			if (isfinite(steps[i].points) && isfinite(steps[k].points) && steps[i].points >= steps[k].points) {
+				snprintf(why, room, "%s=%g must be below %s=%g", steps[i].name, steps[i].points, steps[k].name,
+				    steps[k].points);
+				return false;
+			}
+	return true;
+}
+
+void
+policy_default(struct policy *p)
+{
+	memset(p, 0, sizeof *p);
+	p->filter = 1;
+	p->tag = 4;
+	p->quarantine = 7;
+	p->discard = 15;
+	p->dnsbl_threshold = 6;
+	p->dnsbl = DNSBL_MODE_REJECT;
+	p->top_action = OUT_DISCARD;
+	p->reject_fallback = OUT_QUARANTINE;
+	p->virus = OUT_QUARANTINE;
+	p->phish = OUT_QUARANTINE;
+	p->banned = OUT_QUARANTINE;
+	p->bulk = OUT_DELIVER;
+	p->unscannable = OUT_QUARANTINE;
+	p->retention_days = 14;
+}
