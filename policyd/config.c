@@ -1,0 +1,687 @@
+/* config.c - the settings file: one table says every setting, its kind, its range; the rest is reading. */
+#include "policyd/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libconfig.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "policyd/base/ipc.h"
+#include "policyd/base/nearest.h"
+
+#ifndef POLICYD_SHARE
+#define POLICYD_SHARE "/usr/local/share/policyd"
+#endif
+
+struct reader {
+	struct config *c;
+	char *why;
+	size_t room;
+	bool failed;
+};
+
+/* One line an error: FILE:LINE: what. The first is kept; one mistake often makes others. */
+static void __attribute__((format(printf, 3, 4)))
+complain(struct reader *r, const config_setting_t *at, const char *format, ...)
+{
+	va_list args;
+	size_t n = 0;
+
+	if (r->failed)
+		return;
+	r->failed = true;
+	if (at)
+		n = (size_t)snprintf(r->why, r->room, "%s:%u: ",
+		    config_setting_source_file(at) ? config_setting_source_file(at) : r->c->file, config_setting_source_line(at));
+	if (n >= r->room)
+		return;
+	va_start(args, format);
+	vsnprintf(r->why + n, r->room - n, format, args);
+	va_end(args);
+}
+
+enum kind { TEXT, NUMBER, BYTES, FLAG, ENUM, NAME };
+
+struct setting {
+	const char *group, *name;
+	enum kind kind;
+	size_t offset, size;
+	int64_t least, most;                 /* NUMBER and BYTES */
+	const char *const *names;            /* ENUM: the values 0, 1, ..., NULL at the end */
+};
+
+#define F(field) offsetof(struct config, field), sizeof(((struct config *)0)->field)
+
+static const char *const engines[] = { "off", "libclamav", "clamd", NULL };
+static const char *const log_targets[] = { "stderr", "syslog", NULL };
+
+static const struct setting settings[] = {
+	{ "", "state", TEXT, F(state), 0, 0, NULL },
+	{ "", "run", TEXT, F(run), 0, 0, NULL },
+	{ "", "user", NAME, F(user), 0, 0, NULL },
+	{ "", "worker_user", NAME, F(worker_user), 0, 0, NULL },
+	{ "", "host_name", NAME, F(host_name), 0, 0, NULL },
+	{ "", "score", TEXT, F(score_script), 0, 0, NULL },
+	{ "", "lua_dir", TEXT, F(lua_dir), 0, 0, NULL },
+	{ "listen", "policy", TEXT, F(policy), 0, 0, NULL },
+	{ "listen", "policy_mode", NUMBER, F(policy_mode), 0, 0777, NULL },
+	{ "control", "group", NAME, F(control_group), 0, 0, NULL },
+	{ "redis", "url", TEXT, F(redis_url), 0, 0, NULL },
+	{ "redis", "command_ms", NUMBER, F(redis_command_ms), 10, 10000, NULL },
+	{ "redis", "mail_ms", NUMBER, F(redis_mail_ms), 10, 30000, NULL },
+	{ "dns", "timeout_ms", NUMBER, F(dns_timeout_ms), 50, 10000, NULL },
+	{ "dns", "probe_s", NUMBER, F(dnsbl_probe_s), 1, 86400, NULL },
+	{ "clamav", "engine", ENUM, F(clamav), 0, 0, engines },
+	{ "clamav", "database", TEXT, F(clamav_database), 0, 0, NULL },
+	{ "clamav", "socket", TEXT, F(clamd_socket), 0, 0, NULL },
+	{ "clamav", "timeout_ms", NUMBER, F(clamav_timeout_ms), 100, 300000, NULL },
+	{ "clamav", "max_age_days", NUMBER, F(clamav_max_age_days), 1, 365, NULL },
+	{ "deliver", "reinject", TEXT, F(reinject), 0, 0, NULL },
+	{ "workers", "min", NUMBER, F(workers_min), 1, MAX_WORKERS, NULL },
+	{ "workers", "max", NUMBER, F(workers_max), 1, MAX_WORKERS, NULL },
+	{ "limits", "message_bytes", BYTES, F(message_limit_bytes), 65536, 1 << 30, NULL },
+	{ "limits", "memory_bytes", BYTES, F(memory_budget_bytes), 1 << 20, (int64_t)1 << 40, NULL },
+	{ "limits", "scan_timeout_ms", NUMBER, F(scan_timeout_ms), 1000, 290000, NULL },
+	{ "limits", "message_timeout_ms", NUMBER, F(message_timeout_ms), 10000, 300000, NULL },
+	{ "", "poison", ENUM, F(poison_action), 0, 0, outcome_names },
+	{ "log", "target", ENUM, F(log_syslog), 0, 0, log_targets },
+	{ "log", "json", FLAG, F(log_json), 0, 0, NULL },
+	{ "log", "debug", FLAG, F(log_debug), 0, 0, NULL },
+};
+
+/* Settings that are lists or hold other things, by the group they stand in. */
+static const struct { const char *group, *name; } compounds[] = {
+	{ "", "listen" }, { "", "control" }, { "", "redis" }, { "", "dns" }, { "", "dnsbl" }, { "", "clamav" },
+	{ "", "deliver" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
+	{ "", "own_networks" }, { "", "trusted_relays" }, { "listen", "milter" }, { "dns", "servers" },
+};
+
+static const char *
+kind_of(const config_setting_t *s)
+{
+	switch (config_setting_type(s)) {
+	case CONFIG_TYPE_GROUP: return "a group { ... }";
+	case CONFIG_TYPE_LIST: case CONFIG_TYPE_ARRAY: return "a list";
+	case CONFIG_TYPE_STRING: return "a text";
+	case CONFIG_TYPE_INT: case CONFIG_TYPE_INT64: return "a number";
+	case CONFIG_TYPE_FLOAT: return "a decimal number";
+	case CONFIG_TYPE_BOOL: return "true or false";
+	default: return "something else";
+	}
+}
+
+static void
+unknown(struct reader *r, const config_setting_t *s, const char *group, const char *const *names, size_t count)
+{
+	const char *name = config_setting_name(s), *near = nearest_name(name, names, count);
+
+	complain(r, s, "unknown setting \"%s%s%s\"%s%s%s", group, group[0] ? "." : "", name, near ? "; did you mean \"" : "",
+	    near ? near : "", near ? "\"?" : "");
+}
+
+static bool
+text_of(struct reader *r, const config_setting_t *s, char *to, size_t room)
+{
+	const char *text = config_setting_get_string(s);
+
+	if (text == NULL)
+		complain(r, s, "%s is %s; expected a text in quotes", config_setting_name(s) ? config_setting_name(s) : "element",
+		    kind_of(s));
+	else if (strlen(text) >= room)
+		complain(r, s, "\"%.40s...\" is too long; expected at most %zu bytes", text, room - 1);
+	else
+		memcpy(to, text, strlen(text) + 1);
+	return !r->failed;
+}
+
+static void
+read_enum(struct reader *r, const config_setting_t *s, const struct setting *def, void *to)
+{
+	const char *text = config_setting_get_string(s);
+	char expected[160] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; def->names[i] && (def->names != outcome_names || i < OUT__COUNT); i++) {
+		if (text && strcmp(text, def->names[i]) == 0) {
+			if (def->size == 1)
+				*(uint8_t *)to = (uint8_t)i;
+			else
+				*(uint32_t *)to = (uint32_t)i;
+			return;
+		}
+		n += (size_t)snprintf(expected + n, sizeof expected - n, "%s\"%s\"", n ? ", " : "", def->names[i]);
+		if (def->names == outcome_names && i + 1 == OUT__COUNT)
+			break;
+	}
+	complain(r, s, "%s is %s%s%s; expected one of %s", def->name, text ? "\"" : "", text ? text : kind_of(s),
+	    text ? "\"" : "", expected);
+}
+
+static void
+read_simple(struct reader *r, const config_setting_t *s, const struct setting *def)
+{
+	char *to = (char *)r->c + def->offset;
+	int type = config_setting_type(s);
+
+	switch (def->kind) {
+	case TEXT:
+	case NAME:
+		text_of(r, s, to, def->size);
+		break;
+	case NUMBER:
+	case BYTES: {
+		if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64) {
+			complain(r, s, "%s is %s; expected a whole number", def->name, kind_of(s));
+			return;
+		}
+		int64_t value = config_setting_get_int64(s);
+
+		if (value < def->least || value > def->most)
+			complain(r, s, "%s is %lld; expected %lld to %lld", def->name, (long long)value, (long long)def->least,
+			    (long long)def->most);
+		else if (def->size == 4)
+			*(uint32_t *)(void *)to = (uint32_t)value;
+		else
+			*(uint64_t *)(void *)to = (uint64_t)value;
+		break;
+	}
+	case FLAG:
+		if (type != CONFIG_TYPE_BOOL)
+			complain(r, s, "%s is %s; expected true or false", def->name, kind_of(s));
+		else
+			*(uint8_t *)to = (uint8_t)config_setting_get_bool(s);
+		break;
+	case ENUM:
+		read_enum(r, s, def, to);
+		break;
+	}
+}
+
+static bool
+is_list(struct reader *r, const config_setting_t *s, size_t most)
+{
+	int type = config_setting_type(s);
+
+	if (type != CONFIG_TYPE_LIST && type != CONFIG_TYPE_ARRAY)
+		complain(r, s, "%s is %s; expected a list ( ... )", config_setting_name(s), kind_of(s));
+	else if ((size_t)config_setting_length(s) > most)
+		complain(r, s, "%s has %d elements; expected at most %zu", config_setting_name(s), config_setting_length(s), most);
+	return !r->failed;
+}
+
+/* "127.0.0.2", "127.0.0.2-11", "127.0.0.0/16", each with "=points" behind it where it weighs differently. */
+static bool
+parse_code(struct span text, double points, struct dnsbl_code *code)
+{
+	struct span rest = text, range = span_cut(&rest, '='), first;
+	char number[32];
+	struct ip ip;
+	struct net net;
+	uint64_t last;
+
+	code->points = points;
+	if (rest.n > 0) {
+		char *end;
+
+		if (rest.n >= sizeof number)
+			return false;
+		memcpy(number, rest.p, rest.n);
+		number[rest.n] = '\0';
+		code->points = strtod(number, &end);
+		if (*end != '\0')
+			return false;
+	}
+	if (span_find_char(range, '/') != SPAN_NONE) {
+		if (!net_parse(range, &net) || net.ip.family != AF_INET)
+			return false;
+		uint32_t mask = net.bits == 0 ? 0 : 0xffffffffu << (32 - net.bits);
+
+		memcpy(&code->first, net.ip.bytes, 4);
+		code->first = ntohl(code->first) & mask;
+		code->last = code->first | ~mask;
+		return true;
+	}
+	rest = range;
+	first = span_cut(&rest, '-');
+	if (!ip_parse(first, &ip) || ip.family != AF_INET)
+		return false;
+	memcpy(&code->first, ip.bytes, 4);
+	code->first = ntohl(code->first);
+	code->last = code->first;
+	if (rest.n == 0)
+		return true;
+	if (!span_u64(rest, &last) || last > 255 || last < (code->first & 255))
+		return false;
+	code->last = (code->first & 0xffffff00u) | (uint32_t)last;
+	return true;
+}
+
+static void
+read_codes(struct reader *r, const config_setting_t *s, double points, struct dnsbl_code *codes, uint8_t *count)
+{
+	if (!is_list(r, s, DNSBL_MAX_CODES))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+
+		if (text == NULL || !parse_code(span_of(text), points, &codes[*count]))
+			complain(r, e, "\"%s\" is no answer code; expected \"127.0.0.2\", \"127.0.0.2-11\" or \"127.0.0.0/16\", "
+			    "with \"=points\" behind it or not", text ? text : kind_of(e));
+		else
+			++*count;
+	}
+}
+
+/* DNSBL_<NAME> is what logs and rules say: capitals, digits and underscores. */
+static void
+list_name(const char *from, struct dnsbl_list *list)
+{
+	size_t n = 0;
+
+	for (; *from && *from != '.' && n + 1 < sizeof list->name; from++)
+		list->name[n++] = ascii_alnum(*from) ? (char)(*from >= 'a' && *from <= 'z' ? *from - 32 : *from) : '_';
+	list->name[n] = '\0';
+}
+
+static bool
+number_of(struct reader *r, const config_setting_t *s, double *to)
+{
+	int type = config_setting_type(s);
+
+	if (type == CONFIG_TYPE_FLOAT)
+		*to = config_setting_get_float(s);
+	else if (type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64)
+		*to = (double)config_setting_get_int64(s);
+	else
+		complain(r, s, "%s is %s; expected a number", config_setting_name(s), kind_of(s));
+	return !r->failed;
+}
+
+static void
+read_dnsbl(struct reader *r, const config_setting_t *s)
+{
+	static const char *const names[] = { "zone", "name", "points", "codes", "refused", "ipv4", "ipv6", "probe" };
+	struct dnsbl_list *list = &r->c->dnsbl[r->c->dnsbl_count];
+	const config_setting_t *codes = NULL;
+	char name[64] = "";
+
+	*list = (struct dnsbl_list){ .ipv4 = 1, .ipv6 = 1, .probe = 1 };
+	if (!config_setting_is_group(s)) {
+		complain(r, s, "an element of dnsbl is %s; expected a group { zone = ...; points = ...; }", kind_of(s));
+		return;
+	}
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *key = config_setting_name(e);
+		uint8_t *flag = strcmp(key, "ipv4") == 0 ? &list->ipv4 : strcmp(key, "ipv6") == 0 ? &list->ipv6 :
+		    strcmp(key, "probe") == 0 ? &list->probe : NULL;
+
+		if (strcmp(key, "zone") == 0)
+			text_of(r, e, list->zone, sizeof list->zone - 64);   /* room for the nibbles of an IPv6 address */
+		else if (strcmp(key, "name") == 0)
+			text_of(r, e, name, sizeof list->name);
+		else if (strcmp(key, "points") == 0)
+			number_of(r, e, &list->points);
+		else if (strcmp(key, "codes") == 0)
+			codes = e;
+		else if (strcmp(key, "refused") == 0)
+			read_codes(r, e, 0, list->refused, &list->refused_count);
+		else if (flag && config_setting_type(e) == CONFIG_TYPE_BOOL)
+			*flag = (uint8_t)config_setting_get_bool(e);
+		else if (flag)
+			complain(r, e, "%s is %s; expected true or false", key, kind_of(e));
+		else
+			unknown(r, e, "dnsbl", names, sizeof names / sizeof *names);
+	}
+	if (codes)
+		read_codes(r, codes, list->points, list->codes, &list->code_count);
+	if (!r->failed && list->zone[0] == '\0')
+		complain(r, s, "a DNS list without a zone; expected zone = \"bl.example\"");
+	list_name(name[0] ? name : list->zone, list);
+	/* A welcome list has no "must be absent" test point. */
+	if (list->points < 0)
+		list->probe = 0;
+	r->c->dnsbl_count++;
+}
+
+static void
+read_milter(struct reader *r, const config_setting_t *s)
+{
+	static const char *const names[] = { "socket", "context", "group", "mode" };
+	struct listener *l = &r->c->milter[r->c->milter_count];
+
+	*l = (struct listener){ .context = "mx", .mode = 0660 };
+	if (!config_setting_is_group(s)) {
+		complain(r, s, "an element of listen.milter is %s; expected a group { socket = ...; context = ...; }", kind_of(s));
+		return;
+	}
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *key = config_setting_name(e);
+
+		if (strcmp(key, "socket") == 0)
+			text_of(r, e, l->socket, sizeof l->socket);
+		else if (strcmp(key, "context") == 0)
+			text_of(r, e, l->context, sizeof l->context);
+		else if (strcmp(key, "group") == 0)
+			text_of(r, e, l->group, sizeof l->group);
+		else if (strcmp(key, "mode") == 0 && config_setting_type(e) == CONFIG_TYPE_INT)
+			l->mode = (uint32_t)config_setting_get_int(e) & 0777;
+		else if (strcmp(key, "mode") == 0)
+			complain(r, e, "mode is %s; expected a number such as 0x1b0 (0660)", kind_of(e));
+		else
+			unknown(r, e, "listen.milter", names, sizeof names / sizeof *names);
+	}
+	if (!r->failed && l->socket[0] == '\0')
+		complain(r, s, "a milter listener without a socket; expected socket = \"unix:/path\" or \"inet:port@host\"");
+	r->c->milter_count++;
+}
+
+static void
+read_nets(struct reader *r, const config_setting_t *s, struct net *nets, uint32_t *count)
+{
+	*count = 0;
+	if (!is_list(r, s, MAX_NETS))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+
+		if (text == NULL || !net_parse(span_of(text), &nets[(*count)++]))
+			complain(r, e, "\"%s\" is no network; expected \"192.0.2.0/24\" or \"2001:db8::/32\"", text ? text : kind_of(e));
+	}
+}
+
+/* "127.0.0.1:53", "[::1]:53", or without a port. */
+static bool
+parse_server(const char *text, struct sockaddr_storage *to)
+{
+	struct span address = span_of(text), port = SPAN("53");
+	size_t colon = span_find_last(address, ':');
+	bool bracket = address.n > 0 && address.p[0] == '[';
+	struct ip ip;
+	uint64_t number;
+
+	if (colon != SPAN_NONE && (bracket ? address.p[address.n - 1] != ']' : span_find_char(address, ':') == colon)) {
+		port = span_from(address, colon + 1);
+		address = span_head(address, colon);
+	}
+	if (!ip_parse(address, &ip) || !span_u64(port, &number) || number == 0 || number > 65535)
+		return false;
+	memset(to, 0, sizeof *to);
+	if (ip.family == AF_INET) {
+		struct sockaddr_in *in = (struct sockaddr_in *)to;
+
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)number);
+		memcpy(&in->sin_addr, ip.bytes, 4);
+	} else {
+		struct sockaddr_in6 *in = (struct sockaddr_in6 *)to;
+
+		in->sin6_family = AF_INET6;
+		in->sin6_port = htons((uint16_t)number);
+		memcpy(&in->sin6_addr, ip.bytes, 16);
+	}
+	return true;
+}
+
+static void
+read_servers(struct reader *r, const config_setting_t *s)
+{
+	if (!is_list(r, s, MAX_DNS_SERVERS))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+
+		if (text == NULL || !parse_server(text, &r->c->dns_server[r->c->dns_server_count++]))
+			complain(r, e, "\"%s\" is no resolver; expected \"127.0.0.1:53\" or \"[::1]:53\"", text ? text : kind_of(e));
+	}
+}
+
+static void
+read_rules(struct reader *r, const config_setting_t *s)
+{
+	if (!is_list(r, s, MAX_RULE_DIRS))
+		return;
+	r->c->rule_dir_count = 0;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		char *to = r->c->rules[r->c->rule_dir_count++];
+
+		if (text_of(r, e, to, PATH_ROOM) && access(to, R_OK) < 0)
+			complain(r, e, "rules: %s: %s", to, strerror(errno));
+	}
+}
+
+static void
+read_policy(struct reader *r, const config_setting_t *s)
+{
+	const char *names[64];
+	char value[128], why[256];
+
+	for (size_t i = 0; i < policy_field_count; i++)
+		names[i] = policy_fields[i].name;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const struct policy_field *field = policy_field_find(span_of(config_setting_name(e)));
+
+		if (field == NULL) {
+			unknown(r, e, "policy", names, policy_field_count);
+			return;
+		}
+		switch (config_setting_type(e)) {
+		case CONFIG_TYPE_STRING:
+			snprintf(value, sizeof value, "%s", config_setting_get_string(e));
+			break;
+		case CONFIG_TYPE_FLOAT:
+			snprintf(value, sizeof value, "%.10g", config_setting_get_float(e));
+			break;
+		case CONFIG_TYPE_BOOL:
+			snprintf(value, sizeof value, "%s", config_setting_get_bool(e) ? "true" : "false");
+			break;
+		case CONFIG_TYPE_INT:
+		case CONFIG_TYPE_INT64:
+			snprintf(value, sizeof value, "%lld", config_setting_get_int64(e));
+			break;
+		default:
+			complain(r, e, "policy.%s is %s; expected a value", field->name, kind_of(e));
+			return;
+		}
+		if (!policy_field_parse(&r->c->policy_default, field, span_of(value), why, sizeof why))
+			complain(r, e, "policy.%s", why);
+	}
+	if (!r->failed && !policy_check(&r->c->policy_default, why, sizeof why))
+		complain(r, s, "policy: %s", why);
+}
+
+static void read_group(struct reader *r, const config_setting_t *s, const char *group);
+
+static void
+read_compound(struct reader *r, const config_setting_t *s, const char *group, const char *name)
+{
+	struct config *c = r->c;
+
+	if (strcmp(name, "dnsbl") == 0) {
+		if (is_list(r, s, MAX_DNSBL))
+			for (int i = 0; i < config_setting_length(s) && !r->failed; i++)
+				read_dnsbl(r, config_setting_get_elem(s, (unsigned)i));
+	} else if (strcmp(name, "milter") == 0) {
+		c->milter_count = 0;
+		if (is_list(r, s, MAX_LISTENERS))
+			for (int i = 0; i < config_setting_length(s) && !r->failed; i++)
+				read_milter(r, config_setting_get_elem(s, (unsigned)i));
+	} else if (strcmp(name, "servers") == 0) {
+		read_servers(r, s);
+	} else if (strcmp(name, "rules") == 0) {
+		read_rules(r, s);
+	} else if (strcmp(name, "own_networks") == 0) {
+		read_nets(r, s, c->own_networks, &c->own_network_count);
+	} else if (strcmp(name, "trusted_relays") == 0) {
+		read_nets(r, s, c->trusted_relays, &c->trusted_relay_count);
+	} else if (!config_setting_is_group(s)) {
+		complain(r, s, "%s%s%s is %s; expected a group { ... }", group, group[0] ? "." : "", name, kind_of(s));
+	} else if (strcmp(name, "policy") == 0) {
+		read_policy(r, s);
+	} else {
+		read_group(r, s, name);
+	}
+}
+
+static void
+read_group(struct reader *r, const config_setting_t *s, const char *group)
+{
+	const char *names[64];
+	size_t count = 0;
+
+	for (size_t k = 0; k < sizeof settings / sizeof *settings; k++)
+		if (strcmp(settings[k].group, group) == 0)
+			names[count++] = settings[k].name;
+	size_t simple = count;
+
+	for (size_t k = 0; k < sizeof compounds / sizeof *compounds; k++)
+		if (strcmp(compounds[k].group, group) == 0)
+			names[count++] = compounds[k].name;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		size_t k = 0;
+
+		while (k < count && strcmp(names[k], config_setting_name(e)) != 0)
+			k++;
+		if (k == count) {
+			unknown(r, e, group, names, count);
+		} else if (k >= simple) {
+			read_compound(r, e, group, names[k]);
+		} else {
+			for (size_t d = 0; d < sizeof settings / sizeof *settings; d++)
+				if (strcmp(settings[d].group, group) == 0 && strcmp(settings[d].name, names[k]) == 0)
+					read_simple(r, e, &settings[d]);
+		}
+	}
+}
+
+static void
+defaults(struct config *c)
+{
+	static const struct { const char *net; } own[] = { { "127.0.0.0/8" }, { "::1" }, { "10.0.0.0/8" },
+	    { "172.16.0.0/12" }, { "192.168.0.0/16" }, { "fe80::/10" }, { "fc00::/7" } };
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	memset(c, 0, sizeof *c);
+	c->size = sizeof *c;
+	c->generation = 1;
+	snprintf(c->state, sizeof c->state, "/var/lib/policyd");
+	snprintf(c->worker_user, sizeof c->worker_user, "nobody");
+	c->policy_mode = 0660;
+	c->redis_command_ms = 100;
+	c->redis_mail_ms = 300;
+	c->dns_timeout_ms = 1500;
+	c->dnsbl_probe_s = 600;
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		net_parse(span_of(own[i].net), &c->own_networks[c->own_network_count++]);
+	c->clamav = CLAMAV_LIB;
+	snprintf(c->clamav_database, sizeof c->clamav_database, "/var/lib/clamav");
+	snprintf(c->clamd_socket, sizeof c->clamd_socket, "/run/clamav/clamd.ctl");
+	c->clamav_timeout_ms = 20000;
+	c->clamav_max_age_days = 3;
+	c->message_limit_bytes = 100u << 20;
+	c->memory_budget_bytes = 256u << 20;
+	snprintf(c->rules[0], PATH_ROOM, "%s/rules", POLICYD_SHARE);
+	c->rule_dir_count = 1;
+	snprintf(c->lua_dir, sizeof c->lua_dir, "%s/lua", POLICYD_SHARE);
+	c->workers_min = 2;
+	c->workers_max = cores > 0 && cores * 4 < MAX_WORKERS ? (uint32_t)cores * 4 : MAX_WORKERS;
+	c->scan_timeout_ms = 25000;
+	c->message_timeout_ms = 60000;
+	c->poison_action = OUT_QUARANTINE;
+	policy_default(&c->policy_default);
+	if (gethostname(c->host_name, sizeof c->host_name) < 0)
+		snprintf(c->host_name, sizeof c->host_name, "localhost");
+	c->host_name[sizeof c->host_name - 1] = '\0';
+}
+
+/* What depends on other settings, and what only makes sense together. */
+static void
+finish(struct reader *r)
+{
+	struct config *c = r->c;
+
+	if (c->state[0] != '/')
+		complain(r, NULL, "%s: state is \"%s\"; expected an absolute path", c->file, c->state);
+	if (c->run[0] == '\0' && (size_t)snprintf(c->run, sizeof c->run, "%.*s/run", PATH_ROOM - 8, c->state) > 80)
+		complain(r, NULL, "%s: run: \"%s\" is too long for socket paths; set run to a shorter one", c->file, c->run);
+	if (c->milter_count == 0) {
+		c->milter[0] = (struct listener){ .context = "mx", .mode = 0660 };
+		snprintf(c->milter[0].socket, sizeof c->milter[0].socket, "unix:%.80s/milter.sock", c->run);
+		c->milter_count = 1;
+	}
+	if (c->score_script[0] == '\0')
+		snprintf(c->score_script, sizeof c->score_script, "%.*s/score.lua", PATH_ROOM - 16, c->lua_dir);
+	if (c->workers_min > c->workers_max)
+		complain(r, NULL, "%s: workers.min is %u and workers.max %u; expected min <= max", c->file, c->workers_min, c->workers_max);
+	if (c->scan_timeout_ms + 5000 > c->message_timeout_ms)
+		complain(r, NULL, "%s: limits.message_timeout_ms must be at least 5000 above limits.scan_timeout_ms", c->file);
+	for (uint32_t i = 0; i < c->rule_dir_count && !r->failed; i++)
+		if (access(c->rules[i], R_OK) < 0)
+			complain(r, NULL, "%s: rules: %s: %s", c->file, c->rules[i], strerror(errno));
+	if (!r->failed && access(c->score_script, R_OK) < 0)
+		complain(r, NULL, "%s: score: %s: %s", c->file, c->score_script, strerror(errno));
+}
+
+bool
+config_load(const char *path, struct config *config, char *why, size_t room)
+{
+	struct reader r = { config, why, room, false };
+	config_t file;
+
+	why[0] = '\0';
+	defaults(config);
+	snprintf(config->file, sizeof config->file, "%s", path);
+	config_init(&file);
+	config_set_options(&file, 0);        /* duplicates are errors, semicolons optional */
+	if (config_read_file(&file, path) != CONFIG_TRUE) {
+		if (config_error_type(&file) == CONFIG_ERR_FILE_IO)
+			snprintf(why, room, "%s: %s", path, strerror(errno ? errno : EIO));
+		else
+			snprintf(why, room, "%s:%d: %s", config_error_file(&file) ? config_error_file(&file) : path,
+			    config_error_line(&file), config_error_text(&file));
+		r.failed = true;
+	} else {
+		read_group(&r, config_root_setting(&file), "");
+		if (!r.failed)
+			finish(&r);
+	}
+	config_destroy(&file);
+	return !r.failed;
+}
+
+int
+config_seal(const struct config *config)
+{
+	return memfd_sealed("policyd-config", span_make(config, sizeof *config));
+}
+
+const struct config *
+config_map(int fd)
+{
+	struct span mapped = map_fd(fd);
+	const struct config *config = (const void *)mapped.p;
+
+	if (mapped.n != sizeof *config || config->size != sizeof *config) {
+		unmap(mapped);
+		return NULL;
+	}
+	return config;
+}
+
+void
+config_unmap(const struct config *config)
+{
+	if (config)
+		munmap((void *)config, sizeof *config);
+}
