@@ -17,7 +17,9 @@ enum wire {
 	/* master <-> child, on the child's socket pair */
 	W_READY = 1,        /* child: u64 generation of the config now in force here */
 	W_REFUSED,          /* child: u64 generation, text why: the old one stays in force */
-	W_CONFIG,           /* master: fd sealed config; swap at the next mail's boundary, answer READY or REFUSED */
+	W_CONFIG,           /* master: fd sealed config; swap at the next mail's boundary, answer READY or REFUSED;
+	                       a zygote whose virus database is not that any more answers FRESH */
+	W_FRESH,            /* zygote: u64 generation: start another one beside me, my database is out of date */
 	W_STOP,             /* master: finish what is in hand, then exit 0 */
 	W_LINK,             /* child (zygote, whose cage keeps it from the path): nothing -> fd connected to broker.sock */
 	W_CONTROL,          /* master: text JSON request, fds: client connection, then the client's own */
@@ -45,6 +47,7 @@ enum wire {
 	/* broker <-> zygote */
 	W_FORK = 60,        /* broker: nothing  -> W_FORKED */
 	W_FORKED,           /* u32 pid (0: could not), text why; fd the worker's socket */
+	                    /* zygote: W_HELLO again when it has taken a new config: older workers retire */
 	W_REAPED,           /* zygote: u32 pid, u32 wait status */
 	W_KILL,             /* broker: u32 pid */
 

@@ -37,6 +37,7 @@ struct worker {
 	int sock;
 	struct event *readable;
 	struct work *work;                   /* NULL: idle */
+	uint64_t generation;                 /* of the settings it was forked with */
 	bool has_digest, killed;
 	uint8_t digest[32];
 	int64_t since_ms;                    /* busy or idle */
@@ -68,6 +69,13 @@ struct dispatch {
 };
 
 static void pump(struct dispatch *d);
+
+/* Forked with settings or rules of an earlier generation: it gets no more mail. */
+static bool
+outdated(const struct worker *worker)
+{
+	return worker->zygote->retired || worker->generation != worker->zygote->generation;
+}
 
 static void
 queue_push(struct dispatch *d, struct work *w, bool front)
@@ -236,7 +244,7 @@ on_worker(evutil_socket_t fd, short what, void *arg)
 	worker->since_ms = clock_ms();
 	work_finish(worker->work, JOB_DONE, &packet);
 	packet_close_fds(&packet);
-	if (retires || worker->zygote->retired)
+	if (retires || outdated(worker))
 		worker_remove(worker);
 	pump(d);
 }
@@ -258,6 +266,7 @@ worker_add(struct zygote *z, uint32_t pid, int sock)
 	worker->dispatch = d;
 	worker->pid = pid;
 	worker->sock = sock;
+	worker->generation = z->generation;
 	worker->since_ms = clock_ms();
 	worker->next = d->workers;
 	d->workers = worker;
@@ -309,7 +318,7 @@ pump(struct dispatch *d)
 		return;
 	for (struct worker *worker = d->workers, *next; worker; worker = next) {
 		next = worker->next;
-		if (worker->work || worker->zygote != z || worker->killed)
+		if (worker->work || worker->zygote != z || worker->killed || outdated(worker))
 			continue;
 		if (d->queue == NULL) {
 			idle++;
@@ -374,6 +383,25 @@ reaped(struct unpack *u)
 }
 
 static void
+drop_outdated(struct dispatch *d)
+{
+	for (struct worker *worker = d->workers, *next; worker; worker = next) {
+		next = worker->next;
+		if (worker->work == NULL && outdated(worker))
+			worker_remove(worker);
+	}
+}
+
+static void
+take_hello(struct zygote *z, struct unpack *hello)
+{
+	z->cage = unpack_u32(hello);
+	z->av.loaded = unpack_u8(hello);
+	z->av.signatures = unpack_u32(hello);
+	z->av.time_s = (int64_t)unpack_u64(hello);
+}
+
+static void
 on_zygote(evutil_socket_t fd, short what, void *arg)
 {
 	struct zygote *z = arg;
@@ -403,6 +431,15 @@ on_zygote(evutil_socket_t fd, short what, void *arg)
 		}
 	} else if (packet.type == W_REAPED) {
 		reaped(&u);
+	} else if (packet.type == W_HELLO) { /* it has taken new settings */
+		char skipped[32];
+
+		unpack_text(&u, skipped, sizeof skipped);
+		unpack_text(&u, skipped, sizeof skipped);
+		z->generation = unpack_u64(&u);
+		take_hello(z, &u);
+		drop_outdated(d);
+		pump(d);
 	}
 	packet_close_fds(&packet);
 }
@@ -418,12 +455,8 @@ retire_older(struct dispatch *d, const struct zygote *newest)
 			continue;
 		z->retired = true;
 		ipc_send(z->sock, &stop);
-		for (struct worker *worker = d->workers, *next; worker; worker = next) {
-			next = worker->next;
-			if (worker->zygote == z && worker->work == NULL)
-				worker_remove(worker);
-		}
 	}
+	drop_outdated(d);
 }
 
 void
@@ -442,10 +475,7 @@ dispatch_zygote(struct dispatch *d, int sock, uint64_t generation, struct unpack
 	z->dispatch = d;
 	z->sock = sock;
 	z->generation = generation;
-	z->cage = unpack_u32(hello);
-	z->av.loaded = unpack_u8(hello);
-	z->av.signatures = unpack_u32(hello);
-	z->av.time_s = (int64_t)unpack_u64(hello);
+	take_hello(z, hello);
 	z->next = d->zygotes;
 	d->zygotes = z;
 	d->forking = 0;

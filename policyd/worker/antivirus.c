@@ -26,6 +26,9 @@ struct antivirus {
 	struct clamd clamd;
 	struct av_status status;
 	uint32_t timeout_ms;
+	enum clamav_engine kind;
+	char database[PATH_ROOM];
+	int64_t changed_s;                   /* newest change in the database when it was loaded */
 };
 
 static bool
@@ -43,17 +46,18 @@ set_limits(struct cl_engine *engine, const struct config *config, const char *sc
 	return cl_engine_set_str(engine, CL_ENGINE_TMPDIR, scratch) == CL_SUCCESS;
 }
 
-/* The newest modification among the database's files: official ones carry their build time, own ones do not. */
+/* The newest change among the database's files and of their directory. */
 static int64_t
 newest_file(const char *path)
 {
 	struct stat st;
-	int64_t newest = 0;
+	int64_t newest;
 
 	if (stat(path, &st) < 0)
 		return 0;
+	newest = st.st_mtime;
 	if (!S_ISDIR(st.st_mode))
-		return st.st_mtime;
+		return newest;
 	DIR *dir = opendir(path);
 
 	for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
@@ -115,6 +119,9 @@ antivirus_open(const struct config *config, const char *scratch, struct antiviru
 	}
 	(*av)->clamd.fd = -1;
 	(*av)->timeout_ms = config->clamav_timeout_ms;
+	(*av)->kind = config->clamav;
+	snprintf((*av)->database, sizeof (*av)->database, "%s", config->clamav_database);
+	(*av)->changed_s = newest_file(config->clamav_database);
 	if (config->clamav == CLAMAV_CLAMD)
 		return true;
 	if (load_engine(*av, config, scratch, why, room))
@@ -129,6 +136,17 @@ struct av_status
 antivirus_status(const struct antivirus *av)
 {
 	return av ? av->status : (struct av_status){ 0 };
+}
+
+bool
+antivirus_current(const struct antivirus *av, const struct config *config)
+{
+	if (av == NULL || config->clamav == CLAMAV_OFF)
+		return av == NULL && config->clamav == CLAMAV_OFF;
+	if (av->kind != config->clamav || av->timeout_ms != config->clamav_timeout_ms)
+		return false;
+	return config->clamav == CLAMAV_CLAMD ||
+	       (strcmp(av->database, config->clamav_database) == 0 && av->changed_s == newest_file(config->clamav_database));
 }
 
 void

@@ -26,6 +26,9 @@ bool antivirus_open(const struct config *config, const char *scratch, struct ant
 struct av_status antivirus_status(const struct antivirus *av);
 void antivirus_close(struct antivirus *av);                 /* in the process that opened it */
 
+/* Is what was loaded still what a new load would find? (path, and the newest change in it) */
+bool antivirus_current(const struct antivirus *av, const struct config *config);
+
 /* clamd's connection for the mail at hand; the worker owns it, -1: none. */
 void antivirus_lend(struct antivirus *av, int clamd_fd);
 

@@ -1,6 +1,7 @@
 /* zygote.c - loads ClamAV, rules, patterns and model once, then forks workers that share those pages.
  *
- * One zygote per generation of the config. It speaks with the master (ready, refused, stop) and the broker
+ * It takes new settings and rules in place; for a changed virus database another zygote is started beside it,
+ * and this one ends with its last worker. It speaks with the master (ready, refused, stop) and the broker
  * (fork, kill, reaped), and reads no mail itself. */
 #include <errno.h>
 #include <poll.h>
@@ -22,6 +23,8 @@
 #include "policyd/worker/cage.h"
 #include "policyd/worker/worker.h"
 
+enum { DATABASE_CHECK_MS = 60 * 1000 };
+
 struct zygote {
 	struct child *self;
 	struct cage cage;
@@ -29,6 +32,7 @@ struct zygote {
 	int broker, signals;
 	int workers;                         /* alive */
 	bool stopping;                       /* by the broker: no more forks; ends with the last worker */
+	bool told_stale;                     /* the master knows that the virus database has changed */
 	struct inbox master_inbox, broker_inbox;
 };
 
@@ -188,6 +192,52 @@ from_broker(struct zygote *z)
 	packet_close_fds(&packet);
 }
 
+/* New settings. What is broken in them is found here, before anybody else is told of them. */
+static void
+take_config(struct zygote *z, int fd)
+{
+	const struct config *config = config_map(fd), *old = z->self->config;
+	char why[1024] = "not the settings of this program";
+	struct rules *rules = NULL;
+
+	if (config && !antivirus_current(z->kit.antivirus, config)) {
+		config_unmap(config);
+		tell_master(z, W_FRESH, "");
+		return;
+	}
+	if (config)
+		rules = rules_load(config, why, sizeof why);
+	if (rules == NULL) {
+		struct buf body = { 0 };
+
+		pack_u64(&body, config ? config->generation : 0);
+		pack_text(&body, why);
+		struct packet refused = { .type = W_REFUSED, .body = buf_span(&body) };
+
+		ipc_send(z->self->master, &refused);
+		buf_free(&body);
+		config_unmap(config);
+		return;
+	}
+	rules_free(z->kit.rules);
+	z->kit.rules = rules;
+	z->kit.config = z->self->config = config;
+	config_unmap(old);
+	if (z->broker >= 0)
+		greet_broker(z);
+	tell_master(z, W_READY, "");
+}
+
+/* Once a minute: has freshclam been here? */
+static void
+check_database(struct zygote *z)
+{
+	if (z->told_stale || z->stopping || antivirus_current(z->kit.antivirus, z->self->config))
+		return;
+	z->told_stale = true;
+	tell_master(z, W_FRESH, "");
+}
+
 /* True: end at once. The master does not stop a zygote that still has mail in hand: the broker does. */
 static bool
 from_master(struct zygote *z)
@@ -201,6 +251,8 @@ from_master(struct zygote *z)
 		greet_broker(z);
 		return false;
 	}
+	if (result == IPC_OK && packet.type == W_CONFIG && packet.fd_count == 1)
+		take_config(z, packet.fds[0]);
 	packet_close_fds(&packet);
 	return result == IPC_CLOSED || (result == IPC_OK && packet.type == W_STOP);
 }
@@ -236,8 +288,12 @@ zygote_main(struct child *self)
 	while (!(z.stopping && z.workers == 0)) {
 		struct pollfd fds[] = { { self->master, POLLIN, 0 }, { z.broker, POLLIN, 0 }, { z.signals, POLLIN, 0 } };
 
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		int n = poll(fds, 3, DATABASE_CHECK_MS);
+
+		if (n < 0 && errno != EINTR)
 			return 1;
+		if (n == 0)
+			check_database(&z);
 		if (fds[2].revents)
 			reap(&z);
 		if (fds[1].revents)
