@@ -26,7 +26,7 @@ static struct {
 	uint64_t generation;
 	uint32_t next_id;
 	struct waiter *waiters;
-} link = { .lock = PTHREAD_MUTEX_INITIALIZER, .sock = -1 };
+} gate_link = { .lock = PTHREAD_MUTEX_INITIALIZER, .sock = -1 };
 
 static bool
 say_hello(int sock)
@@ -34,7 +34,7 @@ say_hello(int sock)
 	struct buf body = { 0 };
 
 	pack_text(&body, "gate");
-	pack_text(&body, link.context);
+	pack_text(&body, gate_link.context);
 	pack_u64(&body, 0);
 	struct packet hello = { .type = W_HELLO, .body = buf_span(&body) };
 	bool sent = !body.failed && ipc_send_wait(sock, &hello, SEND_MS) == IPC_OK;
@@ -46,22 +46,22 @@ say_hello(int sock)
 static void
 lose_all(void)
 {
-	pthread_mutex_lock(&link.lock);
-	if (link.sock >= 0)
-		close(link.sock);
-	link.sock = -1;
-	for (struct waiter *w = link.waiters; w; w = w->next) {
+	pthread_mutex_lock(&gate_link.lock);
+	if (gate_link.sock >= 0)
+		close(gate_link.sock);
+	gate_link.sock = -1;
+	for (struct waiter *w = gate_link.waiters; w; w = w->next) {
 		w->done = w->lost = true;
 		pthread_cond_signal(&w->ready);
 	}
-	pthread_mutex_unlock(&link.lock);
+	pthread_mutex_unlock(&gate_link.lock);
 }
 
 static void
 deliver(const struct packet *packet)
 {
-	pthread_mutex_lock(&link.lock);
-	for (struct waiter *w = link.waiters; w; w = w->next) {
+	pthread_mutex_lock(&gate_link.lock);
+	for (struct waiter *w = gate_link.waiters; w; w = w->next) {
 		if (w->id != packet->id || w->want != packet->type || w->done)
 			continue;
 		buf_add_span(w->answer, packet->body);
@@ -70,7 +70,7 @@ deliver(const struct packet *packet)
 		pthread_cond_signal(&w->ready);
 		break;
 	}
-	pthread_mutex_unlock(&link.lock);
+	pthread_mutex_unlock(&gate_link.lock);
 }
 
 static void *
@@ -79,7 +79,7 @@ reader(void *unused)
 	struct inbox inbox = { 0 };
 
 	for (;;) {
-		int sock = ipc_connect(link.path);
+		int sock = ipc_connect(gate_link.path);
 		struct packet packet;
 		enum ipc_result result = IPC_OK;
 
@@ -89,10 +89,10 @@ reader(void *unused)
 			usleep(RETRY_US);
 			continue;
 		}
-		pthread_mutex_lock(&link.lock);
-		link.sock = sock;
-		link.generation++;
-		pthread_mutex_unlock(&link.lock);
+		pthread_mutex_lock(&gate_link.lock);
+		gate_link.sock = sock;
+		gate_link.generation++;
+		pthread_mutex_unlock(&gate_link.lock);
 		while (result == IPC_OK) {
 			result = ipc_recv(sock, &inbox, &packet);
 			if (result == IPC_OK) {
@@ -111,18 +111,18 @@ gatelink_open(const struct config *config, const char *context)
 {
 	pthread_t thread;
 
-	snprintf(link.path, sizeof link.path, "%s/broker.sock", config->run);
-	snprintf(link.context, sizeof link.context, "%s", context);
+	snprintf(gate_link.path, sizeof gate_link.path, "%s/broker.sock", config->run);
+	snprintf(gate_link.context, sizeof gate_link.context, "%s", context);
 	return pthread_create(&thread, NULL, reader, NULL) == 0;
 }
 
 uint64_t
 gatelink_generation(void)
 {
-	pthread_mutex_lock(&link.lock);
-	uint64_t generation = link.generation;
+	pthread_mutex_lock(&gate_link.lock);
+	uint64_t generation = gate_link.generation;
 
-	pthread_mutex_unlock(&link.lock);
+	pthread_mutex_unlock(&gate_link.lock);
 	return generation;
 }
 
@@ -131,16 +131,16 @@ send_locked(uint32_t type, uint32_t id, struct buf *body, int fd)
 {
 	struct packet packet = { .type = type, .id = id, .body = buf_span(body), .fds = { fd }, .fd_count = fd >= 0 };
 
-	return link.sock >= 0 && !body->failed && ipc_send_wait(link.sock, &packet, SEND_MS) == IPC_OK;
+	return gate_link.sock >= 0 && !body->failed && ipc_send_wait(gate_link.sock, &packet, SEND_MS) == IPC_OK;
 }
 
 bool
 gatelink_tell(uint32_t type, struct buf *body)
 {
-	pthread_mutex_lock(&link.lock);
+	pthread_mutex_lock(&gate_link.lock);
 	bool sent = send_locked(type, 0, body, -1);
 
-	pthread_mutex_unlock(&link.lock);
+	pthread_mutex_unlock(&gate_link.lock);
 	buf_free(body);
 	return sent;
 }
@@ -157,13 +157,13 @@ wait_step(struct waiter *w, int ms)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	pthread_cond_timedwait(&w->ready, &link.lock, &until);
+	pthread_cond_timedwait(&w->ready, &gate_link.lock, &until);
 }
 
 static void
 unchain(struct waiter *w)
 {
-	struct waiter **at = &link.waiters;
+	struct waiter **at = &gate_link.waiters;
 
 	while (*at != w)
 		at = &(*at)->next;
@@ -182,10 +182,10 @@ gatelink_ask(uint32_t type, struct buf *body, int fd, int timeout_ms, int step_m
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&w.ready, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	pthread_mutex_lock(&link.lock);
-	w.id = ++link.next_id;
-	w.next = link.waiters;
-	link.waiters = &w;
+	pthread_mutex_lock(&gate_link.lock);
+	w.id = ++gate_link.next_id;
+	w.next = gate_link.waiters;
+	gate_link.waiters = &w;
 	if (!send_locked(type, w.id, body, fd))
 		w.done = w.lost = true;
 	while (!w.done && clock_ms() < deadline) {
@@ -193,14 +193,14 @@ gatelink_ask(uint32_t type, struct buf *body, int fd, int timeout_ms, int step_m
 
 		wait_step(&w, clock_left_ms(until) + 1);
 		if (!w.done && progress && clock_ms() >= next) {
-			pthread_mutex_unlock(&link.lock);
+			pthread_mutex_unlock(&gate_link.lock);
 			progress(arg);
-			pthread_mutex_lock(&link.lock);
+			pthread_mutex_lock(&gate_link.lock);
 			next = clock_ms() + step_ms;
 		}
 	}
 	unchain(&w);
-	pthread_mutex_unlock(&link.lock);
+	pthread_mutex_unlock(&gate_link.lock);
 	pthread_cond_destroy(&w.ready);
 	buf_free(body);
 	return !w.done ? GATE_LATE : w.lost ? GATE_LOST : GATE_OK;
