@@ -24,10 +24,11 @@ struct dns_wait {                            /* one asker of one question */
 struct question {                            /* a cache entry, known or in flight */
 	struct question *chain;              /* same bucket */
 	struct question *newer, *older;      /* by last use */
+	struct question *pending_next, *pending_before;
 	struct question *line;               /* waits for its turn to be asked */
 	struct dns *dns;
 	struct dns_wait *waits;
-	bool known, in_flight;
+	bool known, pending;                 /* pending: in flight, or in line to be */
 	int64_t expires_ms;
 	struct dns_answer answer;
 	char name[];
@@ -44,7 +45,9 @@ struct dns {
 	struct event *tick;
 	struct question *buckets[BUCKETS];
 	struct question *newest, *oldest;
+	struct question *pending;
 	struct question *line, **line_last;
+	struct question *asking;             /* inside ares_query now */
 	size_t count, in_flight, waiting;
 	struct socket_event sockets[MAX_SOCKETS];
 	int timeout_ms;
@@ -101,7 +104,7 @@ make_room(struct dns *dns)
 	while (q && dns->count >= MAX_DNS_CACHE) {
 		struct question *newer = q->newer;
 
-		if (q->known)
+		if (!q->pending)
 			forget(dns, q);
 		q = newer;
 	}
@@ -141,6 +144,31 @@ find(struct dns *dns, const char *name)
 /* ---- asking ---- */
 
 static void
+pending_begin(struct question *q)
+{
+	struct dns *dns = q->dns;
+
+	q->known = false;
+	q->pending = true;
+	q->pending_before = NULL;
+	q->pending_next = dns->pending;
+	if (dns->pending)
+		dns->pending->pending_before = q;
+	dns->pending = q;
+}
+
+static void
+pending_end(struct question *q)
+{
+	if (!q->pending)
+		return;
+	q->pending = false;
+	*(q->pending_before ? &q->pending_before->pending_next : &q->dns->pending) = q->pending_next;
+	if (q->pending_next)
+		q->pending_next->pending_before = q->pending_before;
+}
+
+static void
 on_answer(void *arg, int status, int timeouts, unsigned char *packet, int length)
 {
 	struct question *q = arg;
@@ -150,7 +178,6 @@ on_answer(void *arg, int status, int timeouts, unsigned char *packet, int length
 
 	(void)timeouts;
 	dns->in_flight--;
-	q->in_flight = false;
 	q->answer = (struct dns_answer){ .result = DNS_UNKNOWN, .ttl_s = DNS_TTL_UNKNOWN };
 	if (status == ARES_SUCCESS)
 		status = ares_parse_a_reply(packet, length, NULL, records, &count);
@@ -173,6 +200,9 @@ on_answer(void *arg, int status, int timeouts, unsigned char *packet, int length
 	}
 	q->known = true;
 	q->expires_ms = clock_ms() + (int64_t)q->answer.ttl_s * 1000;
+	if (q == dns->asking)                /* c-ares could not even send it: the next tick answers */
+		return;
+	pending_end(q);
 	answer_all(q);
 	if (!dns->closing)
 		ask_next(dns);
@@ -181,11 +211,12 @@ on_answer(void *arg, int status, int timeouts, unsigned char *packet, int length
 static void
 ask(struct dns *dns, struct question *q)
 {
-	q->in_flight = true;
 	dns->in_flight++;
 	dns->asked++;
 	metrics_add(M_DNS_ASKED, 1);
+	dns->asking = q;
 	ares_query(dns->channel, q->name, C_IN, T_A, on_answer, q);
+	dns->asking = NULL;
 }
 
 /* c-ares keeps one socket a server: more than so many questions at once get lost in its buffer. */
@@ -234,20 +265,16 @@ dns_ask(struct dns *dns, const char *name, int timeout_ms, dns_callback done, vo
 	}
 	*w = (struct dns_wait){ .next = q->waits, .question = q, .deadline_ms = clock_ms() + timeout_ms, .done = done, .arg = arg };
 	q->waits = w;
-	if (q->known || !(q->in_flight || q->waits->next)) {
-		bool first = q->waits->next == NULL && !q->in_flight;
-
-		q->known = false;
-		if (first && dns->in_flight < MAX_DNS_IN_FLIGHT) {
-			ask(dns, q);         /* may answer inside the call, when nothing can be sent */
-			return q->waits == w ? w : NULL;
-		}
-		if (first) {
-			q->line = NULL;
-			*dns->line_last = q;
-			dns->line_last = &q->line;
-			dns->waiting++;
-		}
+	if (q->pending)                      /* somebody has asked already */
+		return w;
+	pending_begin(q);
+	if (dns->in_flight < MAX_DNS_IN_FLIGHT) {
+		ask(dns, q);
+	} else {
+		q->line = NULL;
+		*dns->line_last = q;
+		dns->line_last = &q->line;
+		dns->waiting++;
 	}
 	return w;
 }
@@ -308,9 +335,14 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	if (dns->in_flight == 0 && dns->waiting == 0)
-		return;
-	for (struct question *q = dns->newest; q; q = q->older) {
+	for (struct question *q = dns->pending, *next; q; q = next) {
+		next = q->pending_next;
+		if (q->known) {
+			pending_end(q);
+			answer_all(q);
+			next = dns->pending; /* callbacks may have asked again */
+			continue;
+		}
 		for (struct dns_wait **at = &q->waits; *at;) {
 			struct dns_wait *w = *at;
 

@@ -1,0 +1,32 @@
+#include "policyd/broker/rcpt.h"
+
+#include <stdio.h>
+
+bool
+rcpt_needs_lists(const struct policy *policy)
+{
+	return policy->filter && policy->dnsbl == DNSBL_MODE_REJECT && isfinite(policy->dnsbl_threshold);
+}
+
+void
+rcpt_decide(const struct config *config, const struct policy *policy, const struct dnsbl_result *lists,
+    const struct ip *client, const char *reference, struct rcpt_check *out)
+{
+	char address[INET6_ADDRSTRLEN];
+	const char *zone = "";
+	double most = 0;
+
+	*out = (struct rcpt_check){ .action = RCPT_ACCEPT };
+	if (lists == NULL || !rcpt_needs_lists(policy) || lists->points < policy->dnsbl_threshold)
+		return;
+	for (size_t i = 0; i < lists->count; i++)
+		if (lists->at[i].answer == DNSBL_LISTED && lists->at[i].points > most) {
+			most = lists->at[i].points;
+			zone = config->dnsbl[lists->at[i].list].zone;
+		}
+	ip_print(client, address);
+	out->action = RCPT_REJECT;
+	snprintf(out->code, sizeof out->code, "550");
+	snprintf(out->xcode, sizeof out->xcode, "5.7.1");
+	snprintf(out->text, sizeof out->text, "Service unavailable; client [%s] blocked using %.200s (ref %s)", address, zone, reference);
+}
