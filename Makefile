@@ -13,7 +13,7 @@ VERSION := $(shell cat VERSION)
 
 PKGS    := lua5.4 libpcre2-8 hiredis libcares libevent libevent_openssl libconfig jansson libpsl libidn2 \
            sqlite3 libzstd libarchive openssl libclamav libseccomp
-WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wno-format-truncation
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 CFLAGS  := -std=c11 -O2 -g $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
 CPPFLAGS = -D_GNU_SOURCE -DPOLICYD_VERSION='"$(VERSION)"' $(if $(TESTING),-DPOLICYD_TESTING) -I. $(shell pkg-config --cflags $(PKGS))
