@@ -119,7 +119,7 @@ struct link {
 };
 
 /* A file inside an archive, by name. */
-struct archive_entry {
+struct archive_member {
 	struct span name;
 	uint64_t size;
 	int part, depth;
@@ -139,7 +139,7 @@ struct message {
 	size_t part_count;
 	struct link *links;
 	size_t link_count;
-	struct archive_entry *entries;
+	struct archive_member *entries;
 	size_t entry_count;
 	struct note *notes;
 	size_t note_count;

@@ -1,0 +1,187 @@
+#include "policyd/base/limits.h"
+#include "policyd/mail/parse.h"
+
+/* One line's end: CRLF, LF, or a bare CR that is not followed by LF. `*next` is where the next line starts. */
+static size_t
+line_end(struct span s, size_t at, size_t *next)
+{
+	size_t lf = span_find_char(span_from(s, at), '\n');
+
+	if (lf == SPAN_NONE) {
+		*next = s.n;
+		return s.n;
+	}
+	*next = at + lf + 1;
+	return lf > 0 && s.p[at + lf - 1] == '\r' ? at + lf - 1 : at + lf;
+}
+
+static bool
+name_char(char c)
+{
+	return c > 0x20 && c < 0x7f && c != ':';
+}
+
+/* Value without folds and control characters; encoded words and 8-bit bytes as UTF-8. */
+static struct span
+value_of(struct arena *a, struct span raw)
+{
+	char *flat = arena_alloc(a, raw.n + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < raw.n; i++) {
+		char c = raw.p[i];
+
+		if (c == '\r' || c == '\n')
+			continue;
+		flat[n++] = c == '\t' || c == '\0' ? ' ' : c;
+	}
+	return header_decode(a, span_trim(span_make(flat, n)));
+}
+
+void
+headers_parse(struct arena *a, struct message *msg, struct span raw, struct header_list *out, struct span *body)
+{
+	size_t room = 0, at = 0;
+	bool odd = false;
+
+	*out = (struct header_list){ 0 };
+	while (at < raw.n) {
+		size_t next, end = line_end(raw, at, &next), colon = at;
+
+		if (end == at) {                     /* the empty line */
+			at = next;
+			break;
+		}
+		while (colon < end && name_char(raw.p[colon]))
+			colon++;
+		size_t name_end = colon;
+
+		while (colon < end && (raw.p[colon] == ' ' || raw.p[colon] == '\t'))
+			colon++;
+		if (colon == end || raw.p[colon] != ':' || name_end == at) {
+			if (at == 0 && span_starts(raw, SPAN("From "))) {    /* an mbox line */
+				at = next;
+				continue;
+			}
+			/* Not a header: the body has begun without its empty line, or it is rubbish among headers.
+			 * Clients differ; headers after it still count when they look like some. */
+			odd = true;
+			note_add(a, msg, NOTE_BROKEN_HEADER, span_make(raw.p + at, end - at));
+			size_t peek = next, peek_end = line_end(raw, next, &peek);
+			struct span following = span_make(raw.p + next, peek_end - next);
+			size_t c = span_find_char(following, ':');
+
+			if (raw.p[at] != ' ' && raw.p[at] != '\t' && (c == SPAN_NONE || c == 0 || c > 60))
+				break;
+			at = next;
+			continue;
+		}
+		while (next < raw.n && (raw.p[next] == ' ' || raw.p[next] == '\t')) {     /* folds */
+			size_t fold_end = line_end(raw, next, &next);
+
+			end = fold_end;
+		}
+		if (out->count >= MAX_HEADERS || at > MAX_HEADER_BYTES) {
+			note_add(a, msg, NOTE_LIMIT, SPAN("headers"));
+			at = next;
+			continue;
+		}
+		ARENA_PUSH(a, out->at, out->count, room);
+		struct header *h = &out->at[out->count++];
+
+		h->name = span_make(raw.p + at, name_end - at);
+		h->raw = span_head(span_make(raw.p + colon + 1, end - colon - 1), MAX_HEADER_LINE);
+		h->value = value_of(a, h->raw);
+		at = next;
+	}
+	(void)odd;
+	*body = span_from(raw, at);
+}
+
+const struct header *
+header_get(const struct header_list *headers, struct span name, size_t nth)
+{
+	for (size_t i = 0; i < headers->count; i++)
+		if (span_eq_nocase(headers->at[i].name, name) && nth-- == 0)
+			return &headers->at[i];
+	return NULL;
+}
+
+struct span
+header_value(const struct header_list *headers, const char *name)
+{
+	const struct header *h = header_get(headers, span_of(name), 0);
+
+	return h ? h->value : SPAN("");
+}
+
+/* "=?charset?B?text?=" at the start of `s`: its length, parts in the spans; 0 when it is none. */
+static size_t
+encoded_word(struct span s, struct span *charset, char *kind, struct span *text)
+{
+	size_t q1, q2, end;
+
+	if (!span_starts(s, SPAN("=?")))
+		return 0;
+	q1 = span_find_char(span_from(s, 2), '?');
+	if (q1 == SPAN_NONE || q1 == 0 || q1 > 40)
+		return 0;
+	q2 = 2 + q1 + 1;
+	if (q2 + 1 >= s.n || s.p[q2 + 1] != '?')
+		return 0;
+	*kind = ascii_lower(s.p[q2]);
+	end = span_find(span_from(s, q2 + 2), SPAN("?="));
+	if (end == SPAN_NONE || (*kind != 'b' && *kind != 'q'))
+		return 0;
+	*charset = span_make(s.p + 2, q1);
+	size_t star = span_find_char(*charset, '*');      /* RFC 2231 language */
+
+	if (star != SPAN_NONE)
+		*charset = span_head(*charset, star);
+	*text = span_make(s.p + q2 + 2, end);
+	return q2 + 2 + end + 2;
+}
+
+static struct span
+join(struct arena *a, struct span left, struct span right)
+{
+	char *p = arena_grow(a, (void *)left.p, left.n, left.n + right.n + 1);
+
+	memcpy(p + left.n, right.p, right.n);
+	return span_make(p, left.n + right.n);
+}
+
+struct span
+header_decode(struct arena *a, struct span raw)
+{
+	struct span out = { NULL, 0 };
+	size_t at = 0;
+	bool after_word = false, unknown, wrong, broken;
+
+	if (span_find(raw, SPAN("=?")) == SPAN_NONE)
+		return charset_to_utf8(a, raw, SPAN("utf-8"), &unknown, &wrong);
+	while (at < raw.n) {
+		struct span charset, text, rest = span_from(raw, at);
+		char kind;
+		size_t used = encoded_word(rest, &charset, &kind, &text);
+
+		if (used > 0) {
+			struct span bytes = kind == 'b' ? decode_base64(a, text, &broken) : decode_quoted(a, text, true, &broken);
+			struct span utf8 = charset_to_utf8(a, bytes, charset, &unknown, &wrong);
+
+			out = join(a, out, utf8);
+			at += used;
+			after_word = true;
+			continue;
+		}
+		size_t word = span_find(span_from(rest, 1), SPAN("=?"));
+		struct span plain = word == SPAN_NONE ? rest : span_head(rest, word + 1);
+
+		at += plain.n;
+		/* White space between two encoded words is not shown. */
+		if (!(after_word && at < raw.n && span_trim(plain).n == 0))
+			out = join(a, out, charset_to_utf8(a, plain, SPAN("utf-8"), &unknown, &wrong));
+		after_word = false;
+	}
+	return out.p ? out : SPAN("");
+}

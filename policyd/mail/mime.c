@@ -1,0 +1,434 @@
+/* mime.c - the part tree of a mail, its decoded parts, and all that is read from them.
+ *
+ * A work list instead of recursion: a multipart adds its children to the end of the array, and the loop gets there.
+ * Each byte is searched for boundaries once a level, and levels are bounded, so the work is linear in the mail. */
+#include "policyd/base/limits.h"
+#include "policyd/mail/forged.h"
+#include "policyd/mail/parse.h"
+#include "policyd/mail/prepare.h"
+
+#define NOTE_NAME(id, symbol) [id] = symbol,
+const char *const mail_note_names[NOTE__COUNT] = { MAIL_NOTE_LIST(NOTE_NAME) };
+
+void
+mail_prepare(void)
+{
+	charset_prepare();
+	domain_prepare();
+}
+
+void
+note_add(struct arena *a, struct message *msg, enum mail_note what, struct span evidence)
+{
+	for (size_t i = 0; i < msg->note_count; i++)
+		if (msg->notes[i].what == what) {
+			msg->notes[i].times++;
+			return;
+		}
+	bool unknown, wrong;
+	struct span utf8 = charset_to_utf8(a, span_head(evidence, MAX_EVIDENCE), SPAN("utf-8"), &unknown, &wrong);
+
+	if (msg->notes == NULL)
+		msg->notes = ARENA_ARRAY(a, struct note, NOTE__COUNT);
+	msg->notes[msg->note_count++] = (struct note){ what, arena_copy(a, span_head(utf8, MAX_EVIDENCE)), 1 };
+}
+
+bool
+message_noted(const struct message *msg, enum mail_note what)
+{
+	for (size_t i = 0; i < msg->note_count; i++)
+		if (msg->notes[i].what == what)
+			return true;
+	return false;
+}
+
+struct tree {                                /* the parse in work */
+	struct arena *a;
+	struct message *msg;
+	size_t room;
+};
+
+static struct part *
+part_new(struct tree *t, int parent, int depth, struct span raw)
+{
+	struct message *msg = t->msg;
+
+	if (msg->part_count >= MAX_PARTS || depth > MAX_PART_DEPTH) {
+		note_add(t->a, msg, NOTE_LIMIT, msg->part_count >= MAX_PARTS ? SPAN("parts") : SPAN("depth"));
+		return NULL;
+	}
+	ARENA_PUSH(t->a, msg->parts, msg->part_count, t->room);
+	struct part *p = &msg->parts[msg->part_count++];
+
+	*p = (struct part){ .parent = parent, .depth = depth, .raw = raw };
+	return p;
+}
+
+/* A delimiter line of `boundary` at `line`: 1 the next part, 2 the end, 0 neither. */
+static int
+delimiter(struct span line, struct span boundary)
+{
+	if (!span_starts(line, SPAN("--")) || !span_starts(span_from(line, 2), boundary))
+		return 0;
+	struct span rest = span_from(line, 2 + boundary.n);
+
+	if (span_starts(rest, SPAN("--")))
+		return 2;
+	return span_trim(rest).n == 0 ? 1 : 0;
+}
+
+/* Children of a multipart: what stands between its delimiter lines. Without an end, the last one runs to the end. */
+static void
+split(struct tree *t, int index, struct span boundary)
+{
+	struct span raw = t->msg->parts[index].raw;
+	int depth = t->msg->parts[index].depth + 1;
+	size_t start = SPAN_NONE, at = 0;
+	bool ended = false;
+
+	while (at < raw.n && !ended) {
+		size_t lf = span_find_char(span_from(raw, at), '\n');
+		size_t next = lf == SPAN_NONE ? raw.n : at + lf + 1, end = at;
+		int kind = delimiter(span_make(raw.p + at, next - at), boundary);
+
+		if (kind > 0) {
+			if (start != SPAN_NONE) {
+				if (end > start && raw.p[end - 1] == '\n')
+					end--;       /* the line end before the delimiter is its own */
+				if (end > start && raw.p[end - 1] == '\r')
+					end--;
+				if (part_new(t, index, depth, span_make(raw.p + start, end - start)) == NULL)
+					return;
+			}
+			start = next;
+			ended = kind == 2;
+		}
+		at = next;
+	}
+	if (start == SPAN_NONE)
+		note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, boundary);
+	else if (!ended && start < raw.n) {
+		note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("no closing delimiter"));
+		part_new(t, index, depth, span_make(raw.p + start, raw.n - start));
+	}
+}
+
+static struct span
+first_value(const struct header_list *headers, const char *name)
+{
+	const struct header *h = header_get(headers, span_of(name), 0);
+
+	return h ? h->raw : SPAN("");
+}
+
+static void
+note_duplicates(struct tree *t, const struct header_list *headers)
+{
+	static const struct { const char *name; enum mail_note note; } once[] = {
+		{ "Content-Type", NOTE_AMBIGUOUS_TYPE }, { "Content-Transfer-Encoding", NOTE_AMBIGUOUS_ENCODING },
+	};
+
+	for (size_t i = 0; i < sizeof once / sizeof *once; i++) {
+		const struct header *first = header_get(headers, span_of(once[i].name), 0), *more;
+
+		for (size_t n = 1; first && (more = header_get(headers, span_of(once[i].name), n)) != NULL; n++)
+			if (!span_eq_nocase(more->value, first->value))
+				note_add(t->a, t->msg, once[i].note, more->value);
+	}
+}
+
+static void
+decode_body(struct tree *t, struct part *p)
+{
+	bool broken = false;
+
+	p->data = p->raw;
+	if (span_eq(p->encoding, SPAN("base64"))) {
+		p->data = decode_base64(t->a, p->raw, &broken);
+		if (broken)
+			note_add(t->a, t->msg, NOTE_BROKEN_BASE64, p->file_name);
+	} else if (span_eq(p->encoding, SPAN("quoted-printable"))) {
+		p->data = decode_quoted(t->a, p->raw, false, &broken);
+		if (broken)
+			note_add(t->a, t->msg, NOTE_BROKEN_QP, p->file_name);
+	} else if (span_eq(p->encoding, SPAN("x-uuencode")) || span_eq(p->encoding, SPAN("uuencode"))) {
+		struct span name, data;
+		size_t at = 0;
+
+		if (decode_uu_next(t->a, p->raw, &at, &name, &data)) {
+			p->data = data;
+			if (p->file_name.n == 0)
+				p->file_name = name;
+		}
+	}
+}
+
+/* uuencoded files in the middle of a text are attachments to every client that shows them. */
+static void
+add_uuencoded(struct tree *t, int index)
+{
+	struct span name, data, text = t->msg->parts[index].data;
+	int depth = t->msg->parts[index].depth + 1;
+	size_t at = 0;
+
+	if (span_find(text, SPAN("begin ")) == SPAN_NONE)
+		return;
+	while (decode_uu_next(t->a, text, &at, &name, &data)) {
+		struct part *p = part_new(t, index, depth, data);
+
+		if (p == NULL)
+			return;
+		p->kind = PART_ATTACHMENT;
+		p->type = SPAN("application/octet-stream");
+		p->encoding = SPAN("x-uuencode");
+		p->disposition = SPAN("attachment");
+		p->file_name = name;
+		p->data = data;
+	}
+}
+
+static void
+read_text(struct tree *t, int index)
+{
+	struct part *p = &t->msg->parts[index];
+	bool unknown, wrong;
+	struct span utf8 = charset_to_utf8(t->a, span_head(p->data, MAX_HTML), p->charset, &unknown, &wrong);
+
+	if (unknown)
+		note_add(t->a, t->msg, NOTE_CHARSET_UNKNOWN, p->charset);
+	if (wrong)
+		note_add(t->a, t->msg, NOTE_CHARSET_WRONG, p->charset);
+	if (p->kind == PART_TEXT) {
+		p->text = span_head(utf8, MAX_TEXT);
+		links_of_text(t->a, t->msg, p->text, index);
+		add_uuencoded(t, index);
+		return;
+	}
+	struct html_result html;
+
+	html_read(t->a, t->msg, utf8, index, &html);
+	p = &t->msg->parts[index];
+	p->text = html.visible;
+	p->hidden = html.hidden;
+	if (html.smuggling)
+		note_add(t->a, t->msg, NOTE_HTML_SMUGGLING, p->file_name);
+	if (html.image_only)
+		note_add(t->a, t->msg, NOTE_IMAGE_ONLY, SPAN(""));
+}
+
+static void
+read_headers(struct tree *t, struct part *p, struct content *type)
+{
+	struct content disposition;
+	struct span encoding = header_value(&p->headers, "Content-Transfer-Encoding");
+	const struct header *typed = header_get(&p->headers, SPAN("Content-Type"), 0);
+
+	content_parse(t->a, first_value(&p->headers, "Content-Type"), type);
+	content_parse(t->a, first_value(&p->headers, "Content-Disposition"), &disposition);
+	if (type->duplicate)
+		note_add(t->a, t->msg, NOTE_AMBIGUOUS_BOUNDARY, typed->value);
+	p->type = type->value.n > 0 && span_find_char(type->value, '/') != SPAN_NONE ? type->value : SPAN("text/plain");
+	p->charset = content_param(type, "charset");
+	struct content encoded;
+
+	content_parse(t->a, encoding, &encoded);     /* lower case, comments off */
+	p->encoding = encoded.value;
+	p->disposition = disposition.value;
+	p->file_name = content_param(&disposition, "filename");
+	struct span name = content_param(type, "name");
+
+	if (p->file_name.n == 0)
+		p->file_name = name;
+	else if (name.n > 0 && !span_eq(name, p->file_name))
+		note_add(t->a, t->msg, NOTE_AMBIGUOUS_NAME, name);
+	note_duplicates(t, &p->headers);
+}
+
+/* What the part is, by its header. A text with a file name and "attachment" is still read as text. */
+static enum part_kind
+kind_of(const struct part *p)
+{
+	if (span_starts(p->type, SPAN("multipart/")))
+		return PART_MULTIPART;
+	if (span_eq(p->type, SPAN("message/rfc822")) || span_eq(p->type, SPAN("message/global")))
+		return PART_MESSAGE;
+	if (span_eq(p->type, SPAN("text/html")) || span_eq(p->type, SPAN("application/xhtml+xml")))
+		return PART_HTML;
+	if (span_eq(p->type, SPAN("text/plain")) || (span_starts(p->type, SPAN("text/")) && p->file_name.n == 0))
+		return PART_TEXT;
+	if (span_ends_nocase(p->file_name, SPAN(".html")) || span_ends_nocase(p->file_name, SPAN(".htm")))
+		return PART_HTML;
+	return PART_ATTACHMENT;
+}
+
+static void
+read_part(struct tree *t, int index)
+{
+	struct part *p = &t->msg->parts[index];
+	struct content type;
+	struct span body;
+
+	if (p->type.n > 0) {                 /* made by us, whole: a uuencoded file */
+		attachment_read(t->a, t->msg, index);
+		return;
+	}
+	headers_parse(t->a, t->msg, p->raw, &p->headers, &body);
+	if (index == 0)
+		t->msg->headers = p->headers;
+	p->raw = body;
+	read_headers(t, p, &type);
+	p->kind = kind_of(p);
+	if (span_eq(p->type, SPAN("message/partial")))
+		note_add(t->a, t->msg, NOTE_PARTIAL, SPAN(""));
+	if (span_eq(p->type, SPAN("message/external-body")))
+		note_add(t->a, t->msg, NOTE_EXTERNAL_BODY, SPAN(""));
+	if (span_eq(p->type, SPAN("application/mac-binhex40")))
+		note_add(t->a, t->msg, NOTE_BINHEX, p->file_name);
+	decode_body(t, p);
+	switch (p->kind) {
+	case PART_MULTIPART: {
+		struct span boundary = content_param(&type, "boundary");
+
+		if (boundary.n > 0) {
+			split(t, index, boundary);
+		} else {
+			note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("none given"));
+			p->kind = PART_TEXT;
+			read_text(t, index);
+		}
+		break;
+	}
+	case PART_MESSAGE:
+		part_new(t, index, p->depth + 1, p->data);
+		break;
+	case PART_TEXT:
+	case PART_HTML:
+		read_text(t, index);
+		attachment_read(t->a, t->msg, index);
+		break;
+	case PART_ATTACHMENT:
+		attachment_read(t->a, t->msg, index);
+		break;
+	}
+}
+
+/* Is this text only another form of one that is read already? (multipart/alternative: the richest last part counts) */
+static bool
+is_lesser_alternative(const struct message *msg, size_t i)
+{
+	const struct part *p = &msg->parts[i];
+
+	if (p->parent < 0 || p->kind != PART_TEXT || !span_eq(msg->parts[p->parent].type, SPAN("multipart/alternative")))
+		return false;
+	for (size_t k = i + 1; k < msg->part_count; k++)
+		if (msg->parts[k].parent == p->parent && msg->parts[k].kind == PART_HTML && msg->parts[k].text.n > 0)
+			return true;
+	return false;
+}
+
+static struct span
+gather(struct arena *a, const struct message *msg, bool hidden)
+{
+	size_t total = 0, n = 0;
+
+	for (size_t i = 0; i < msg->part_count; i++)
+		total += (hidden ? msg->parts[i].hidden.n : msg->parts[i].text.n) + 1;
+	char *out = arena_alloc(a, total + 1);
+
+	for (size_t i = 0; i < msg->part_count; i++) {
+		struct span s = hidden ? msg->parts[i].hidden : msg->parts[i].text;
+
+		if (s.n == 0 || (!hidden && is_lesser_alternative(msg, i)) || n + s.n > MAX_TEXT)
+			continue;
+		memcpy(out + n, s.p, s.n);
+		n += s.n;
+		out[n++] = '\n';
+	}
+	return span_make(out, n);
+}
+
+static void
+read_from(struct arena *a, struct message *msg)
+{
+	const struct header *from = header_get(&msg->headers, SPAN("From"), 0);
+	struct address *list;
+	size_t count = from ? addresses_parse(a, from->raw, &list) : 0;
+
+	if (count == 0 || list[0].addr.n == 0)
+		note_add(a, msg, NOTE_FROM_MISSING, SPAN(""));
+	if (count > 0) {
+		msg->from = list[0];
+		msg->from.name = header_decode(a, list[0].name);
+	}
+	const struct header *second = header_get(&msg->headers, SPAN("From"), 1);
+
+	if (second)
+		note_add(a, msg, NOTE_FROM_AMBIGUOUS, second->value);
+	for (size_t i = 1; i < count; i++)
+		if (!span_eq(list[i].domain, list[0].domain))
+			note_add(a, msg, NOTE_FROM_AMBIGUOUS, list[i].addr);
+}
+
+static void
+note_raw(struct arena *a, struct message *msg)
+{
+	static const char *const once[] = { "From", "Subject", "Date", "To", "Message-ID", "Reply-To", "Sender" };
+	size_t header_end = (size_t)(msg->parts[0].raw.p - msg->raw.p);
+	struct span head = span_head(msg->raw, header_end);
+
+	if (span_find_char(msg->raw, '\0') != SPAN_NONE)
+		note_add(a, msg, NOTE_NUL, SPAN(""));
+	for (size_t i = 0; i < head.n; i++)
+		if ((unsigned char)head.p[i] >= 0x80) {
+			note_add(a, msg, NOTE_8BIT_HEADER, SPAN(""));
+			break;
+		}
+	for (size_t i = 0; i < sizeof once / sizeof *once; i++)
+		if (header_get(&msg->headers, span_of(once[i]), 1))
+			note_add(a, msg, NOTE_DUPLICATE_HEADER, span_of(once[i]));
+}
+
+void
+message_parse(struct arena *a, struct span raw, struct message *msg)
+{
+	struct tree t = { .a = a, .msg = msg };
+
+	*msg = (struct message){ .raw = raw };
+	part_new(&t, -1, 0, raw);
+	for (size_t i = 0; i < msg->part_count; i++)
+		read_part(&t, (int)i);
+	msg->subject = header_value(&msg->headers, "Subject");
+	read_from(a, msg);
+	note_raw(a, msg);
+	msg->text = gather(a, msg, false);
+	msg->hidden = gather(a, msg, true);
+	text_notes(a, msg);
+}
+
+size_t
+message_forged(const struct message *msg, struct arena *a, struct forged **list)
+{
+	static const char *const names[] = { "X-Spam-Flag", "X-Spam-Score", "X-Spam-Status", "X-Spam-Level" };
+	size_t count = 0, room = 0;
+
+	*list = NULL;
+	for (size_t i = 0; i < msg->headers.count; i++) {
+		struct span name = msg->headers.at[i].name;
+		bool ours = span_starts_nocase(name, SPAN("X-Policyd-"));
+		size_t k = 0;
+
+		for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+			ours |= span_eq_nocase(name, span_of(names[n]));
+		if (!ours)
+			continue;
+		while (k < count && !span_eq_nocase((*list)[k].name, name))
+			k++;
+		if (k < count) {
+			(*list)[k].count++;
+			continue;
+		}
+		ARENA_PUSH(a, *list, count, room);
+		(*list)[count++] = (struct forged){ name, 1 };
+	}
+	return count;
+}

@@ -1,0 +1,68 @@
+/* parse.h - what the files of mail/ share while one mail is parsed. Not for others. */
+#ifndef POLICYD_MAIL_PARSE_H
+#define POLICYD_MAIL_PARSE_H
+
+#include "policyd/mail/message.h"
+
+/* Notes and arrays of a message under construction. */
+void note_add(struct arena *a, struct message *msg, enum mail_note what, struct span evidence);
+
+/* header.c: the header block at the start of `raw`; `*body` is what follows its empty line. */
+void headers_parse(struct arena *a, struct message *msg, struct span raw, struct header_list *out, struct span *body);
+/* RFC 2047 in a header value: encoded words decoded once, the rest as UTF-8. */
+struct span header_decode(struct arena *a, struct span raw_value);
+
+/* params.c: "text/html; charset=utf-8; name*0=..." */
+struct param {
+	struct span name, value;             /* lower case name; decoded UTF-8 value (RFC 2231, 2047) */
+};
+struct content {
+	struct span value;                   /* before the first ';', lower case, comments removed */
+	struct param params[16];
+	size_t count;
+	bool duplicate;                      /* a parameter stood there twice with different values */
+};
+void content_parse(struct arena *a, struct span raw_value, struct content *out);
+struct span content_param(const struct content *c, const char *name);
+
+/* decode.c: transfer encodings; every input decodes, `*broken` says that it was not clean. */
+struct span decode_base64(struct arena *a, struct span in, bool *broken);
+struct span decode_quoted(struct arena *a, struct span in, bool header, bool *broken);
+/* uuencoded files in a text: finds the next "begin" block at or after `*at`; false when there is none. */
+bool decode_uu_next(struct arena *a, struct span text, size_t *at, struct span *name, struct span *data);
+
+/* charset.c: bytes to UTF-8. An unknown charset is read as UTF-8 if it is that, else as windows-1252. */
+struct span charset_to_utf8(struct arena *a, struct span in, struct span charset, bool *unknown, bool *wrong);
+void charset_prepare(void);
+
+/* html.c: what a reader sees, what he does not, and where it leads. */
+struct html_result {
+	struct span visible, hidden;
+	bool smuggling, image_only;
+};
+void html_read(struct arena *a, struct message *msg, struct span html, int part, struct html_result *out);
+/* One character reference at the start of `s` ("&amp;"): bytes used (0: none), the code point in `*code`. */
+size_t html_entity(struct span s, uint32_t *code);
+
+/* url.c */
+void link_add(struct arena *a, struct message *msg, struct span raw, enum link_source source, struct span shown, int part);
+void links_of_text(struct arena *a, struct message *msg, struct span text, int part);
+void domain_prepare(void);
+
+/* attachment.c: real type by content, findings by type, archives listed. */
+void attachment_read(struct arena *a, struct message *msg, int part);
+
+/* text.c */
+void text_notes(struct arena *a, struct message *msg);
+
+/* A growing array in the arena. */
+#define ARENA_PUSH(a, array, count, room)                                                                   \
+	do {                                                                                                \
+		if ((count) == (room)) {                                                                    \
+			size_t new_room = (room) ? (room) * 2 : 16;                                         \
+			(array) = arena_grow((a), (array), (room) * sizeof *(array), new_room * sizeof *(array)); \
+			(room) = new_room;                                                                  \
+		}                                                                                           \
+	} while (0)
+
+#endif
