@@ -1,0 +1,473 @@
+#include "lua/bind_message.h"
+
+#include <stdio.h>
+
+static const char message_type[] = "message";
+static const char registry_key[] = "policyd message";
+
+static const struct scan *
+check_scan(lua_State *L)
+{
+	const struct scan **ref = luaL_checkudata(L, 1, message_type);
+
+	if (*ref == NULL)
+		luaL_argerror(L, 1, "message used after its scan");
+	return *ref;
+}
+
+static const struct message *
+check_message(lua_State *L)
+{
+	return &check_scan(L)->message;
+}
+
+static void
+set_span(lua_State *L, const char *key, struct span value)
+{
+	lua_pushlstring(L, value.p ? value.p : "", value.n);
+	lua_setfield(L, -2, key);
+}
+
+static void
+set_integer(lua_State *L, const char *key, lua_Integer value)
+{
+	lua_pushinteger(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static void
+set_bool(lua_State *L, const char *key, bool value)
+{
+	lua_pushboolean(L, value);
+	lua_setfield(L, -2, key);
+}
+
+/* --- headers and addresses --- */
+
+static int
+message_header(lua_State *L)
+{
+	const struct header *h = header_get(&check_message(L)->headers, check_span(L, 2), 0);
+
+	if (h == NULL)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, h->value.p ? h->value.p : "", h->value.n);
+	return 1;
+}
+
+static int
+message_raw_header(lua_State *L)
+{
+	const struct header *h = header_get(&check_message(L)->headers, check_span(L, 2), 0);
+
+	if (h == NULL)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, h->raw.p ? h->raw.p : "", h->raw.n);
+	return 1;
+}
+
+static int
+message_headers(lua_State *L)
+{
+	const struct header_list *list = &check_message(L)->headers;
+	struct span name = check_span(L, 2);
+	lua_Integer n = 0;
+
+	lua_newtable(L);
+	for (size_t i = 0; i < list->count; i++)
+		if (span_eq_nocase(list->at[i].name, name)) {
+			lua_pushlstring(L, list->at[i].value.p ? list->at[i].value.p : "", list->at[i].value.n);
+			lua_rawseti(L, -2, ++n);
+		}
+	return 1;
+}
+
+static int
+message_header_count(lua_State *L)
+{
+	const struct header_list *list = &check_message(L)->headers;
+	struct span name = check_span(L, 2);
+	lua_Integer n = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		n += span_eq_nocase(list->at[i].name, name);
+	lua_pushinteger(L, n);
+	return 1;
+}
+
+static int
+message_header_names(lua_State *L)
+{
+	const struct header_list *list = &check_message(L)->headers;
+
+	lua_createtable(L, (int)list->count, 0);
+	for (size_t i = 0; i < list->count; i++) {
+		lua_pushlstring(L, list->at[i].name.p ? list->at[i].name.p : "", list->at[i].name.n);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 1;
+}
+
+static void
+push_address(lua_State *L, const struct address *a)
+{
+	lua_createtable(L, 0, 6);
+	set_span(L, "name", a->name);
+	set_span(L, "local", a->local);
+	set_span(L, "user", a->local);
+	set_span(L, "domain", a->domain);
+	set_span(L, "addr", a->addr);
+	set_span(L, "site", a->domain.n ? domain_registrable(a->domain) : a->domain);
+}
+
+/* The addresses of all headers of that name; with `first`, the first of them or nil. */
+static int
+addresses(lua_State *L, const struct scan *scan, bool first)
+{
+	const struct header_list *list = &scan->message.headers;
+	struct span name = check_span(L, 2);
+	lua_Integer n = 0;
+
+	if (!first)
+		lua_newtable(L);
+	for (size_t i = 0; i < list->count; i++) {
+		struct address *found;
+
+		if (!span_eq_nocase(list->at[i].name, name))
+			continue;
+		size_t count = addresses_parse(scan->arena, list->at[i].raw, &found);
+
+		state_charge(L, list->at[i].raw.n / 16);
+		for (size_t k = 0; k < count && n < MAX_ADDRESSES; k++) {
+			if (found[k].addr.n == 0 && first)
+				continue;
+			push_address(L, &found[k]);
+			if (first)
+				return 1;
+			lua_rawseti(L, -2, ++n);
+		}
+	}
+	if (first)
+		lua_pushnil(L);
+	return 1;
+}
+
+/* Many rules ask for the same one: it is kept under "address <name>" until the scan ends. */
+static int
+message_address(lua_State *L)
+{
+	const struct scan *scan = check_scan(L);
+
+	lua_getiuservalue(L, 1, 1);
+	lua_pushfstring(L, "address %s", luaL_checkstring(L, 2));
+	lua_pushvalue(L, -1);
+	if (lua_rawget(L, -3) != LUA_TNIL)
+		return 1;                            /* false: looked for, and none there */
+	lua_pop(L, 1);
+	addresses(L, scan, true);
+	lua_pushvalue(L, -2);
+	if (lua_isnil(L, -2))
+		lua_pushboolean(L, 0);
+	else
+		lua_pushvalue(L, -2);
+	lua_rawset(L, -5);
+	return 1;
+}
+
+static int
+message_addresses(lua_State *L)
+{
+	return addresses(L, check_scan(L), false);
+}
+
+/* --- what was found before --- */
+
+static int
+message_found(lua_State *L)
+{
+	const struct symbol *s = verdict_find(&check_scan(L)->verdict, check_span(L, 2));
+
+	if (s == NULL)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, s->evidence.p ? s->evidence.p : "", s->evidence.n);
+	return 1;
+}
+
+static int
+message_points(lua_State *L)
+{
+	const struct symbol *s = verdict_find(&check_scan(L)->verdict, check_span(L, 2));
+
+	if (s == NULL)
+		lua_pushnil(L);
+	else
+		lua_pushnumber(L, s->points);
+	return 1;
+}
+
+static int
+message_was_noted(lua_State *L)
+{
+	const struct message *msg = check_message(L);
+	struct span name = check_span(L, 2);
+	size_t what = 0;
+
+	while (what < NOTE__COUNT && !span_eq(span_of(mail_note_names[what]), name))
+		what++;
+	if (what == NOTE__COUNT)
+		return luaL_argerror(L, 2, "no such note of the parse");
+	for (size_t i = 0; i < msg->note_count; i++)
+		if (msg->notes[i].what == what) {
+			lua_pushlstring(L, msg->notes[i].evidence.p ? msg->notes[i].evidence.p : "", msg->notes[i].evidence.n);
+			return 1;
+		}
+	lua_pushnil(L);
+	return 1;
+}
+
+static int
+message_site(lua_State *L)
+{
+	check_scan(L);
+	push_span(L, domain_registrable(check_span(L, 2)));
+	return 1;
+}
+
+/* --- fields: made when first asked for, then kept until the scan ends --- */
+
+static void
+push_text(lua_State *L, struct span s)
+{
+	enum { HEAD = MAX_RULE_SUBJECT / 4 * 3, TAIL = MAX_RULE_SUBJECT - HEAD - 1 };
+
+	if (s.n <= MAX_RULE_SUBJECT) {
+		lua_pushlstring(L, s.p ? s.p : "", s.n);
+		return;
+	}
+	lua_pushlstring(L, s.p, HEAD);
+	lua_pushliteral(L, "\n");
+	lua_pushlstring(L, s.p + s.n - TAIL, TAIL);
+	lua_concat(L, 3);
+}
+
+static void
+push_links(lua_State *L, const struct message *msg)
+{
+	lua_createtable(L, (int)msg->link_count, 0);
+	for (size_t i = 0; i < msg->link_count; i++) {
+		const struct link *link = &msg->links[i];
+
+		lua_createtable(L, 0, 13);
+		set_span(L, "url", link->url);
+		set_span(L, "raw", link->raw);
+		set_span(L, "scheme", link->scheme);
+		set_span(L, "host", link->host);
+		set_span(L, "path", link->path);
+		set_span(L, "site", link->domain);
+		set_span(L, "shown", link->shown);
+		set_span(L, "source", span_of(link_source_names[link->source]));
+		set_integer(L, "port", link->port);
+		set_bool(L, "is_ip", link->is_ip);
+		set_bool(L, "has_user", link->has_user);
+		set_bool(L, "mismatch", link->mismatch);
+		set_integer(L, "part", link->part + 1);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+}
+
+static void
+push_parts(lua_State *L, const struct message *msg)
+{
+	static const char *const kinds[] = { [PART_TEXT] = "text", [PART_HTML] = "html", [PART_MULTIPART] = "multipart",
+	    [PART_MESSAGE] = "message", [PART_ATTACHMENT] = "attachment" };
+
+	lua_createtable(L, (int)msg->part_count, 0);
+	for (size_t i = 0; i < msg->part_count; i++) {
+		const struct part *part = &msg->parts[i];
+
+		lua_createtable(L, 0, 12);
+		set_span(L, "type", part->type);
+		set_span(L, "real_type", part->real_type);
+		set_span(L, "kind", span_of(kinds[part->kind]));
+		set_span(L, "charset", part->charset);
+		set_span(L, "encoding", part->encoding);
+		set_span(L, "disposition", part->disposition);
+		set_span(L, "file_name", part->file_name);
+		set_integer(L, "size", (lua_Integer)part->data.n);
+		set_integer(L, "text_size", (lua_Integer)part->text.n);
+		set_integer(L, "depth", part->depth);
+		set_integer(L, "parent", part->parent + 1);
+		set_integer(L, "reading", part->reading);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+}
+
+static void
+push_entries(lua_State *L, const struct message *msg)
+{
+	lua_createtable(L, (int)msg->entry_count, 0);
+	for (size_t i = 0; i < msg->entry_count; i++) {
+		lua_createtable(L, 0, 4);
+		set_span(L, "name", msg->entries[i].name);
+		set_integer(L, "size", (lua_Integer)msg->entries[i].size);
+		set_integer(L, "part", msg->entries[i].part + 1);
+		set_bool(L, "encrypted", msg->entries[i].encrypted);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+}
+
+static void
+add_line(luaL_Buffer *b, size_t *room, struct span line)
+{
+	if (line.n == 0 || line.n + 1 > *room)
+		return;
+	luaL_addlstring(b, line.p, line.n);
+	luaL_addchar(b, '\n');
+	*room -= line.n + 1;
+}
+
+static void
+push_urls(lua_State *L, const struct message *msg)
+{
+	luaL_Buffer b;
+	size_t room = MAX_RULE_SUBJECT;
+
+	luaL_buffinit(L, &b);
+	for (size_t i = 0; i < msg->link_count; i++)
+		add_line(&b, &room, msg->links[i].url);
+	luaL_pushresult(&b);
+}
+
+static void
+push_file_names(lua_State *L, const struct message *msg)
+{
+	luaL_Buffer b;
+	size_t room = MAX_RULE_SUBJECT;
+
+	luaL_buffinit(L, &b);
+	for (size_t i = 0; i < msg->part_count; i++)
+		add_line(&b, &room, msg->parts[i].file_name);
+	for (size_t i = 0; i < msg->entry_count; i++)
+		add_line(&b, &room, msg->entries[i].name);
+	luaL_pushresult(&b);
+}
+
+enum field { F_SUBJECT, F_TEXT, F_HIDDEN, F_RAW_HEAD, F_SIZE, F_LANGUAGE, F_LINKS, F_PARTS, F_ENTRIES, F_URLS, F_FILE_NAMES,
+	F_SENDER, F_QUEUE_ID, F_CLIENT, F_CLIENT_NAME, F_HELO, F_LOGIN, F_CONTEXT, F__COUNT };
+static const char *const field_names[F__COUNT] = {
+	[F_SUBJECT] = "subject", [F_TEXT] = "text", [F_HIDDEN] = "hidden", [F_RAW_HEAD] = "raw_head", [F_SIZE] = "size",
+	[F_LANGUAGE] = "language", [F_LINKS] = "links", [F_PARTS] = "parts", [F_ENTRIES] = "entries", [F_URLS] = "urls",
+	[F_FILE_NAMES] = "file_names", [F_SENDER] = "sender", [F_QUEUE_ID] = "queue_id", [F_CLIENT] = "client",
+	[F_CLIENT_NAME] = "client_name", [F_HELO] = "helo", [F_LOGIN] = "login", [F_CONTEXT] = "context",
+};
+
+static void
+push_field(lua_State *L, const struct scan *scan, enum field field)
+{
+	const struct message *msg = &scan->message;
+	char address[INET6_ADDRSTRLEN];
+
+	switch (field) {
+	case F_SUBJECT:     lua_pushlstring(L, msg->subject.p ? msg->subject.p : "", msg->subject.n); break;
+	case F_TEXT:        push_text(L, msg->text); break;
+	case F_HIDDEN:      push_text(L, msg->hidden); break;
+	case F_RAW_HEAD:    lua_pushlstring(L, msg->raw.p ? msg->raw.p : "", span_head(msg->raw, 65536).n); break;
+	case F_SIZE:        lua_pushinteger(L, (lua_Integer)msg->raw.n); break;
+	case F_LANGUAGE:    lua_pushstring(L, msg->language); break;
+	case F_LINKS:       push_links(L, msg); break;
+	case F_PARTS:       push_parts(L, msg); break;
+	case F_ENTRIES:     push_entries(L, msg); break;
+	case F_URLS:        push_urls(L, msg); break;
+	case F_FILE_NAMES:  push_file_names(L, msg); break;
+	case F_SENDER:      lua_pushstring(L, scan->envelope.sender); break;
+	case F_QUEUE_ID:    lua_pushstring(L, scan->envelope.queue_id); break;
+	case F_CLIENT:
+		ip_print(&scan->session.client, address);
+		lua_pushstring(L, address);
+		break;
+	case F_CLIENT_NAME: lua_pushstring(L, scan->session.client_name); break;
+	case F_HELO:        lua_pushstring(L, scan->session.helo); break;
+	case F_LOGIN:       lua_pushstring(L, scan->session.login); break;
+	case F_CONTEXT:     lua_pushstring(L, scan->session.context); break;
+	case F__COUNT:      lua_pushnil(L); break;
+	}
+}
+
+/* upvalues: methods by name, fields by name (to enum field) */
+static int
+message_index(lua_State *L)
+{
+	const struct scan *scan = check_scan(L);
+
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+		return 1;
+	lua_getiuservalue(L, 1, 1);                          /* what was made for this scan already */
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, -2) != LUA_TNIL)
+		return 1;
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
+		return luaL_error(L, "msg has no field %s", luaL_tolstring(L, 2, NULL));
+	enum field field = (enum field)lua_tointeger(L, -1);
+
+	lua_pop(L, 2);
+	push_field(L, scan, field);
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, -2);
+	lua_rawset(L, -4);
+	return 1;
+}
+
+void
+message_register(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+		{ "header", message_header }, { "raw_header", message_raw_header }, { "headers", message_headers },
+		{ "header_count", message_header_count }, { "header_names", message_header_names },
+		{ "address", message_address }, { "addresses", message_addresses }, { "found", message_found },
+		{ "points", message_points }, { "noted", message_was_noted }, { "site", message_site }, { NULL, NULL },
+	};
+
+	luaL_newmetatable(L, message_type);
+	luaL_newlib(L, methods);
+	lua_createtable(L, 0, F__COUNT);
+	for (int i = 0; i < F__COUNT; i++)
+		set_integer(L, field_names[i], i);
+	lua_pushcclosure(L, message_index, 2);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
+
+	const struct scan **ref = lua_newuserdatauv(L, sizeof *ref, 1);
+
+	*ref = NULL;
+	luaL_setmetatable(L, message_type);
+	lua_setfield(L, LUA_REGISTRYINDEX, registry_key);
+}
+
+void
+message_bind(lua_State *L, const struct scan *scan)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, registry_key);
+
+	const struct scan **ref = lua_touserdata(L, -1);
+
+	if (*ref == scan)
+		return;
+	*ref = scan;
+	lua_newtable(L);
+	lua_setiuservalue(L, -2, 1);
+}
+
+void
+message_unbind(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, registry_key);
+	*(const struct scan **)lua_touserdata(L, -1) = NULL;
+	lua_pushnil(L);
+	lua_setiuservalue(L, -2, 1);
+	lua_pop(L, 1);
+}

@@ -1,0 +1,27 @@
+/* regex.h - re(pattern, flags): PCRE2 for scripts, with JIT, bounded in time whatever pattern and text are.
+ *
+ * Lua     local r = re("colou?r", "i")      at load time only: patterns are compiled once, before workers fork
+ *         r:test(s)      -> boolean          r:count(s [, max])  -> matches, at most max (default 1000)
+ *         r:match(s)     -> captures, or the whole match, or nil
+ *         r:find(s)      -> first, last, or nil
+ *         r:all(s [, max]) -> list of first captures (or whole matches), at most max (default 100)
+ *         A nil subject is no match.
+ * Flags   i any case, m ^ and $ at lines, s dot takes line ends, x spaces in the pattern are ignored, u UTF-8
+ * Bounds  subject MAX_RULE_SUBJECT bytes (the head of a longer one), PCRE_MATCH_LIMIT per start, PCRE_JIT_STACK,
+ *         and the script's own deadline, looked at between windows of start positions (see match_windows)
+ * Errors  any PCRE2 error but "no match" ends the call: a pattern that gave up has not found nothing
+ */
+#ifndef LUA_REGEX_H
+#define LUA_REGEX_H
+
+#include <lua.h>
+
+struct regex_kit;
+
+struct regex_kit *regex_kit_open(void);
+void regex_kit_close(struct regex_kit *kit);
+
+/* Set `re` in the table on the stack's top. */
+void regex_register(lua_State *L);
+
+#endif

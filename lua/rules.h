@@ -1,0 +1,46 @@
+/* rules.h - the loaded rules and scorer: prelude.lua, every *.lua of the rule directories, score.lua.
+ *
+ * Shape   loaded once in the zygote, forked with it; a worker runs them over many mails, one after another
+ * Units   points; budgets are in limits.h (MAX_LUA_STEPS, MAX_RULE_MS, MAX_RULES_MS, MAX_LUA_MEMORY)
+ * Errors  rules_load: NULL and one line per mistake, "headers.lua:12: FOO: no score"; all are found in one go.
+ *         A rule that fails on a mail is RULE_FAILED there (0 points, file and line as evidence) and in the log;
+ *         RULE_BREAKER_FAILS failures within RULE_BREAKER_MS switch it off that long, for all workers at once
+ */
+#ifndef LUA_RULES_H
+#define LUA_RULES_H
+
+#include "policyd/config.h"
+#include "policyd/scan/scan.h"
+
+enum { RULE_BREAKER_FAILS = 5, RULE_BREAKER_MS = 60 * 1000 };
+
+struct rules;
+
+struct rules *rules_load(const struct config *config, char *why, size_t room);
+void rules_free(struct rules *rules);
+
+/* For `policyctl rules`: the same, and the inline tests are kept. */
+struct rules *rules_load_with_tests(const struct config *config, char *why, size_t room);
+
+struct rule_info {
+	const char *symbol, *group, *description;
+	const char *where;                   /* "rules/headers.lua:12" */
+	double points;
+	bool late;                           /* looks at other rules' symbols: runs after them */
+	int tests;
+};
+size_t rules_count(const struct rules *rules);
+struct rule_info rules_info(const struct rules *rules, size_t i);
+
+/* One inline test: the mail (made by the prelude, or read from the rule directory's tests/), the session around it.
+ * False and `why` when it cannot be had. */
+struct rule_test {
+	struct span raw;
+	char label[120];
+	bool hit;                            /* must the rule find something? */
+	struct session session;
+	struct envelope envelope;
+};
+bool rules_test(struct rules *rules, size_t i, int test, struct arena *a, struct rule_test *out, char *why, size_t room);
+
+#endif

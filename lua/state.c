@@ -1,0 +1,457 @@
+#include "lua/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lualib.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lua/regex.h"
+#include "policyd/base/clock.h"
+
+enum { MAX_SCRIPT_BYTES = 1024 * 1024 };
+
+static const char stop_mark;                 /* its address is the error value that means "stopped" */
+
+static void *
+allocate(void *of, void *old, size_t old_size, size_t size)
+{
+	struct state *s = of;
+
+	if (old == NULL)
+		old_size = 0;                /* then it is a type tag, not a size */
+	if (size == 0) {
+		free(old);
+		s->used -= old_size;
+		return NULL;
+	}
+	if (size > old_size && s->used + (size - old_size) > s->limit)
+		return NULL;
+	void *p = realloc(old, size);
+
+	if (p)
+		s->used += size - old_size;
+	return p;
+}
+
+struct state *
+state_of(lua_State *L)
+{
+	return *(struct state **)lua_getextraspace(L);
+}
+
+int
+state_stop(lua_State *L, const char *format, ...)
+{
+	struct state *s = state_of(L);
+
+	if (!s->stopped) {
+		char what[160];
+		va_list args;
+
+		va_start(args, format);
+		vsnprintf(what, sizeof what, format, args);
+		va_end(args);
+		s->stopped = true;
+		snprintf(s->stop_text, sizeof s->stop_text, "%s", what);
+		for (int level = 0; level < 4; level++) {       /* the innermost place that is Lua */
+			lua_Debug ar;
+
+			if (!lua_getstack(L, level, &ar) || !lua_getinfo(L, "Sl", &ar))
+				break;
+			if (ar.currentline < 0)
+				continue;
+			snprintf(s->stop_text, sizeof s->stop_text, "%s:%d: %s", ar.short_src, ar.currentline, what);
+			break;
+		}
+	}
+	lua_pushlightuserdata(L, (void *)&stop_mark);
+	lua_error(L);
+	abort();                             /* not reached: lua_error jumps */
+}
+
+static void
+spend(lua_State *L, int64_t steps)
+{
+	struct state *s = state_of(L);
+
+	s->steps_left -= steps;
+	if (s->stopped || s->steps_left < 0)
+		state_stop(L, "stopped: over its budget of instructions");
+	if (clock_ms() > s->deadline_ms)
+		state_stop(L, "stopped: over its time");
+}
+
+static void
+hook(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	spend(L, STATE_HOOK_STEPS);
+}
+
+void
+state_charge(lua_State *L, size_t steps)
+{
+	if (steps >= STATE_HOOK_STEPS)
+		spend(L, (int64_t)steps);
+	else
+		state_of(L)->steps_left -= (int64_t)steps;
+}
+
+void
+push_span(lua_State *L, struct span s)
+{
+	if (s.p == NULL)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, s.p, s.n);
+}
+
+struct span
+check_span(lua_State *L, int arg)
+{
+	size_t n;
+	const char *p = luaL_checklstring(L, arg, &n);
+
+	return span_make(p, n);
+}
+
+/* --- what replaces parts of the standard library --- */
+
+/* pcall(f, ...), but "stopped" and "no memory" are not for scripts to catch. */
+static int
+safe_pcall(lua_State *L)
+{
+	struct state *s = state_of(L);
+
+	luaL_checkany(L, 1);
+	lua_pushboolean(L, 1);
+	lua_insert(L, 1);
+	int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+
+	if (s->stopped || status == LUA_ERRMEM)
+		return lua_error(L);
+	if (status != LUA_OK) {
+		lua_pushboolean(L, 0);
+		lua_replace(L, 1);
+	}
+	return lua_gettop(L);
+}
+
+/* setmetatable without __gc: finalizers run with the hook switched off, so none of a script's may. */
+static int
+safe_setmetatable(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_argexpected(L, lua_isnoneornil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+	if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+		return luaL_error(L, "cannot change a protected metatable");
+	if (lua_istable(L, 2)) {
+		lua_getfield(L, 2, "__gc");
+		if (!lua_isnil(L, -1))
+			return luaL_error(L, "__gc is not for scripts");
+		lua_pop(L, 1);
+	}
+	lua_settop(L, 2);
+	lua_setmetatable(L, 1);
+	return 1;
+}
+
+/* string.find(s, plain [, init]) -> first, last or nil. Lua's patterns can take exponential time: see re(). */
+static int
+plain_find(lua_State *L)
+{
+	struct span s = check_span(L, 1), what = check_span(L, 2);
+	lua_Integer init = luaL_optinteger(L, 3, 1);
+
+	if (init < 0)
+		init = init + (lua_Integer)s.n + 1 > 0 ? init + (lua_Integer)s.n + 1 : 1;
+	if (init == 0)
+		init = 1;
+	state_charge(L, s.n / 64);
+	size_t at = (size_t)init > s.n + 1 ? SPAN_NONE : span_find(span_from(s, (size_t)init - 1), what);
+
+	if (at == SPAN_NONE) {
+		lua_pushnil(L);
+		return 1;
+	}
+	lua_pushinteger(L, (lua_Integer)at + init);
+	lua_pushinteger(L, (lua_Integer)(at + what.n) + init - 1);
+	return 2;
+}
+
+static int
+string_starts(lua_State *L)
+{
+	lua_pushboolean(L, span_starts(check_span(L, 1), check_span(L, 2)));
+	return 1;
+}
+
+static int
+string_ends(lua_State *L)
+{
+	lua_pushboolean(L, span_ends(check_span(L, 1), check_span(L, 2)));
+	return 1;
+}
+
+/* string.rep that pays for its bytes. */
+static int
+paid_rep(lua_State *L)
+{
+	struct span s = check_span(L, 1);
+	lua_Integer times = luaL_checkinteger(L, 2);
+	struct span between = lua_isnoneornil(L, 3) ? (struct span){ 0 } : check_span(L, 3);
+	struct state *state = state_of(L);
+	luaL_Buffer b;
+
+	if (times <= 0 || s.n + between.n == 0) {
+		lua_pushliteral(L, "");
+		return 1;
+	}
+	if ((size_t)times > state->limit / (s.n + between.n))
+		return state_stop(L, "stopped: string.rep over the memory of a script");
+	state_charge(L, (s.n + between.n) * (size_t)times / 64);
+	luaL_buffinit(L, &b);
+	for (lua_Integer i = 0; i < times; i++) {
+		if (i > 0)
+			luaL_addlstring(&b, between.p ? between.p : "", between.n);
+		luaL_addlstring(&b, s.p, s.n);
+	}
+	luaL_pushresult(&b);
+	return 1;
+}
+
+static int
+no_pattern(lua_State *L)
+{
+	return luaL_error(L, "Lua patterns are not here (they can take forever): use re(\"...\"), or string.find for plain text");
+}
+
+/* The standard functions that stay, by library. */
+static const char *const kept_base[] = { "assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", NULL };
+static const char *const kept_string[] = { "byte", "char", "format", "len", "lower", "reverse", "sub", "upper", NULL };
+static const char *const kept_table[] = { "concat", "insert", "remove", "sort", "unpack", "pack", NULL };
+static const char *const kept_math[] = { "abs", "ceil", "exp", "floor", "fmod", "huge", "log", "max", "maxinteger", "min",
+    "mininteger", "pi", "sqrt", "tointeger", "type", "ult", NULL };
+static const char *const kept_utf8[] = { "char", "codepoint", "len", NULL };
+static const luaL_Reg ours_string[] = { { "find", plain_find }, { "starts", string_starts }, { "ends", string_ends },
+    { "rep", paid_rep }, { "match", no_pattern }, { "gmatch", no_pattern }, { "gsub", no_pattern }, { NULL, NULL } };
+static const luaL_Reg ours_base[] = { { "pcall", safe_pcall }, { "setmetatable", safe_setmetatable }, { NULL, NULL } };
+
+/* Copy the kept names of the table on the stack's top to the one below it; pops the first. */
+static void
+keep(lua_State *L, const char *const *names)
+{
+	for (; *names; names++) {
+		lua_getfield(L, -1, *names);
+		lua_setfield(L, -3, *names);
+	}
+	lua_pop(L, 1);
+}
+
+static int
+refuse_write(lua_State *L)
+{
+	return luaL_error(L, "cannot set %s here: write `local`, or leave the libraries alone", luaL_tolstring(L, 2, NULL));
+}
+
+static int
+unknown_global(lua_State *L)
+{
+	return luaL_error(L, "unknown name %s", luaL_tolstring(L, 2, NULL));
+}
+
+/* Replace the table on top by an empty one that reads it and refuses writes. */
+static void
+protect(lua_State *L)
+{
+	lua_newtable(L);                     /* table, proxy */
+	lua_createtable(L, 0, 3);
+	lua_pushvalue(L, -3);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, refuse_write);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_setmetatable(L, -2);
+	lua_remove(L, -2);
+}
+
+static void
+library(lua_State *L, const char *name, lua_CFunction open, const char *const *kept, const luaL_Reg *ours)
+{
+	lua_newtable(L);
+	lua_pushcfunction(L, open);
+	lua_pushstring(L, name);
+	lua_call(L, 1, 1);
+	keep(L, kept);
+	if (ours)
+		luaL_setfuncs(L, ours, 0);
+	if (open == luaopen_string) {        /* methods of strings: the same allow-list */
+		lua_pushliteral(L, "");
+		lua_getmetatable(L, -1);
+		lua_pushvalue(L, -3);
+		lua_setfield(L, -2, "__index");
+		lua_pop(L, 2);
+	}
+	protect(L);
+	lua_setfield(L, -2, name);
+}
+
+/* Globals are the table "globals" in the registry; what scripts run with is "open" (it) or "closed" (a proxy). */
+static int
+build(lua_State *L)
+{
+	lua_newtable(L);
+	lua_pushcfunction(L, luaopen_base);  /* fills the true global table, of which scripts see the kept names only */
+	lua_call(L, 0, 1);
+	keep(L, kept_base);
+	luaL_setfuncs(L, ours_base, 0);
+	library(L, "string", luaopen_string, kept_string, ours_string);
+	library(L, "table", luaopen_table, kept_table, NULL);
+	library(L, "math", luaopen_math, kept_math, NULL);
+	library(L, "utf8", luaopen_utf8, kept_utf8, NULL);
+	regex_register(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, "globals");
+	return 0;
+}
+
+struct state *
+state_open(size_t limit_bytes)
+{
+	struct state *s = calloc(1, sizeof *s);
+	char why[160];
+
+	if (s == NULL)
+		return NULL;
+	s->limit = limit_bytes;
+	s->regex = regex_kit_open();
+	s->L = s->regex ? lua_newstate(allocate, s) : NULL;
+	if (s->L == NULL) {
+		state_close(s);
+		return NULL;
+	}
+	*(struct state **)lua_getextraspace(s->L) = s;
+	state_budget(s, INT64_MAX / 2, INT64_MAX);
+	lua_pushcfunction(s->L, build);
+	if (!state_call(s, 0, 0, why, sizeof why)) {
+		state_close(s);
+		return NULL;
+	}
+	lua_sethook(s->L, hook, LUA_MASKCOUNT, STATE_HOOK_STEPS);
+	return s;
+}
+
+void
+state_close(struct state *s)
+{
+	if (s == NULL)
+		return;
+	if (s->L)
+		lua_close(s->L);
+	regex_kit_close(s->regex);
+	free(s);
+}
+
+void
+state_budget(struct state *s, int64_t steps, int64_t deadline_ms)
+{
+	s->steps_left = steps;
+	s->deadline_ms = deadline_ms;
+	s->stopped = false;
+}
+
+bool
+state_call(struct state *s, int args, int results, char *why, size_t room)
+{
+	int status = lua_pcall(s->L, args, results, 0);
+
+	if (status == LUA_OK)
+		return true;
+	if (s->stopped)
+		snprintf(why, room, "%s", s->stop_text);
+	else if (status == LUA_ERRMEM)
+		snprintf(why, room, "stopped: over its %zu MB of memory", s->limit >> 20);
+	else if (lua_type(s->L, -1) == LUA_TSTRING)
+		snprintf(why, room, "%s", lua_tostring(s->L, -1));
+	else
+		snprintf(why, room, "an error that is no text (a %s)", luaL_typename(s->L, -1));
+	lua_pop(s->L, 1);
+	s->stopped = false;
+	return false;
+}
+
+static char *
+read_script(const char *path, size_t *size, char *why, size_t room)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *text = NULL;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		snprintf(why, room, "%s: %s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode) || st.st_size > MAX_SCRIPT_BYTES)
+		snprintf(why, room, "%s: not a script: no regular file, or over 1 MB", path);
+	else if ((text = malloc((size_t)st.st_size + 1)) == NULL)
+		snprintf(why, room, "%s: no memory", path);
+	*size = 0;
+	while (text && *size < (size_t)st.st_size) {
+		ssize_t n = read(fd, text + *size, (size_t)st.st_size - *size);
+
+		if (n <= 0)
+			break;
+		*size += (size_t)n;
+	}
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+bool
+state_load(struct state *s, const char *path, bool open, char *why, size_t room)
+{
+	char name[512];
+	size_t size;
+	char *text = read_script(path, &size, why, room);
+
+	if (text == NULL)
+		return false;
+	snprintf(name, sizeof name, "@%s", path);
+	int status = luaL_loadbufferx(s->L, text, size, name, "t");
+
+	free(text);
+	if (status != LUA_OK) {
+		snprintf(why, room, "%s", lua_isstring(s->L, -1) ? lua_tostring(s->L, -1) : "no memory");
+		lua_pop(s->L, 1);
+		return false;
+	}
+	lua_getfield(s->L, LUA_REGISTRYINDEX, open ? "globals" : "closed");
+	lua_setupvalue(s->L, -2, 1);         /* a main chunk's one upvalue is _ENV */
+	return true;
+}
+
+static int
+close_globals(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, "globals");
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, unknown_global);
+	lua_setfield(L, -2, "__index");
+	lua_setmetatable(L, -2);
+	protect(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, "closed");
+	return 0;
+}
+
+void
+state_close_globals(struct state *s)
+{
+	char why[160];
+
+	lua_pushcfunction(s->L, close_globals);
+	state_call(s, 0, 0, why, sizeof why);
+}

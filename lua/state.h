@@ -1,0 +1,60 @@
+/* state.h - Lua 5.4 in a cage: what a script may use, and how much of it.
+ *
+ * Shape   one lua_State with an allow-list of globals (state.c: no io, os, load, require, debug, random, clock);
+ *         string.find finds plain text, patterns are re() objects (regex.h)
+ * Units   steps are VM instructions; time is milliseconds of monotonic clock, checked every STATE_HOOK_STEPS
+ * Errors  state_call is the one place that catches: false and one line with file and line.
+ *         Out of steps, time or memory is not a Lua error a script can catch: its pcall passes it on
+ * Source  Lua 5.4 reference manual, section 4; text chunks only (bytecode is not checked by Lua)
+ */
+#ifndef LUA_STATE_H
+#define LUA_STATE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "policyd/base/limits.h"
+#include "policyd/base/span.h"
+
+enum { STATE_HOOK_STEPS = 1000 };
+
+struct regex_kit;                            /* regex.c: match data, JIT stack */
+
+struct state {
+	lua_State *L;
+	struct regex_kit *regex;
+	size_t used, limit;                  /* bytes */
+	int64_t steps_left, deadline_ms;
+	bool loading;                        /* re() and rule{} are for load time */
+	bool stopped;                        /* over a budget: every pcall passes this on until state_call */
+	char stop_text[256];
+};
+
+struct state *state_open(size_t limit_bytes);                /* NULL: no memory */
+void state_close(struct state *s);
+struct state *state_of(lua_State *L);
+
+/* What the next call may use. */
+void state_budget(struct state *s, int64_t steps, int64_t deadline_ms);
+
+/* Call the function below its `args` on the stack, like lua_pcall; on false the stack holds neither results nor
+ * function, and `why` the reason. */
+bool state_call(struct state *s, int args, int results, char *why, size_t room);
+
+/* Push the chunk of a file, to be called. `open` chunks see and may set the true globals (the prelude); others
+ * read them and set none. False and "path:line: what". */
+bool state_load(struct state *s, const char *path, bool open, char *why, size_t room);
+
+/* After the prelude: from here an unknown global is an error, not nil. */
+void state_close_globals(struct state *s);
+
+/* End this call: not to be caught by the script. */
+int state_stop(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+/* Take `steps` off the budget for work done in C on the script's behalf. */
+void state_charge(lua_State *L, size_t steps);
+
+void push_span(lua_State *L, struct span s);                 /* a string; nil when s.p is NULL */
+struct span check_span(lua_State *L, int arg);
+
+#endif
