@@ -1,0 +1,24 @@
+/* model.h - what the learnt model says of one mail: for workers, without a network.
+ *
+ * Shape   <state>/model/global.tbl mapped shared and read only; what the trainer learns shows here at once
+ */
+#ifndef POLICYD_MODEL_MODEL_H
+#define POLICYD_MODEL_MODEL_H
+
+#include "policyd/model/features.h"
+
+enum { MODEL_LEAST = 20 };                   /* lessons of each class before it may speak */
+
+struct model;
+
+struct model_score {
+	double log_odds;                     /* nats */
+	double probability;                  /* of spam */
+	bool known;                          /* enough was learnt to tell; else 0 and 0.5 */
+};
+
+struct model *model_open(const char *state_dir, char *why, size_t room);
+void model_close(struct model *m);
+void model_score(const struct model *m, const struct features *f, struct model_score *out);
+
+#endif
