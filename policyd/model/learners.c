@@ -195,23 +195,41 @@ platt(struct table *t, double z, int label)
 		t->platt_a = 0.05;
 }
 
+static unsigned
+which(const struct table *t, const struct learner_scores *scores, int label)
+{
+	unsigned bits = 0;
+	bool all = t->seen[HAM] + t->seen[SPAM] < TRAIN_ALL_BELOW;
+
+	for (int i = 0; i < LEARNERS; i++) {
+		bool near = (label == SPAM) != (scores->l[i] > 0) || fabs(scores->l[i]) < NEAR;
+
+		bits |= (all || near) ? 1u << i : 0;
+	}
+	return bits;
+}
+
+unsigned
+learners_would_train(const struct table *t, const struct features *f, int label)
+{
+	struct learner_scores scores;
+
+	learners_score(t, f, &scores);
+	return which(t, &scores, label);
+}
+
 unsigned
 learners_train(struct table *t, const struct features *f, int label, uint64_t seed)
 {
 	struct learner_scores scores;
-	unsigned trained = 0;
+	unsigned trained;
 	double x;
 
 	learners_score(t, f, &scores);
 	a_score(t, f, &x);
-	bool all = t->seen[HAM] + t->seen[SPAM] < TRAIN_ALL_BELOW;
-
-	for (int i = 0; i < LEARNERS; i++) {
-		bool near = (label == SPAM) != (scores.l[i] > 0) || fabs(scores.l[i]) < NEAR;
-
-		trained |= (all || near) ? 1u << i : 0;
+	trained = which(t, &scores, label);
+	for (int i = 0; i < LEARNERS; i++)
 		calibrate(&t->calibration[i], i, scores.s[i], label);
-	}
 	platt(t, scores.z, label);
 	if (trained & 1u << LEARNER_A)
 		a_train(t, f, a_gradient(scores.s[LEARNER_A], label), x, seed);

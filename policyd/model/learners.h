@@ -23,8 +23,11 @@ struct learner_scores {
 
 void learners_score(const struct table *t, const struct features *f, struct learner_scores *out);
 
+/* Which learners a lesson would train now (bit per LEARNER_*): near errors only, once enough has been seen. */
+unsigned learners_would_train(const struct table *t, const struct features *f, int label);
+
 /* One labelled message. `seed` drives the stochastic rounding, so that a rebuild gives the same table.
- * Returns which learners were trained (bit per LEARNER_*): near errors only, once enough has been seen. */
+ * Returns which learners were trained. */
 unsigned learners_train(struct table *t, const struct features *f, int label, uint64_t seed);
 
 /* Take back what learners_train(t, f, label, seed) with result `trained` did, as far as it can be: B's counters exactly

@@ -1,0 +1,116 @@
+#include "policyd/store/redis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/base/metrics.h"
+#include "policyd/store/redis_url.h"
+
+enum { RETRY_MS = 200 };
+
+struct redis {
+	struct redis_place place;
+	redisContext *context;
+	int timeout_ms;
+	int64_t retry_at_ms;
+	char why[160];
+};
+
+struct redis *
+redis_open(const struct config *config, int timeout_ms)
+{
+	struct redis *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return NULL;
+	r->timeout_ms = timeout_ms;
+	if (!redis_place_of(config, &r->place, r->why, sizeof r->why)) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+static void
+drop(struct redis *r, const char *why)
+{
+	snprintf(r->why, sizeof r->why, "%s", why);
+	if (r->context)
+		redisFree(r->context);
+	r->context = NULL;
+	r->retry_at_ms = clock_ms() + RETRY_MS;
+	metrics_add(M_REDIS_FAILED, 1);
+}
+
+void
+redis_close(struct redis *r)
+{
+	if (r && r->context)
+		redisFree(r->context);
+	free(r);
+}
+
+const char *
+redis_why(const struct redis *r)
+{
+	return r->why;
+}
+
+static bool
+good(struct redis *r, redisReply *reply)
+{
+	bool fine = reply && reply->type != REDIS_REPLY_ERROR;
+
+	if (!fine)
+		drop(r, reply ? reply->str : r->context->errstr);
+	if (reply)
+		freeReplyObject(reply);
+	return fine;
+}
+
+static bool
+connected(struct redis *r)
+{
+	struct timeval limit = { r->timeout_ms / 1000, r->timeout_ms % 1000 * 1000 };
+	const struct redis_place *p = &r->place;
+
+	if (r->context)
+		return true;
+	if (clock_ms() < r->retry_at_ms)
+		return false;
+	r->context = p->is_unix ? redisConnectUnixWithTimeout(p->host, limit) : redisConnectWithTimeout(p->host, p->port, limit);
+	if (r->context == NULL || r->context->err) {
+		drop(r, r->context ? r->context->errstr : "no memory");
+		return false;
+	}
+	redisSetTimeout(r->context, limit);
+	if (p->password[0] && !good(r, p->user[0] ? redisCommand(r->context, "AUTH %s %s", p->user, p->password) :
+	    redisCommand(r->context, "AUTH %s", p->password)))
+		return false;
+	return good(r, redisCommand(r->context, "SELECT %d", p->db));
+}
+
+redisReply *
+redis_command(struct redis *r, int argc, const char *const *argv, const size_t *lengths)
+{
+	redisReply *reply;
+
+	if (!connected(r))
+		return NULL;
+	metrics_add(M_REDIS_ASKED, 1);
+	reply = redisCommandArgv(r->context, argc, (const char **)argv, lengths);
+	if (reply == NULL)
+		drop(r, r->context->errstr);
+	return reply;
+}
+
+redisReply *
+redis_say(struct redis *r, int argc, const char *const *argv)
+{
+	size_t lengths[16];
+
+	for (int i = 0; i < argc && i < 16; i++)
+		lengths[i] = strlen(argv[i]);
+	return redis_command(r, argc, argv, lengths);
+}
