@@ -1,9 +1,12 @@
 -- bulk.lua - sent to many; and what speaks for a mail: being part of a conversation.
 
+local report = re([[^\s*multipart/report\b.*(?:delivery-status|disposition-notification|feedback-report)]], "is")
+local daemon = re([[mailer-daemon|\bpostmaster\b|mail delivery|\b(?:system administrator|internet mail delivery|mail administrator)]], "i")
+local undelivered = re([[undeliver|delivery|returned|return(?:ing)? mail|failure|failed|could ?not|unable|mail system error|rejected|warning]], "i")
 local quoted = re([[(?:^|\n)\s?(?:>|\|) ?\S]])
 
 rule {
-  symbol = "IN_CONVERSATION", score = -1.5, group = "bulk",
+  symbol = "IN_CONVERSATION", score = -1.6, group = "bulk",
   description = "Answers a mail by its number, and quotes it",
   tests = {
     { headers = { Subject = "Re: lunch", ["In-Reply-To"] = "<1@b.example>" }, text = "Yes!\n\n> Lunch on Friday?\n> Ann", hit = true },
@@ -15,7 +18,21 @@ rule {
 }
 
 rule {
-  symbol = "SIGNED_LIST_POST", score = -0.8, group = "bulk", present = { "List-Post", "X-Mailman-Version" },
+  symbol = "BOUNCE", score = -1.2, group = "bulk",
+  description = "A report on the delivery of another mail, or a server's answer to one",
+  tests = {
+    { raw = "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nx\n--b--\n", hit = true },
+    { headers = { From = "Mail Delivery Subsystem <MAILER-DAEMON@mx.example>", Subject = "Returned mail: see transcript" }, hit = true },
+    { headers = { From = "ann@firm.example", Subject = "failure notice" }, hit = false },
+  },
+  when = function(msg)
+    if report:test(msg:header("Content-Type")) then return true end
+    return daemon:test(msg:header("From")) and undelivered:test(msg.subject)
+  end,
+}
+
+rule {
+  symbol = "SIGNED_LIST_POST", score = -0.9, group = "bulk", present = { "List-Post", "X-Mailman-Version" },
   description = "A post of a discussion list",
   tests = {
     { headers = { ["List-Post"] = "<mailto:l@lists.example>" }, hit = true },
@@ -24,7 +41,7 @@ rule {
 }
 
 rule {
-  symbol = "PATCH_OR_CODE", score = -1.0, group = "bulk", body = { [[(?:^|\n)(?:diff --git |--- a/|\+\+\+ b/|@@ -\d+,\d+ \+\d+)]], "" },
+  symbol = "PATCH_OR_CODE", score = -1.3, group = "bulk", body = { [[(?:^|\n)(?:diff --git |--- a/|\+\+\+ b/|@@ -\d+,\d+ \+\d+)]], "" },
   description = "Carries a patch",
   tests = {
     { headers = { Subject = "x" }, text = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n", hit = true },
@@ -33,7 +50,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_MANY_SITES_OF_ONE", score = 0.7, group = "bulk",
+  symbol = "BULK_MANY_SITES_OF_ONE", score = 0.1, group = "bulk",
   description = "Ten links or more, all to one site",
   tests = {
     { headers = { Subject = "x" }, html = ("<a href=\"http://x.example/a\">a</a> "):rep(12), hit = true },
@@ -61,7 +78,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_LAW_QUOTED", score = 2.0, group = "bulk",
+  symbol = "BULK_LAW_QUOTED", score = 1.7, group = "bulk",
   body = [[\b(?:bill s\.? ?1618|section 301|under bill|can-?spam act|this (?:message|e-?mail) (?:is|was) (?:sent )?in (?:full )?compliance|not (?:be )?considered spam|cannot be considered spam|house bill|h\.?r\.? ?\d{4})\b]],
   description = "Quotes a law by which it is no spam",
   tests = {
@@ -71,7 +88,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_ADDRESS_LISTS", score = 2.0, group = "bulk",
+  symbol = "BULK_ADDRESS_LISTS", score = 1.3, group = "bulk",
   body = [[\b(?:(?:million|[\d,.]+0{3}|fresh|targeted|bulk|opt-?in|e-?mail) (?:e-?mail )?(?:addresses|leads|lists?)\b|bulk e-?mail\w*|e-?mail (?:marketing campaign|blast|lists?|extractor|harvest\w*)|mass mail\w*|reach millions|seo (?:services?|experts?|agency)|first page of google|search engine (?:submission|rankings?)|website (?:traffic|visitors|ranking)|web ?design (?:services?|company)|backlinks?)\b]],
   description = "Sells addresses, sending, or a place in search engines",
   tests = {
@@ -81,7 +98,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_TOLL_FREE", score = 1.0, group = "bulk",
+  symbol = "BULK_TOLL_FREE", score = 0.1, group = "bulk",
   body = [[\b1?[\s.-]?\(?8(?:00|33|44|55|66|77|88)\)?[\s.-]\d{3}[\s.-]\d{4}\b]],
   description = "A toll-free number to call",
   tests = {
@@ -91,7 +108,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_UNSUBSCRIBE_WITHOUT_HEADER", score = 0.9, group = "bulk", missing = { "List-Unsubscribe", "List-Id", "X-Mailman-Version" },
+  symbol = "BULK_UNSUBSCRIBE_WITHOUT_HEADER", score = 0.2, group = "bulk", missing = { "List-Unsubscribe", "List-Id", "X-Mailman-Version" },
   body = [[\b(?:unsubscribe|opt[- ]?out|remov(?:e|al) (?:from|instructions|request)|abmelden|se d[ée]sabonner|d[ée]sinscri\w+|darse de baja|cancelar (?:a )?(?:inscri|assinatura)|uitschrijven)\b]],
   description = "Speaks of unsubscribing, but has no header for it: honest bulk mail has",
   tests = {

@@ -26,11 +26,12 @@ enum { MAX_WHY = 64 * 1024, MAX_JOBS = 16, MAX_CORPUS_MAIL = 64 * 1024 * 1024, S
 static const char help[] =
     "usage: policyctl rules check  [-c FILE] [DIR...]            syntax, names, scores; exit 1 on a mistake\n"
     "       policyctl rules test   [-c FILE] [DIR...]            each rule on its own examples, as TAP\n"
-    "       policyctl rules corpus [-c FILE] [-r DIR]... [-j N] [--false-positives] INDEX...\n"
+    "       policyctl rules corpus [-c FILE] [-r DIR]... [-j N] [--mails | --false-positives] INDEX...\n"
     "                                                           hits in ham and spam; INDEX has \"ham|spam PATH\" lines\n"
     "  -c FILE   take rule directories and scorer from these settings (default: rules and lua here, else as installed)\n"
     "  -r DIR    rule directory (corpus), instead of the configured ones\n"
     "  -j N      processes (default: one a core)\n"
+    "  --mails   name each mail with its points and symbols, before the table\n"
     "  --false-positives   name each ham mail at or above 4 points, with its symbols\n";
 
 /* Settings for a tool: FILE's, or the rules of the present directory, or those installed. */
@@ -262,23 +263,26 @@ read_file(struct arena *a, const char *path, struct span *raw)
 	return true;
 }
 
+enum show { SHOW_NONE, SHOW_FALSE_POSITIVES, SHOW_ALL };
+
 static void
 print_mail(const struct corpus_mail *mail, const struct scan *scan)
 {
-	printf("%.1f %s:", scan->classes[0].points, mail->path);
+	printf("%s %.1f %s:", mail->spam ? "spam" : "ham", scan->classes[0].points, mail->path);
 	for (size_t i = 0; i < scan->verdict.count; i++)
-		if (scan->verdict.at[i].points != 0)
-			printf(" " SPAN_FMT "=%.1f", SPAN_ARG(scan->verdict.at[i].name), scan->verdict.at[i].points);
+		printf(" " SPAN_FMT "=%.1f", SPAN_ARG(scan->verdict.at[i].name), scan->verdict.at[i].points);
 	printf("\n");
 }
 
 static void
-measure(const struct mail_list *list, int job, int jobs, const struct kit *kit, bool show, struct tally *t)
+measure(const struct mail_list *list, int job, int jobs, const struct kit *kit, enum show show, struct tally *t)
 {
 	struct arena *a = arena_open(MAX_SCAN_MEMORY);
 	struct arena_mark start = arena_mark(a);
 	int64_t start_us = clock_cpu_us();
+	static char line[65536];
 
+	setvbuf(stdout, line, _IOLBF, sizeof line);      /* whole lines, though several processes write */
 	for (size_t i = (size_t)job; i < list->count; i += (size_t)jobs) {
 		struct scan *scan = ARENA_NEW(a, struct scan);
 		struct class_score class = { 0 };
@@ -296,7 +300,7 @@ measure(const struct mail_list *list, int job, int jobs, const struct kit *kit, 
 		t->unscannable[spam] += (scan->verdict.classes & CLASS_UNSCANNABLE) != 0;
 		for (size_t k = 0; k < scan->verdict.count; k++)
 			count_symbol(t, &scan->verdict.at[k], spam);
-		if (show && !spam && class.points >= 4)
+		if (show == SHOW_ALL || (show == SHOW_FALSE_POSITIVES && !spam && class.points >= 4))
 			print_mail(&list->at[i], scan);
 		arena_rewind(a, start);
 	}
@@ -370,7 +374,7 @@ print_tally(const struct rules *rules, const struct tally *t)
 }
 
 static int
-corpus(const struct config *config, char *const *indexes, int index_count, int jobs, bool show)
+corpus(const struct config *config, char *const *indexes, int index_count, int jobs, enum show show)
 {
 	struct rules *rules = load(config);
 	struct kit kit = { .config = config, .rules = rules };
@@ -416,15 +420,17 @@ corpus(const struct config *config, char *const *indexes, int index_count, int j
 int
 cmd_rules(int argc, char **argv)
 {
-	enum { FALSE_POSITIVES = 256 };
+	enum { FALSE_POSITIVES = 256, MAILS };
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "rules", required_argument, NULL, 'r' },
 	    { "jobs", required_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' },
-	    { "false-positives", no_argument, NULL, FALSE_POSITIVES }, { NULL, 0, NULL, 0 } };
+	    { "false-positives", no_argument, NULL, FALSE_POSITIVES },
+	    { "mails", no_argument, NULL, MAILS }, { NULL, 0, NULL, 0 } };
 	static struct config config;
 	const char *file = NULL, *what;
 	char *dirs[MAX_RULE_DIRS];
 	int dir_count = 0, jobs = (int)sysconf(_SC_NPROCESSORS_ONLN), c;
-	bool show = false, bad = false;
+	enum show show = SHOW_NONE;
+	bool bad = false;
 
 	while ((c = getopt_long(argc, argv, "c:r:j:h", options, NULL)) != -1) {
 		if (c == 'h') {
@@ -438,7 +444,9 @@ cmd_rules(int argc, char **argv)
 		else if (c == 'j')
 			jobs = atoi(optarg);
 		else if (c == FALSE_POSITIVES)
-			show = true;
+			show = SHOW_FALSE_POSITIVES;
+		else if (c == MAILS)
+			show = SHOW_ALL;
 		else
 			bad = true;
 	}
