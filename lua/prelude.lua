@@ -258,7 +258,12 @@ function _ENV.rule(spec)
   if not spec.group then bad("no group") end
   if spec.header and not (spec.matches or spec.lacks) then bad("header without matches or lacks") end
   if (spec.matches or spec.lacks) and not spec.header then bad("matches or lacks without header") end
-  local list = conditions(spec)
+  local ok, list = pcall(conditions, spec)
+  if not ok then                        -- a pattern that does not compile: say it where the rule stands
+    list = tostring(list)
+    bad(list:sub(list:find("re: ") or 1))
+    return
+  end
   if #list == 0 then bad("no condition: give when, header, body, uri, ...") end
   local tests = make_tests({ tests = spec.tests or {} }, bad)
   if failed then return end

@@ -9,7 +9,8 @@
 
 enum {
 	MAX_PATTERN = 16 * 1024,
-	FIRST_WINDOW = 8 * 1024,             /* start positions tried before the first look at the clock */
+	SMALL_SUBJECT = 8 * 1024,            /* no pattern takes long over so little: one call */
+	FIRST_WINDOW = 2 * 1024,             /* start positions tried before the first look at the clock */
 	MAX_PAIRS = 32,
 };
 
@@ -69,18 +70,18 @@ start_at(const pcre2_code *code, struct span s, size_t at)
 	return at;
 }
 
-/* Why one call is not enough: PCRE2's match limit counts for each start position anew, so "a*?b" over 100 KB of "a"
- * runs for seconds below it. So starts are tried in windows (offset limit), and between windows the script's
+/* Why one call is not enough: PCRE2's match limit counts for each start position anew, so "a\w{0,40000}?\d" over
+ * 100 KB of "a" runs for seconds below it. So starts are tried in windows (offset limit), and between windows the script's
  * deadline is looked at. The windows grow while they are quick: an honest search costs two or three calls. */
 static int
 match_windows(lua_State *L, const pcre2_code *code, struct span s, size_t from)
 {
 	struct state *state = state_of(L);
-	size_t window = FIRST_WINDOW;
+	size_t window = s.n <= SMALL_SUBJECT ? s.n : FIRST_WINDOW;
 
 	for (;;) {
 		bool last = s.n - from <= window;
-		int64_t start_us = last && s.n <= FIRST_WINDOW ? 0 : clock_us();
+		int64_t start_us = last ? 0 : clock_us();
 
 		pcre2_set_offset_limit(state->regex->context, last ? PCRE2_UNSET : from + window);
 		int found = pcre2_match(code, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, from, 0,

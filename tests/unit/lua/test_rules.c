@@ -1,0 +1,281 @@
+/* Rules end to end: loading and its complaints, what `msg` shows, failures and the breaker, the scorer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lua/rules.h"
+#include "policyd/base/clock.h"
+#include "policyd/scan/stage.h"
+
+/* The rule kit of the source tree, one rule file of the test's own. */
+struct bench {
+	char dir[64], file[96], score[96];
+	struct config config;
+	struct arena *arena;
+	struct kit kit;
+	struct policy policy;
+	struct class_score class;
+	struct scan scan;
+	char why[4096];
+};
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	fclose(f);
+}
+
+static struct bench *
+bench_open(const char *rules, const char *score)
+{
+	struct bench *b = calloc(1, sizeof *b);
+
+	assert_non_null(b);
+	snprintf(b->dir, sizeof b->dir, "/tmp/policyd-rules-XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	snprintf(b->file, sizeof b->file, "%s/a.lua", b->dir);
+	snprintf(b->score, sizeof b->score, "%s/score.txt", b->dir);
+	write_file(b->file, rules);
+	snprintf(b->config.lua_dir, sizeof b->config.lua_dir, "lua");
+	snprintf(b->config.rules[0], PATH_ROOM, "%s", b->dir);
+	b->config.rule_dir_count = 1;
+	snprintf(b->config.score_script, PATH_ROOM, "%s", score ? b->score : "lua/score.lua");
+	if (score)
+		write_file(b->score, score);
+	policy_default(&b->policy);
+	b->arena = arena_open(64 << 20);
+	b->kit.config = &b->config;
+	b->kit.rules = rules_load(&b->config, b->why, sizeof b->why);
+	return b;
+}
+
+static void
+bench_close(struct bench *b)
+{
+	rules_free(b->kit.rules);
+	arena_close(b->arena);
+	unlink(b->file);
+	unlink(b->score);
+	rmdir(b->dir);
+	free(b);
+}
+
+static struct scan *
+scan_text(struct bench *b, const char *mail)
+{
+	memset(&b->scan, 0, sizeof b->scan);
+	b->class = (struct class_score){ .policy = &b->policy, .probability = 0.5 };
+	b->scan.arena = b->arena;
+	b->scan.kit = &b->kit;
+	b->scan.classes = &b->class;
+	b->scan.class_count = 1;
+	b->scan.message.raw = span_of(mail);
+	b->scan.deadline_ms = clock_ms() + 10000;
+	snprintf(b->scan.session.helo, sizeof b->scan.session.helo, "mx.example");
+	snprintf(b->scan.envelope.sender, sizeof b->scan.envelope.sender, "s@x.example");
+	stage_mime(&b->scan);
+	return &b->scan;
+}
+
+static bool
+found(const struct scan *scan, const char *symbol)
+{
+	return verdict_find(&scan->verdict, span_of(symbol)) != NULL;
+}
+
+#define REST "score = 1, group = \"g\", description = \"d\""
+
+static void
+complains(void **state)
+{
+	static const struct { const char *rules, *want; } bad[] = {
+		{ "rule { symbol = 'AAA', " REST " }", "a.lua:1: AAA: no condition" },
+		{ "\nrule { symbol = 'AAA', group = 'g', description = 'd', body = 'x' }", "a.lua:2: AAA: no score" },
+		{ "rule { symbol = 'AAA', group = 'g', score = 1, body = 'x' }", "a.lua:1: AAA: no description" },
+		{ "rule { " REST ", body = 'x' }", "no symbol" },
+		{ "rule { symbol = 'a b', " REST ", body = 'x' }", "capitals" },
+		{ "rule { symbol = 'AAA', " REST ", body = 'x' }\nrule { symbol = 'AAA', " REST ", body = 'x' }", "a.lua:2: AAA: stands already at" },
+		{ "rule { symbol = 'DNSBL_X', " REST ", body = 'x' }", "policyd's own" },
+		{ "rule { symbol = 'MIME_NUL', " REST ", body = 'x' }", "policyd's own" },
+		{ "rule { symbol = 'AAA', " REST ", bdy = 'x' }", "unknown field bdy" },
+		{ "rule { symbol = 'AAA', score = '1', group = 'g', description = 'd', body = 'x' }", "score must be a number" },
+		{ "rule { symbol = 'AAA', " REST ", header = 'X' }", "header without matches" },
+		{ "rule { symbol = 'AAA', " REST ", all = { 'NOBODY' } }", "asks for NOBODY" },
+		{ "rule { symbol = 'AAA', " REST ", body = '(' }", "a.lua:1: AAA: re: missing closing parenthesis" },
+		{ "rule { symbol = 'AAA', " REST ", body = 'x', tests = { { text = 'x' } } }", "no hit" },
+		{ "rule { symbol = 'AAA', " REST ", when = function(m) return m.x end", "a.lua:1: '}' expected" },
+		{ "nonsense", "a.lua:1: syntax error" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct bench *b = bench_open(bad[i].rules, NULL);
+
+		if (b->kit.rules != NULL || strstr(b->why, bad[i].want) == NULL)
+			fail_msg("%s: \"%s\" instead of \"%s\"", bad[i].rules, b->why, bad[i].want);
+		bench_close(b);
+	}
+}
+
+static void
+shows_the_mail(void **state)
+{
+	struct bench *b = bench_open(
+	    "local kept\n"
+	    "rule { symbol = 'SEES', " REST ", when = function(msg)\n"
+	    "  kept = kept or msg\n"
+	    "  assert(msg:header('subject') == 'Hi' and msg.subject == 'Hi' and msg:header('Nope') == nil)\n"
+	    "  assert(#msg:headers('X-A') == 2 and msg:headers('x-a')[2] == 'two' and msg:header_count('X-A') == 2)\n"
+	    "  assert(msg:header_names()[1] == 'From')\n"
+	    "  local a = msg:address('From') assert(a.domain == 'shop.example.co.uk' and a.user == 'ann' and a.name == 'Ann B')\n"
+	    "  assert(a.site == 'example.co.uk' and msg:address('From') == a and not msg:address('Cc') and not msg:address('Cc'))\n"
+	    "  assert(#msg:addresses('To') == 2 and msg:addresses('To')[2].addr == 'c@d.example')\n"
+	    "  assert(msg.links[1].host == 'www.evil.example' and msg.urls:find('http://www.evil.example/x'))\n"
+	    "  assert(msg.parts[1].kind == 'multipart' and msg.file_names == 'a.pdf\\n')\n"
+	    "  assert(msg.helo == 'mx.example' and msg.sender == 's@x.example' and msg.login == '' and msg.size > 100)\n"
+	    "  assert(msg.text:find('hello') and msg:found('NONE') == nil)\n"
+	    "  assert(not pcall(function() return msg.nosuch end) and not pcall(function() msg.x = 1 end))\n"
+	    "  assert(not pcall(msg.noted, msg, 'NO_SUCH_NOTE'))\n"
+	    "  return 'it does' end }\n"
+	    "rule { symbol = 'KEEPS', " REST ", when = function(msg) return kept:header('Subject') ~= nil end }\n"
+	    "rule { symbol = 'LATER', score = 2, group = 'g', description = 'd', all = { 'SEES' }, none = { 'NEVER' } }\n"
+	    "rule { symbol = 'NEVER', " REST ", any = { 'SEES', 'LATER2' }, at_least = 2 }\n"
+	    "rule { symbol = 'LATER2', " REST ", header = 'X-A', matches = '^two$', subject = 'hi' }\n"
+	    "rule { symbol = 'LACKS', " REST ", header = 'X-A', lacks = 'two' }\n", NULL);
+	struct scan *scan;
+	static const char mail[] =
+	    "From: Ann B <ann@shop.example.co.uk>\nTo: a@b.example, C <c@d.example>\nX-A: one\nX-A: two\nSubject: Hi\n"
+	    "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nhello http://www.evil.example/x\n"
+	    "--b\nContent-Type: application/pdf; name=a.pdf\nContent-Disposition: attachment; filename=a.pdf\n\nx\n--b--\n";
+
+	(void)state;
+	if (b->kit.rules == NULL)
+		fail_msg("%s", b->why);
+	for (int round = 0; round < 2; round++) {
+		scan = scan_text(b, mail);
+		assert_int_equal(stage_rules(scan), STAGE_DONE);
+		for (size_t i = 0; i < scan->verdict.count; i++)
+			if (span_eq(scan->verdict.at[i].name, SPAN("RULE_FAILED")))
+				fail_msg(SPAN_FMT, SPAN_ARG(scan->verdict.at[i].evidence));
+		assert_true(found(scan, "SEES") && found(scan, "LATER2") && found(scan, "KEEPS") && !found(scan, "LACKS"));
+		assert_true(span_eq(verdict_find(&scan->verdict, SPAN("SEES"))->evidence, SPAN("it does")));
+		assert_true(found(scan, "LATER"));
+		assert_true(found(scan, "NEVER"));
+		stage_score(scan);
+		assert_true(scan->classes[0].points >= 6);
+	}
+	bench_close(b);
+}
+
+static void
+outlives_bad_rules(void **state)
+{
+	struct bench *b = bench_open(
+	    "local old\n"
+	    "rule { symbol = 'BAD', " REST ", when = function(msg)\n local x\n return x.y end }\n"
+	    "rule { symbol = 'LOOP', " REST ", when = function(msg) if msg.subject == 'loop' then while true do end end end }\n"
+	    "rule { symbol = 'GOOD', " REST ", subject = '.' }\n", NULL);
+	struct scan *scan = NULL;
+
+	(void)state;
+	if (b->kit.rules == NULL)
+		fail_msg("%s", b->why);
+	for (int i = 0; i < RULE_BREAKER_FAILS; i++) {
+		scan = scan_text(b, "From: a@b.example\nSubject: x\n\nx\n");
+		assert_int_equal(stage_rules(scan), STAGE_DONE);
+		assert_true(found(scan, "RULE_FAILED") && found(scan, "GOOD"));
+		assert_non_null(strstr(verdict_find(&scan->verdict, SPAN("RULE_FAILED"))->evidence.p, "a.lua:4"));
+		assert_true(verdict_find(&scan->verdict, SPAN("RULE_FAILED"))->points == 0);
+	}
+	scan = scan_text(b, "From: a@b.example\nSubject: x\n\nx\n");     /* now it is off, and the record says so */
+	assert_int_equal(stage_rules(scan), STAGE_UNKNOWN);
+	assert_true(!found(scan, "RULE_FAILED") && found(scan, "RULES_UNKNOWN") && found(scan, "GOOD"));
+
+	scan = scan_text(b, "From: a@b.example\nSubject: loop\n\nx\n");
+	stage_rules(scan);
+	assert_non_null(strstr(verdict_find(&scan->verdict, SPAN("RULE_FAILED"))->evidence.p, "LOOP: "));
+	assert_true(found(scan, "GOOD"));
+
+	scan = scan_text(b, "From: a@b.example\nSubject: x\n\nx\n");     /* out of time: said, not silent */
+	scan->deadline_ms = clock_ms() - 1;
+	assert_int_equal(stage_rules(scan), STAGE_UNKNOWN);
+	assert_true(found(scan, "RULES_UNKNOWN"));
+	bench_close(b);
+}
+
+static void
+scores(void **state)
+{
+	struct bench *b = bench_open("", NULL);
+	struct scan *scan = scan_text(b, "From: a@b.example\nSubject: x\nDate: x\nMessage-ID: <1@b.example>\n\nx\n");
+	double last = -100;
+
+	(void)state;
+	if (b->kit.rules == NULL)
+		fail_msg("%s", b->why);
+	scan->verdict.count = 0;
+	verdict_add(scan->arena, &scan->verdict, SPAN("DNSBL_ZEN"), 6, (struct span){ 0 });
+	verdict_add(scan->arena, &scan->verdict, SPAN("OTHER"), 1.5, (struct span){ 0 });
+	scan->classes[0].log_odds = 9;               /* but the model does not know enough yet */
+	assert_int_equal(stage_score(scan), STAGE_DONE);
+	assert_true(scan->classes[0].points == 7.5 && scan->classes[0].bayes_points == 0);
+	b->policy.dnsbl = DNSBL_MODE_OFF;
+	assert_int_equal(stage_score(scan), STAGE_DONE);
+	assert_true(scan->classes[0].points == 1.5);
+	scan->classes[0].model_known = true;
+	for (double z = -40; z <= 40; z += 0.25) {   /* smooth, rising, bounded; alone it never discards */
+		scan->classes[0].log_odds = z;
+		assert_int_equal(stage_score(scan), STAGE_DONE);
+		double bayes = scan->classes[0].bayes_points;
+
+		assert_true(fabs(scan->classes[0].points - 1.5 - bayes) < 1e-9);
+		assert_true(bayes >= last && (z == -40 || bayes - last < 0.3) && bayes <= 8 && bayes >= -4);
+		last = bayes;
+	}
+	scan->classes[0].log_odds = log(999);        /* p = 0.999: tagged, not quarantined on its own */
+	stage_score(scan);
+	assert_true(scan->classes[0].bayes_points > 4 && scan->classes[0].bayes_points < 7);
+	bench_close(b);
+}
+
+static void
+bad_scorers_defer(void **state)
+{
+	static const char *const bad[] = { "return function() return 0/0, 0 end", "return function() return 'x' end",
+	    "return function(s) while true do end end", "return function() error('no') end" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct bench *b = bench_open("", bad[i]);
+		struct scan *scan = scan_text(b, "From: a@b.example\n\nx\n");
+
+		assert_non_null(b->kit.rules);
+		assert_int_equal(stage_score(scan), STAGE_UNKNOWN);
+		assert_true(found(scan, "SCORE_UNKNOWN"));
+		bench_close(b);
+	}
+	struct bench *b = bench_open("", "return 1");
+
+	assert_null(b->kit.rules);
+	bench_close(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(complains), cmocka_unit_test(shows_the_mail), cmocka_unit_test(outlives_bad_rules),
+		cmocka_unit_test(scores), cmocka_unit_test(bad_scorers_defer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,188 @@
+/* The cage: what a script must not have, what it must not outlast, and patterns that explode. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lua/state.h"
+#include "policyd/base/clock.h"
+
+/* Run a script from a file as rule files are; `why` gets the error. */
+static bool
+run(const char *text, int64_t steps, int ms, char *why, size_t room)
+{
+	struct state *s = state_open(8 << 20);
+	char path[] = "/tmp/policyd-test-XXXXXX";
+	int fd = mkstemp(path);
+	bool ok;
+
+	assert_non_null(s);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	state_close_globals(s);
+	s->loading = true;
+	state_budget(s, steps, clock_ms() + ms);
+	ok = state_load(s, path, false, why, room) && state_call(s, 0, 0, why, room);
+	assert_int_equal(lua_gettop(s->L), 0);
+	unlink(path);
+	state_close(s);
+	return ok;
+}
+
+static void
+works(void **state)
+{
+	static const char *const good[] = {
+		"assert(('Abc'):lower() == 'abc' and #'abc' == 3)",
+		"assert(('a.b'):find('.') == 2)",
+		"assert(('abcabc'):find('c', 4) == 6 and ('abc'):find('x') == nil)",
+		"assert(('abc'):find('', 10) == nil and ('abc'):find('a', -3) == 1)",
+		"assert(('ab'):rep(3, '-') == 'ab-ab-ab' and ('x'):rep(-1) == '')",
+		"assert(re('b+'):match('abbc') == 'bb')",
+		"local a, b = re('(a)(x)?c'):match('ac'); assert(a == 'a' and b == nil)",
+		"assert(select('#', re('(a)(b)'):match('ab')) == 2)",
+		"assert(re('B', 'i'):test('abc') and not re('B'):test('abc') and not re('b'):test(nil))",
+		"local f, l = re('b+'):find('abbc'); assert(f == 2 and l == 3)",
+		"assert(re('a'):count('banana') == 3 and re('a'):count('banana', 2) == 2)",
+		"assert(re('x*'):count('ab') == 3)",
+		"local t = re('<(.)>'):all('<a><b>'); assert(#t == 2 and t[2] == 'b')",
+		"assert(re('^b$', 'm'):test('a\\nb\\nc'))",
+		"assert(re('\\\\x{e9}', 'u'):test('caf\\u{e9}') and re('.', 'u'):count('\\u{e9}\\u{e9}') == 2)",
+		"assert(re('.', 'u'):count('\\xff\\xc3a') >= 1)",
+		"assert(pcall(error, 'x') == false and select(2, pcall(error, {1}))[1] == 1)",
+		"local ok, e = pcall(function() return nil + 1 end); assert(not ok and e:find('arithmetic'))",
+		"local t = setmetatable({}, { __index = function(_, k) return k end }); assert(t.x == 'x')",
+		"assert(re('z'):test(('a'):rep(200000) .. 'z'))",
+		"assert(re('a(?=z)'):find(('a'):rep(200000) .. 'z') == 200000)",
+		"local t = { 3, 1, 2 }; table.sort(t); assert(table.concat(t) == '123')",
+	};
+	char why[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		if (!run(good[i], 1000000, 5000, why, sizeof why))
+			fail_msg("%s: %s", good[i], why);
+}
+
+static void
+refuses(void **state)
+{
+	static const struct { const char *script, *want; } bad[] = {
+		{ "io.write('x')", "unknown name io" },
+		{ "os.exit(1)", "unknown name os" },
+		{ "require('x')", "unknown name require" },
+		{ "load('x')", "unknown name load" },
+		{ "dofile('/etc/passwd')", "unknown name dofile" },
+		{ "debug.getregistry()", "unknown name debug" },
+		{ "coroutine.wrap(print)", "unknown name coroutine" },
+		{ "collectgarbage()", "unknown name collectgarbage" },
+		{ "getmetatable('').__index = {}", "unknown name getmetatable" },
+		{ "rawset(string, 'find', 1)", "unknown name rawset" },
+		{ "math.random()", "attempt to call a nil value" },
+		{ "x = 1", "cannot set x" },
+		{ "string.find = 1", "cannot set find" },
+		{ "('x'):match('a')", "Lua patterns are not here" },
+		{ "('x'):gsub('a', 'b')", "Lua patterns are not here" },
+		{ "setmetatable({}, { __gc = function() while true do end end })", "__gc" },
+		{ "setmetatable(string, {})", "protected metatable" },
+		{ "re('(')", "re: missing closing parenthesis" },
+		{ "re('a', 'q')", "unknown flag q" },
+		{ "re('\\\\C')", "re:" },
+		{ "\x1bLua", "attempt to load a binary chunk" },
+		{ "local x = nil; return x.y", ":1: attempt to index a nil value" },
+		{ "error({})", "no text" },
+		{ "nosuch()", "unknown name nosuch" },
+		{ "this is not lua", ":1: syntax error" },
+	};
+	char why[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (run(bad[i].script, 1000000, 5000, why, sizeof why))
+			fail_msg("%s: was allowed", bad[i].script);
+		if (strstr(why, bad[i].want) == NULL)
+			fail_msg("%s: \"%s\" instead of \"%s\"", bad[i].script, why, bad[i].want);
+	}
+}
+
+static void
+stops(void **state)
+{
+	static const struct { const char *script, *want; } endless[] = {
+		{ "while true do end", "over its budget of instructions" },
+		{ "while true do pcall(function() while true do end end) end", "over its budget of instructions" },
+		{ "pcall(pcall, function() while true do end end) error('caught')", "over its budget of instructions" },
+		{ "local t = setmetatable({}, { __close = function() while true do end end }) local x <close> = t error('x')",
+		    "over its budget of instructions" },
+		{ "local s = 'x' while true do s = s .. s end", "memory" },
+		{ "local t = {} while true do t[#t + 1] = {} end", "memory" },
+		{ "while true do pcall(function() local s = ('x'):rep(1 << 30) end) end", "memory" },
+		{ "while true do local s = ('x'):rep(4000000) end", "over its budget of instructions" },
+		{ "local function f() return f() end f()", "over its budget of instructions" },
+		{ "local s = ('a'):rep(250000) while true do s:find('b') end", "over its budget of instructions" },
+	};
+	char why[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof endless / sizeof *endless; i++) {
+		int64_t start = clock_ms();
+
+		if (run(endless[i].script, 3000000, 20000, why, sizeof why))
+			fail_msg("%s: came to an end", endless[i].script);
+		if (strstr(why, endless[i].want) == NULL)
+			fail_msg("%s: \"%s\" instead of \"%s\"", endless[i].script, why, endless[i].want);
+		assert_true(clock_ms() - start < 15000);
+	}
+}
+
+/* With all the steps in the world, the clock ends it: in Lua and in a pattern. */
+static void
+stops_in_time(void **state)
+{
+	static const char *const slow[] = {
+		"while true do end",
+		"re('a\\\\w{0,40000}?\\\\d'):test(('a'):rep(256000))",
+		"re('(?:a|aa)*?[bc]'):test(('a'):rep(256000))",
+		"re('(a+)+$'):test(('a'):rep(250000) .. 'b')",
+		"re('(?:a|b){0,900}[XY]'):all(('a'):rep(256000))",
+	};
+	char why[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
+		int64_t start = clock_ms();
+
+		if (run(slow[i], INT64_MAX / 2, 200, why, sizeof why))
+			fail_msg("%s: came to an end", slow[i]);
+		if (strstr(why, "over its time") == NULL && strstr(why, "gave up") == NULL)
+			fail_msg("%s: %s", slow[i], why);
+		if (clock_ms() - start > 3000)
+			fail_msg("%s: took %d ms of 200", slow[i], (int)(clock_ms() - start));
+	}
+}
+
+/* A pattern that gives up has not found nothing. */
+static void
+giving_up_is_no_answer(void **state)
+{
+	char why[400];
+
+	(void)state;
+	assert_false(run("return re('^(?:a?){40}(?:a){40}[cd]$'):test(('a'):rep(60))", INT64_MAX / 2, 10000, why, sizeof why));
+	assert_non_null(strstr(why, "pattern gave up"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(works), cmocka_unit_test(refuses), cmocka_unit_test(stops), cmocka_unit_test(stops_in_time),
+		cmocka_unit_test(giving_up_is_no_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
