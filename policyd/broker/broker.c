@@ -149,7 +149,7 @@ on_master(evutil_socket_t fd, short what, void *arg)
 	} else if (packet.type == W_CONTROL) {
 		struct unpack u = { packet.body, false };
 
-		request_connection(b, unpack_span(&u), packet.fds, packet.fd_count);
+		request_connection(b, packet.id, unpack_span(&u), packet.fds, packet.fd_count);
 		packet.fd_count = 0;
 	}
 	packet_close_fds(&packet);

@@ -438,7 +438,7 @@ on_caller(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-request_connection(struct broker *b, struct span json, int *fds, int fd_count)
+request_connection(struct broker *b, uint32_t id, struct span json, int *fds, int fd_count)
 {
 	struct caller *c = fd_count > 0 ? calloc(1, sizeof *c) : NULL;
 
@@ -453,6 +453,6 @@ request_connection(struct broker *b, struct span json, int *fds, int fd_count)
 	fcntl(c->sock, F_SETFL, O_NONBLOCK);
 	event_add(c->readable, NULL);
 	c->open++;                           /* not freed under our hands by a request that is answered at once */
-	request_start(c, 0, json, fds + 1, fd_count - 1);
+	request_start(c, id, json, fds + 1, fd_count - 1);
 	c->open--;
 }

@@ -236,7 +236,7 @@ on_caller(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-store_request_connection(struct store *s, struct span json, int *fds, int fd_count)
+store_request_connection(struct store *s, uint32_t id, struct span json, int *fds, int fd_count)
 {
 	struct caller *c = fd_count > 0 ? calloc(1, sizeof *c) : NULL;
 
@@ -252,5 +252,5 @@ store_request_connection(struct store *s, struct span json, int *fds, int fd_cou
 	c->sock = fds[0];
 	fcntl(c->sock, F_SETFL, O_NONBLOCK);
 	event_add(c->readable, NULL);
-	serve(c, 0, json);
+	serve(c, id, json);
 }

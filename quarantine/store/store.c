@@ -417,7 +417,7 @@ on_master(evutil_socket_t fd, short what, void *arg)
 	} else if (packet.type == W_CONTROL) {
 		struct unpack u = { packet.body, false };
 
-		store_request_connection(s, unpack_span(&u), packet.fds, packet.fd_count);
+		store_request_connection(s, packet.id, unpack_span(&u), packet.fds, packet.fd_count);
 		packet.fd_count = 0;
 	}
 	packet_close_fds(&packet);

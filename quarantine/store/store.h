@@ -36,6 +36,6 @@ void release_resume(struct store *s);
 void release_forget(struct store *s, void *arg);            /* whoever asked has gone */
 
 /* requests.c */
-void store_request_connection(struct store *s, struct span json, int *fds, int fd_count);
+void store_request_connection(struct store *s, uint32_t id, struct span json, int *fds, int fd_count);
 
 #endif

@@ -1,0 +1,36 @@
+/* smtp_client.h - mail to the MTA's listener, over one connection that is kept for the next.
+ *
+ * Shape   EHLO once; then XFORWARD (if offered), MAIL, RCPT, DATA in one go where PIPELINING is offered
+ * Units   milliseconds for the whole of one mail
+ * Errors  smtp_reply.code 0: no answer (connect, time, connection lost) - try again later
+ * Source  RFC 5321, 2920 (PIPELINING), 6531 (SMTPUTF8), 6152 (8BITMIME); Postfix XFORWARD_README
+ */
+#ifndef POLICYD_NET_SMTP_CLIENT_H
+#define POLICYD_NET_SMTP_CLIENT_H
+
+#include "policyd/base/buf.h"
+
+enum { SMTP_MAILS_A_CONNECTION = 50, SMTP_IDLE_MS = 20 * 1000 };
+
+struct smtp;
+
+struct smtp_mail {
+	struct span sender;                  /* without brackets; empty: null sender */
+	struct span recipient;               /* the RCPT argument as it was given, brackets or not */
+	struct span client_ip, helo;         /* of who sent it first, for XFORWARD; may be empty */
+	struct span bytes;                   /* exact; lines may end CRLF or LF */
+};
+
+struct smtp_reply {
+	int code;
+	char text[256];                      /* one line, as the server said it, or what went wrong */
+	char queue_id[64];                   /* of Postfix' or Sendmail's 250, if it can be read */
+};
+
+struct smtp *smtp_open(const char *helo_name);              /* NULL: no memory */
+void smtp_close(struct smtp *s);
+/* `server` is "host:port", an address or "localhost". True: the server took the mail (2yz after DATA). */
+bool smtp_deliver(struct smtp *s, const char *server, const struct smtp_mail *mail, int timeout_ms, struct smtp_reply *reply);
+void smtp_idle(struct smtp *s);                             /* ends a connection that nobody uses */
+
+#endif
