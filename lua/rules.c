@@ -319,7 +319,15 @@ rules_info(const struct rules *r, size_t i)
 	const struct rule *rule = &r->at[i];
 
 	return (struct rule_info){ rule->symbol, rule->group, rule->description, rule->where, rule->points, rule->late,
-	    rule->test_count };
+	    rule->test_count, rule->spent_us };
+}
+
+void
+rules_time(struct rules *r)
+{
+	r->timed = true;
+	for (size_t i = 0; i < r->count; i++)
+		r->at[i].spent_us = 0;
 }
 
 /* --- inline tests --- */

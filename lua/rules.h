@@ -28,9 +28,13 @@ struct rule_info {
 	double points;
 	bool late;                           /* looks at other rules' symbols: runs after them */
 	int tests;
+	int64_t spent_us;                    /* since rules_time(), in this process */
 };
 size_t rules_count(const struct rules *rules);
 struct rule_info rules_info(const struct rules *rules, size_t i);
+
+/* From now on keep account of each rule's time: for measuring, it costs two looks at the clock a rule. */
+void rules_time(struct rules *rules);
 
 /* One inline test: the mail (made by the prelude, or read from the rule directory's tests/), the session around it.
  * False and `why` when it cannot be had. */

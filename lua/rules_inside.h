@@ -14,6 +14,7 @@ struct rule {
 	int tests;                           /* registry reference: list of tests, or LUA_NOREF */
 	int test_count;
 	bool late;
+	int64_t spent_us;                    /* with rules->timed: of this process */
 };
 
 /* On a page that zygote and workers share: a worker retires after a failed rule, so it could not count itself. */
@@ -29,6 +30,7 @@ struct rules {
 	struct breaker *breakers;            /* `count` of them, shared memory */
 	int score;                           /* registry reference: function(symbols, class) -> points, bayes points */
 	bool keep_tests;
+	bool timed;
 	char *why;                           /* while loading: complaints, a line each */
 	size_t why_room, why_used;
 	bool failed;

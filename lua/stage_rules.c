@@ -90,10 +90,15 @@ stage_rules(struct scan *scan)
 				left_out = r->at[i].symbol;
 				break;
 			}
-			if (is_off(&r->breakers[i], now_ms))
+			if (is_off(&r->breakers[i], now_ms)) {
 				left_out = left_out ? left_out : r->at[i].symbol;
-			else
-				run_rule(scan, i, now_ms);
+				continue;
+			}
+			int64_t start_us = r->timed ? clock_us() : 0;
+
+			run_rule(scan, i, now_ms);
+			if (r->timed)
+				r->at[i].spent_us += clock_us() - start_us;
 		}
 	message_unbind(r->state->L);
 	if (left_out == NULL)

@@ -52,7 +52,7 @@ rule {
 }
 
 rule {
-  symbol = "REPLY_TO_OTHER_FREEMAIL", score = 2.3, group = "headers",
+  symbol = "REPLY_TO_OTHER_FREEMAIL", score = 2.4, group = "headers",
   description = "Written from one free mailbox, to be answered at another",
   tests = {
     { headers = { From = "a.one@yahoo.com", ["Reply-To"] = "b.two@hotmail.com" }, hit = true },
@@ -68,7 +68,7 @@ rule {
 local words_address = re([[[\w.+-]{2,}@(?:[\w-]+\.)+[a-z]{2,}]], "i")
 
 rule {
-  symbol = "FROM_NAME_IS_OTHER_ADDRESS", score = 0.1, group = "headers",
+  symbol = "FROM_NAME_IS_OTHER_ADDRESS", score = 0.3, group = "headers",
   description = "The author's name shows an address that is not his",
   tests = {
     { headers = { From = "\"security@bank.example\" <x@evil.example>" }, hit = true },
@@ -86,7 +86,7 @@ rule {
 }
 
 rule {
-  symbol = "TO_NOBODY", score = 0.7, group = "headers",
+  symbol = "TO_NOBODY", score = 0.6, group = "headers",
   description = "Undisclosed recipients, or none named at all",
   tests = {
     { headers = { From = "a@b.example", To = "undisclosed-recipients:;" }, hit = true },
@@ -109,7 +109,7 @@ rule {
 }
 
 rule {
-  symbol = "DATE_ODD", score = 1.7, group = "headers", header = "Date",
+  symbol = "DATE_ODD", score = 2.0, group = "headers", header = "Date",
   lacks = [[^(?:(?:mon|tue|wed|thu|fri|sat|sun),?\s+)?\d{1,2}\s+(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\s+\d{4}\s+\d{1,2}:\d\d(?::\d\d)?\s+(?:[+-]\d{4}|[a-z]{1,5})\b]],
   description = "A Date of a shape that no mail program writes",
   tests = {
@@ -121,7 +121,7 @@ rule {
 }
 
 rule {
-  symbol = "MESSAGE_ID_MISSING", score = 0.5, group = "headers", missing = "Message-ID", none = { "BOUNCE" },
+  symbol = "MESSAGE_ID_MISSING", score = 0.3, group = "headers", missing = "Message-ID", none = { "BOUNCE" },
   description = "No Message-ID: neither the author's program nor his server gave one",
   tests = {
     { headers = { From = "a@b.example" }, hit = true },
@@ -160,7 +160,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_DIGITS", score = 0.1, group = "headers",
+  symbol = "FROM_DIGITS", score = 0.3, group = "headers",
   description = "The author's address is full of digits",
   tests = {
     { headers = { From = "mike9273645@firm.example" }, hit = true },
@@ -174,7 +174,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_RANDOM_HOST", score = 1.1, group = "headers",
+  symbol = "FROM_RANDOM_HOST", score = 1.0, group = "headers",
   description = "The author's domain looks made up by a program",
   tests = {
     { headers = { From = "a@xk7qpzr9wvt2b.example" }, hit = true },
@@ -189,7 +189,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_NO_DOT", score = 2.0, group = "headers",
+  symbol = "FROM_NO_DOT", score = 2.3, group = "headers",
   description = "The author's address has no domain, or one without a dot",
   tests = {
     { headers = { From = "Admin <admin@server>" }, hit = true },
@@ -207,7 +207,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_IS_TO", score = 0.9, group = "headers",
+  symbol = "FROM_IS_TO", score = 0.8, group = "headers",
   description = "Author and recipient are the same address",
   tests = {
     { headers = { From = "me@firm.example", To = "Me <ME@firm.example>" }, hit = true },
@@ -220,7 +220,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_NAME_SHOUTS", score = 1.0, group = "headers", header = "From", matches = { [[^"?[^a-z<@]*[A-Z]{3,}[^a-z<@]+[A-Z]{2,}[^a-z<@]*"?\s*<]], "" },
+  symbol = "FROM_NAME_SHOUTS", score = 1.1, group = "headers", header = "From", matches = { [[^"?[^a-z<@]*[A-Z]{3,}[^a-z<@]+[A-Z]{2,}[^a-z<@]*"?\s*<]], "" },
   description = "The author's name is all capitals, of several words",
   tests = {
     { headers = { From = "MR JAMES OKORO <j@x.example>" }, hit = true },
@@ -241,7 +241,7 @@ rule {
 }
 
 rule {
-  symbol = "OUTLOOK_WITHOUT_MARKS", score = 2.2, group = "headers",
+  symbol = "OUTLOOK_WITHOUT_MARKS", score = 2.3, group = "headers",
   description = "Says it is Outlook Express, but lacks the marks that program always left",
   tests = {
     { headers = { ["X-Mailer"] = "Microsoft Outlook Express 6.00.2600.0000", ["Message-ID"] = "<1@x.example>" }, hit = true },
@@ -254,7 +254,7 @@ rule {
 }
 
 rule {
-  symbol = "PRIORITY_HIGH", score = 1.2, group = "headers",
+  symbol = "PRIORITY_HIGH", score = 1.5, group = "headers",
   description = "Marked urgent by its author, which friends seldom do",
   tests = {
     { headers = { ["X-Priority"] = "1 (Highest)" }, hit = true },
@@ -278,15 +278,6 @@ rule {
     return answer:test(msg.subject) and not msg:header("In-Reply-To") and not msg:header("References")
       and not msg:header("Thread-Index") and not is_list(msg)
   end,
-}
-
-rule {
-  symbol = "RECEIVED_NONE", score = 0.1, group = "headers", missing = "Received",
-  description = "No trace of any server on its way",
-  tests = {
-    { headers = { From = "a@b.example" }, hit = true },
-    { headers = { Received = "from a by b; Mon, 1 Jan 2024 10:00:00 +0000" }, hit = false },
-  },
 }
 
 rule {

@@ -28,6 +28,7 @@ static const char help[] =
     "       policyctl rules test   [-c FILE] [DIR...]            each rule on its own examples, as TAP\n"
     "       policyctl rules corpus [-c FILE] [-r DIR]... [-j N] [--mails | --false-positives] INDEX...\n"
     "                                                           hits in ham and spam; INDEX has \"ham|spam PATH\" lines\n"
+    "       policyctl rules bench  [-c FILE] [-r DIR]... INDEX...   time of each rule, the dearest first\n"
     "  -c FILE   take rule directories and scorer from these settings (default: rules and lua here, else as installed)\n"
     "  -r DIR    rule directory (corpus), instead of the configured ones\n"
     "  -j N      processes (default: one a core)\n"
@@ -417,6 +418,57 @@ corpus(const struct config *config, char *const *indexes, int index_count, int j
 	return failed;
 }
 
+struct cost {
+	size_t rule;
+	int64_t spent_us;
+};
+
+static int
+by_cost(const void *a, const void *b)
+{
+	int64_t x = ((const struct cost *)a)->spent_us, y = ((const struct cost *)b)->spent_us;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static int
+bench(const struct config *config, char *const *indexes, int index_count)
+{
+	static struct tally tally;
+	struct rules *rules = load(config);
+	struct kit kit = { .config = config, .rules = rules };
+	struct mail_list list = { 0 };
+	struct cost *costs;
+
+	if (rules == NULL || (costs = calloc(rules_count(rules) + 1, sizeof *costs)) == NULL)
+		return 1;
+	mail_prepare();
+	for (int i = 0; i < index_count; i++)
+		if (!list_read(&list, indexes[i]))
+			return 1;
+	rules_time(rules);
+	measure(&list, 0, 1, &kit, SHOW_NONE, &tally);
+
+	uint32_t mails = tally.mails[0] + tally.mails[1];
+	int64_t sum_us = 0;
+
+	for (size_t i = 0; i < rules_count(rules); i++) {
+		costs[i] = (struct cost){ i, rules_info(rules, i).spent_us };
+		sum_us += costs[i].spent_us;
+	}
+	qsort(costs, rules_count(rules), sizeof *costs, by_cost);
+	for (size_t i = 0; i < rules_count(rules) && mails > 0; i++)
+		printf("%8.2f us a mail  %s\n", (double)costs[i].spent_us / mails, rules_info(rules, costs[i].rule).symbol);
+	printf("%u mails, %.1f us a mail in rules, %.1f us CPU all told\n", mails, mails ? (double)sum_us / mails : 0,
+	    mails ? (double)tally.cpu_us / mails : 0);
+	for (size_t i = 0; i < list.count; i++)
+		free(list.at[i].path);
+	free(list.at);
+	free(costs);
+	rules_free(rules);
+	return 0;
+}
+
 int
 cmd_rules(int argc, char **argv)
 {
@@ -456,6 +508,8 @@ cmd_rules(int argc, char **argv)
 	argc -= optind;
 	if (!bad && strcmp(what, "corpus") == 0 && argc > 0)
 		return tool_config(file, dirs, dir_count, &config) ? corpus(&config, argv, argc, jobs, show) : 2;
+	if (!bad && strcmp(what, "bench") == 0 && argc > 0)
+		return tool_config(file, dirs, dir_count, &config) ? bench(&config, argv, argc) : 2;
 	if (!bad && strcmp(what, "check") == 0)
 		return tool_config(file, argv, argc, &config) ? check(&config) : 2;
 	if (!bad && strcmp(what, "test") == 0)
