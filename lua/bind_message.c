@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+enum { MAX_RULE_LINE = 4096 };               /* of a subject, for rules */
+
 static const char message_type[] = "message";
 static const char registry_key[] = "policyd message";
 
@@ -371,7 +373,9 @@ push_field(lua_State *L, const struct scan *scan, enum field field)
 	char address[INET6_ADDRSTRLEN];
 
 	switch (field) {
-	case F_SUBJECT:     lua_pushlstring(L, msg->subject.p ? msg->subject.p : "", msg->subject.n); break;
+	case F_SUBJECT:
+		lua_pushlstring(L, msg->subject.p ? msg->subject.p : "", span_head(msg->subject, MAX_RULE_LINE).n);
+		break;
 	case F_TEXT:        push_text(L, msg->text); break;
 	case F_HIDDEN:      push_text(L, msg->hidden); break;
 	case F_RAW_HEAD:    lua_pushlstring(L, msg->raw.p ? msg->raw.p : "", span_head(msg->raw, 65536).n); break;

@@ -15,7 +15,7 @@
  *          entries { name, size, part, encrypted } files inside archives
  *          urls, file_names: the same as one text, a line each, for one pattern over all of them
  *          sender, queue_id, client, client_name, helo, login, context ("" where the MTA did not say)
- * Bounds   text and hidden: MAX_RULE_SUBJECT bytes, of a longer one three quarters head and one quarter tail
+ * Bounds   subject: 4096 bytes; text and hidden: MAX_RULE_SUBJECT bytes, of a longer one three quarters head and one quarter tail
  * Errors   a msg kept beyond its scan raises; an unknown field raises
  */
 #ifndef LUA_BIND_MESSAGE_H

@@ -38,7 +38,8 @@ failed(struct scan *scan, size_t i, const char *why, int64_t now_ms)
 	struct rules *r = scan->kit->rules;
 
 	metrics_add(M_RULE_FAILED, 1);
-	log_error("%s: rule %s failed: %s", scan->envelope.queue_id[0] ? scan->envelope.queue_id : "-", r->at[i].symbol, why);
+	log_error("%s: %s: rule %s failed: %s", scan->envelope.queue_id[0] ? scan->envelope.queue_id : "-", r->at[i].where,
+	    r->at[i].symbol, why);
 	verdict_add(scan->arena, &scan->verdict, SPAN("RULE_FAILED"), 0,
 	    arena_printf(scan->arena, "%s: %s", r->at[i].symbol, why));
 	count_failure(r, i, now_ms);

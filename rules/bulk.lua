@@ -80,7 +80,7 @@ rule {
 
 rule {
   symbol = "BULK_ADDRESS_LISTS", score = 0.9, group = "bulk",
-  body = [[\b(?:(?:million|[\d,.]+0{3}|fresh|targeted|bulk|opt-?in|e-?mail) (?:e-?mail )?(?:addresses|leads|lists?)\b|bulk e-?mail\w*|e-?mail (?:marketing campaign|blast|lists?|extractor|harvest\w*)|mass mail\w*|reach millions|seo (?:services?|experts?|agency)|first page of google|search engine (?:submission|rankings?)|website (?:traffic|visitors|ranking)|web ?design (?:services?|company)|backlinks?)\b]],
+  body = [[\b(?:(?:million|\d[\d,.]{0,12}000|fresh|targeted|bulk|opt-?in|e-?mail) (?:e-?mail )?(?:addresses|leads|lists?)\b|bulk e-?mail\w*|e-?mail (?:marketing campaign|blast|lists?|extractor|harvest\w*)|mass mail\w*|reach millions|seo (?:services?|experts?|agency)|first page of google|search engine (?:submission|rankings?)|website (?:traffic|visitors|ranking)|web ?design (?:services?|company)|backlinks?)\b]],
   description = "Sells addresses, sending, or a place in search engines",
   tests = {
     { headers = { Subject = "x" }, text = "10 million email addresses on CD", hit = true },

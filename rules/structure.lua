@@ -3,6 +3,7 @@
 local word, high, letters = re([[\b[a-z]{2,}\b]], "i"), re("[\x80-\xff]"), re("[^\\s\\x21-\\x2f]")
 local shouted = re([[\b[A-Z]{3,}\b]])
 local asian = re([[^(?:gb2312|gbk|gb18030|big5|euc-kr|ks_c_5601-1987|iso-2022-kr)]], "i")
+local made_up = re([[(?:^|\n)\s*((?=[a-z0-9]*\d)[a-z]+\d+[a-z]+[a-z0-9]*(?:-?[a-z0-9]+)?|[a-z]{14,30})\s*$]])
 local archive = re([[\.(?:zip|rar|7z|gz|tgz|tar|ace|arj|cab|xz|z)$]], "im")
 
 local function text_parts(msg)
@@ -134,12 +135,13 @@ rule {
 }
 
 rule {
-  symbol = "TEXT_RANDOM_WORDS", score = 2.0, group = "structure", body = { [[(?:^|\n)\s*(?=[a-z0-9]*\d)[a-z]+\d+[a-z]+[a-z0-9]*(?:-?[a-z0-9]+)?\s*\n?\s*$|(?:^|\n)[a-z]{14,30}\s*$]], "" },
+  symbol = "TEXT_RANDOM_WORDS", score = 2.0, group = "structure",
   description = "Ends in a made-up word: to make each copy differ",
   tests = {
     { headers = { Subject = "x" }, text = "Buy it.\n\nqkd83jdkw2k", hit = true },
     { headers = { Subject = "x" }, text = "Regards,\nAnn", hit = false },
   },
+  when = function(msg) return made_up:match(msg.text:sub(-120)) end,
 }
 
 rule {

@@ -36,7 +36,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_MONEY", score = 1.0, group = "subject", subject = [=[(?:[$€£]\s?\d[\d.,]*\d{2}|\d[\d,.]{3,}\s?(?:usd|eur|gbp|dollars?|euros?)\b)]=],
+  symbol = "SUBJECT_MONEY", score = 1.0, group = "subject", subject = [=[(?:(?:\$|€|£)\s?\d[\d.,]{0,12}\d{2}|\b\d[\d,.]{3,15}\s?(?:usd|eur|gbp|dollars?|euros?)\b)]=],
   description = "A sum of money in the subject",
   tests = {
     { headers = { Subject = "You have $1,000.00 waiting" }, hit = true },
