@@ -31,20 +31,24 @@ UNITBIN := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 all: $B/policyd $B/policyctl
 
 $B/policyd: $O/policyd/main.o $B/engine.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "LD  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $B/policyctl: $O/policyd/ctl/main.o $B/engine.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "LD  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $B/engine.a: $(ENGINE)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 $O/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	@echo "CC  $<"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 # One program per tests/unit/**/test_*.c (cmocka); `make unit` runs them all.
 $B/unit/%: tests/unit/%.c $B/engine.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -o $@ $< $B/engine.a $(LDFLAGS) $(LDLIBS) -lcmocka
+	@echo "LD  $@"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -o $@ $< $B/engine.a $(LDFLAGS) $(LDLIBS) -lcmocka
 unit: $(UNITBIN)
 	@for t in $(UNITBIN); do echo "== $$t"; $$t || exit 1; done
 

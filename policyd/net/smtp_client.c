@@ -357,16 +357,34 @@ smtp_deliver(struct smtp *s, const char *server, const struct smtp_mail *mail, i
 	return true;
 }
 
-void
-smtp_idle(struct smtp *s)
+static void
+quit(struct smtp *s)
 {
 	struct smtp_reply ignored;
 
-	if (s->fd < 0 || clock_ms() - s->used_ms < SMTP_IDLE_MS)
+	if (s->fd < 0)
 		return;
 	s->deadline_ms = clock_ms() + 100;
 	send_all(s, SPAN("QUIT\r\n"), &ignored);
 	hang_up(s);
+}
+
+bool
+smtp_probe(struct smtp *s, const char *server, int timeout_ms, struct smtp_reply *reply)
+{
+	*reply = (struct smtp_reply){ 0 };
+	s->deadline_ms = clock_ms() + timeout_ms;
+	bool good = greet(s, server, reply);
+
+	quit(s);
+	return good;
+}
+
+void
+smtp_idle(struct smtp *s)
+{
+	if (s->fd >= 0 && clock_ms() - s->used_ms >= SMTP_IDLE_MS)
+		quit(s);
 }
 
 void

@@ -31,6 +31,8 @@ struct smtp *smtp_open(const char *helo_name);              /* NULL: no memory *
 void smtp_close(struct smtp *s);
 /* `server` is "host:port", an address or "localhost". True: the server took the mail (2yz after DATA). */
 bool smtp_deliver(struct smtp *s, const char *server, const struct smtp_mail *mail, int timeout_ms, struct smtp_reply *reply);
+/* Does it greet us? Ends the connection. */
+bool smtp_probe(struct smtp *s, const char *server, int timeout_ms, struct smtp_reply *reply);
 void smtp_idle(struct smtp *s);                             /* ends a connection that nobody uses */
 
 #endif

@@ -1,0 +1,188 @@
+/* learn.c - policyctl learn and unlearn: files, directories, maildirs and mboxes; many lessons in flight. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "policyd/base/ipc.h"
+#include "policyd/ctl/client.h"
+#include "policyd/ctl/commands.h"
+
+static const char usage[] =
+	"usage: policyctl learn spam|ham PATH... [--for ADDRESS] [--json]\n"
+	"       policyctl unlearn PATH... [--json]\n"
+	"  PATH is a mail, a directory of mails (a maildir too), or an mbox (a file that begins with \"From \").\n"
+	"  --for ADDRESS: for the customer that the address belongs to\n"
+	"  Learning a mail twice is one lesson; as the other class, the first lesson is taken back.\n";
+
+enum { IN_FLIGHT = 32, LESSON_MS = 60 * 1000 };
+
+struct teaching {
+	int sock;
+	const char *cmd, *class, *for_whom, *who;
+	unsigned open, sent, failed;
+	unsigned counts[5];                  /* by `results` */
+	bool shown_error, lost;
+};
+static const char *const results[] = { "learnt", "known", "flipped", "unlearnt" };
+
+static void
+receive_one(struct teaching *t)
+{
+	uint32_t id;
+	json_t *reply = ctl_receive(t->sock, &id, LESSON_MS);
+	const char *error = ctl_text(reply, "error");
+
+	if (reply == NULL) {
+		t->lost = true;
+		return;
+	}
+	t->open--;
+	if (error[0]) {
+		t->failed++;
+		if (!t->shown_error)
+			fprintf(stderr, "policyctl: %s\n", error);
+		t->shown_error = true;
+	}
+	for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+		t->counts[i] += strcmp(ctl_text(reply, "result"), results[i]) == 0;
+	json_decref(reply);
+	if (isatty(STDERR_FILENO) && (t->sent - t->open) % 50 == 0)
+		fprintf(stderr, "\r%u done", t->sent - t->open);
+}
+
+static void
+teach(struct teaching *t, struct span mail)
+{
+	int fd = memfd_sealed("policyctl-lesson", mail);
+	json_t *request = json_pack("{s:s, s:s, s:s, s:s}", "cmd", t->cmd, "class", t->class, "for", t->for_whom, "who", t->who);
+
+	while (t->open >= IN_FLIGHT && !t->lost)
+		receive_one(t);
+	if (fd < 0 || t->lost || ctl_send(t->sock, ++t->sent, request, fd) < 0) {
+		t->lost = true;
+		return;
+	}
+	/* The first request picks the process that serves this connection: wait until it has answered. */
+	t->open++;
+	close(fd);
+	if (t->sent == 1)
+		receive_one(t);
+}
+
+/* "From " lines part an mbox. */
+static void
+teach_mbox(struct teaching *t, struct span all)
+{
+	size_t start = 0;
+
+	while (start < all.n && !t->lost) {
+		struct span rest = span_from(all, start);
+		size_t next = span_find(rest, SPAN("\nFrom ")), line = span_find_char(rest, '\n');
+		size_t end = next == SPAN_NONE ? rest.n : next + 1;
+
+		if (line == SPAN_NONE)
+			return;
+		if (end > line + 1)
+			teach(t, span_make(rest.p + line + 1, end - line - 1));
+		start += end;
+	}
+}
+
+static bool
+teach_path(struct teaching *t, const char *path, int depth)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		fprintf(stderr, "policyctl: %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	if (S_ISDIR(st.st_mode)) {
+		DIR *dir = depth < 8 ? opendir(path) : NULL;
+		bool good = dir != NULL;
+
+		for (struct dirent *e; dir && (e = readdir(dir)) != NULL && !t->lost;) {
+			char below[4096];
+
+			if (e->d_name[0] == '.')
+				continue;
+			snprintf(below, sizeof below, "%s/%s", path, e->d_name);
+			good &= teach_path(t, below, depth + 1);
+		}
+		if (dir)
+			closedir(dir);
+		return good;
+	}
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct span all = fd < 0 ? (struct span){ NULL, 0 } : map_fd(fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (all.p == NULL) {
+		fprintf(stderr, "policyctl: %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	if (span_starts(all, SPAN("From ")))
+		teach_mbox(t, all);
+	else if (all.n > 0)
+		teach(t, all);
+	unmap(all);
+	return true;
+}
+
+int
+cmd_learn(int argc, char **argv)
+{
+	bool unlearn = strcmp(argv[0], "unlearn") == 0, good = true;
+	const struct passwd *pw = getpwuid(getuid());
+	struct teaching t = { .cmd = argv[0], .class = "spam", .for_whom = "", .who = pw ? pw->pw_name : "?" };
+	int json = ctl_json, kept = 1;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			json = 1;
+		else if (strcmp(argv[i], "--for") == 0 && i + 1 < argc)
+			t.for_whom = argv[++i];
+		else if (argv[i][0] == '-') {
+			bool help = strcmp(argv[i], "--help") == 0;
+
+			fputs(usage, help ? stdout : stderr);
+			return help ? 0 : 2;
+		} else
+			argv[kept++] = argv[i];
+	}
+	int first = unlearn ? 1 : 2;
+
+	if (kept <= first || (!unlearn && strcmp(argv[1], "spam") != 0 && strcmp(argv[1], "ham") != 0)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (!unlearn)
+		t.class = argv[1];
+	if ((t.sock = ctl_open()) < 0)
+		return 1;
+	for (int i = first; i < kept && !t.lost; i++)
+		good &= teach_path(&t, argv[i], 0);
+	while (t.open > 0 && !t.lost)
+		receive_one(&t);
+	close(t.sock);
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r                \r");
+	if (json) {
+		json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:i}", "learnt", t.counts[0], "known", t.counts[1], "flipped", t.counts[2], "unlearnt",
+		    t.counts[3], "failed", t.failed);
+
+		json_dumpf(o, stdout, JSON_INDENT(1));
+		puts("");
+		json_decref(o);
+	} else {
+		printf("%u learnt, %u known already, %u flipped, %u unlearnt, %u failed\n", t.counts[0], t.counts[1], t.counts[2], t.counts[3], t.failed);
+	}
+	return good && !t.lost && t.failed == 0 ? 0 : 1;
+}

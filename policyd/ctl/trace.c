@@ -1,0 +1,93 @@
+/* trace.c - policyctl trace: "where is my mail?" */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "policyd/ctl/client.h"
+#include "policyd/ctl/commands.h"
+
+static const char usage[] =
+	"usage: policyctl trace ID [--json]\n"
+	"  ID is the MTA's queue id, a Message-ID, the reference of a reply or header, or a quarantine id.\n";
+
+static void
+print_safe(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+static void
+show(const json_t *e)
+{
+	time_t t = (time_t)(ctl_number(e, "time_ms") / 1000);
+	char when[32];
+	struct tm tm;
+	size_t i;
+	json_t *s;
+
+	localtime_r(&t, &tm);
+	strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+	printf("%s  ref %s  queue id %s\n  [%s] helo %s\n  <", when, ctl_text(e, "ref"), ctl_text(e, "queue_id")[0] ? ctl_text(e, "queue_id") : "-",
+	    ctl_text(e, "client"), ctl_text(e, "helo"));
+	print_safe(ctl_text(e, "sender"));
+	printf("> -> <");
+	print_safe(ctl_text(e, "recipient"));
+	printf(">\n  %s%s%s", strcmp(ctl_text(e, "event"), "rcpt") == 0 ? "at RCPT: " : "", ctl_text(e, "outcome"), ctl_text(e, "verdict")[0] ? " as " : "");
+	printf("%s, answered: ", ctl_text(e, "verdict"));
+	print_safe(ctl_text(e, "reply"));
+	puts("");
+	if (strcmp(ctl_text(e, "event"), "message") != 0)
+		return;
+	printf("  subject: ");
+	print_safe(ctl_text(e, "subject"));
+	printf("\n  %.2f points (tag %g, quarantine %g, discard %g), %d bytes, %d ms\n", ctl_number(e, "points"), ctl_number(e, "tag"),
+	    ctl_number(e, "quarantine"), ctl_number(e, "discard"), (int)ctl_number(e, "size"), (int)ctl_number(e, "took_ms"));
+	if (ctl_text(e, "quarantine_id")[0])
+		printf("  in quarantine: %s\n", ctl_text(e, "quarantine_id"));
+	json_array_foreach(json_object_get(e, "symbols"), i, s) {
+		printf("  %8.2f  %-28s ", ctl_number(s, "points"), ctl_text(s, "name"));
+		print_safe(ctl_text(s, "evidence"));
+		puts("");
+	}
+}
+
+int
+cmd_trace(int argc, char **argv)
+{
+	int json = ctl_json;
+	const char *id = NULL;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			json = 1;
+		else if (argv[i][0] == '-' || id) {
+			bool help = strcmp(argv[i], "--help") == 0;
+
+			fputs(usage, help ? stdout : stderr);
+			return help ? 0 : 2;
+		} else
+			id = argv[i];
+	}
+	if (id == NULL) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	json_t *reply = ctl_once(json_pack("{s:s, s:s}", "cmd", "trace", "id", id), NULL), *e;
+	int code = ctl_check(reply);
+	size_t i;
+
+	if (code == 0 && json_array_size(json_object_get(reply, "events")) == 0) {
+		fprintf(stderr, "policyctl: nothing is known of \"%s\"; history is kept for 14 days, the log may have more\n", id);
+		code = 1;
+	} else if (code == 0 && json) {
+		json_dumpf(reply, stdout, JSON_INDENT(1));
+		puts("");
+	} else if (code == 0) {
+		json_array_foreach(json_object_get(reply, "events"), i, e)
+			show(e);
+	}
+	json_decref(reply);
+	return code;
+}
