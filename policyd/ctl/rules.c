@@ -12,14 +12,13 @@
 #include "policyd/base/buf.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
+#include "policyd/ctl/commands.h"
 #include "policyd/mail/prepare.h"
 #include "policyd/scan/stage.h"
 
 #ifndef POLICYD_SHARE
 #define POLICYD_SHARE "/usr/local/share/policyd"
 #endif
-
-int cmd_rules(int argc, char **argv);        /* for main.c's table of commands */
 
 enum { MAX_WHY = 64 * 1024, MAX_JOBS = 16, MAX_CORPUS_MAIL = 64 * 1024 * 1024, SCAN_MS = 60 * 1000 };
 

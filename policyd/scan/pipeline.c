@@ -28,6 +28,7 @@ static void
 cannot_tell(struct scan *scan, const struct stage *stage, struct span reason)
 {
 	struct verdict *v = &scan->verdict;
+	static int64_t last_said_s;
 	const struct symbol *said;
 
 	metrics_add(M_STAGE_UNKNOWN, 1);
@@ -40,8 +41,13 @@ cannot_tell(struct scan *scan, const struct stage *stage, struct span reason)
 		v->defer = true;
 		v->defer_reason = arena_printf(scan->arena, "%s: " SPAN_FMT, stage->name, SPAN_ARG(said->evidence));
 	}
-	log_warning("%s: %s: cannot tell: " SPAN_FMT "%s", scan->envelope.queue_id, stage->name,
-	    SPAN_ARG(said->evidence), stage->suffers == DEFER ? "; mail deferred" : "");
+
+	const char *id = scan->envelope.queue_id[0] ? scan->envelope.queue_id : "-";
+
+	if (stage->suffers == DEFER)
+		log_warning("%s: %s: cannot tell: " SPAN_FMT "; mail deferred", id, stage->name, SPAN_ARG(said->evidence));
+	else                                 /* every mail's record shows it; the log need not */
+		log_seldom(&last_said_s, 60, "%s: %s: cannot tell: " SPAN_FMT, id, stage->name, SPAN_ARG(said->evidence));
 }
 
 void
