@@ -4,6 +4,7 @@
 # Objects lie in $B/obj, programs in $B; SAN=1 builds the same beside itself under ASan and UBSan.
 # TESTING=1 (always on for `make test`) builds beside that again, with the test triggers compiled in.
 
+comma   := ,
 CC      ?= cc
 B       := build$(if $(SAN),/san)$(if $(TESTING),/testing)
 O       := $B/obj
@@ -19,7 +20,6 @@ CFLAGS  := -std=c11 -O2 -g $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=address$(com
 CPPFLAGS = -D_GNU_SOURCE -DPOLICYD_VERSION='"$(VERSION)"' $(if $(TESTING),-DPOLICYD_TESTING) -I. $(shell pkg-config --cflags $(PKGS))
 LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=address$(comma)undefined)
 LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lmilter -lunistring -lopendkim -lm -ldl
-comma   := ,
 
 SRC     := $(shell find policyd lua milter quarantine -name '*.c')
 MAINS   := policyd/main.c policyd/ctl/main.c
