@@ -13,7 +13,10 @@ enum { STACK = 256, HTML_ATTRS = 64, NAME_ROOM = 16, SHOWN_ROOM = MAX_EVIDENCE }
 
 struct open_tag {
 	char name[NAME_ROOM];
-	bool hidden;
+	struct hiding {
+		bool gone;                   /* with all that is inside: display, opacity, a box of no height */
+		bool small, unseen, blank;   /* font size, visibility, colour: what is inside may set them anew */
+	} hiding;
 };
 
 struct attr {
@@ -107,7 +110,12 @@ attr_text(struct arena *a, struct span raw)
 static bool
 is_hidden(const struct page *p)
 {
-	return p->depth > 0 && p->stack[p->depth - 1].hidden;
+	const struct hiding *h;
+
+	if (p->depth == 0)
+		return false;
+	h = &p->stack[p->depth - 1].hiding;
+	return h->gone || h->small || h->unseen || h->blank;
 }
 
 static void
@@ -224,20 +232,37 @@ tiny(struct span value)
 	return n > 0 && n < 3 && (span_starts_nocase(unit, SPAN("px")) || span_starts_nocase(unit, SPAN("pt")));
 }
 
+/* "transparent", or #rrggbbaa with next to no aa. */
 static bool
-style_hides(struct arena *a, struct span raw)
+see_through(struct span color)
 {
-	struct span style = attr_text(a, raw), color = css_value(style, "color"), back = css_value(style, "background-color");
+	return span_eq_nocase(color, SPAN("transparent")) ||
+	       (color.n == 9 && color.p[0] == '#' && (color.p[7] == '0' || color.p[7] == '1'));
+}
 
+/* What a style makes of the hiding of what stands around it. Newsletters set font-size:0 on a cell, to be rid of
+ * gaps, and a size on each thing in it: what is inherited can be undone. */
+static void
+style_hides(struct arena *a, struct span raw, struct hiding *h)
+{
+	struct span style = attr_text(a, raw), color = css_value(style, "color"), back = css_value(style, "background-color"),
+	            size = css_value(style, "font-size"), visibility = css_value(style, "visibility");
+
+	if (style.n == 0)
+		return;
 	if (back.n == 0)
 		back = css_value(style, "background");
-	return span_starts_nocase(css_value(style, "display"), SPAN("none")) ||
-	       span_starts_nocase(css_value(style, "visibility"), SPAN("hidden")) || tiny(css_value(style, "font-size")) ||
-	       span_eq(css_value(style, "opacity"), SPAN("0")) ||
-	       (tiny(css_value(style, "max-height")) && span_starts_nocase(css_value(style, "overflow"), SPAN("hidden"))) ||
-	       span_starts_nocase(css_value(style, "mso-hide"), SPAN("all")) ||
-	       (color.n > 0 && span_eq_nocase(color, back)) ||
-	       span_starts(css_value(style, "text-indent"), SPAN("-999")) || span_starts(css_value(style, "left"), SPAN("-999"));
+	if (size.n > 0)
+		h->small = tiny(size);
+	if (visibility.n > 0)
+		h->unseen = span_starts_nocase(visibility, SPAN("hidden"));
+	if (color.n > 0)
+		h->blank = span_eq_nocase(color, back) || see_through(color);
+	h->gone = h->gone || span_starts_nocase(css_value(style, "display"), SPAN("none")) ||
+	          span_eq(css_value(style, "opacity"), SPAN("0")) ||
+	          (tiny(css_value(style, "max-height")) && span_starts_nocase(css_value(style, "overflow"), SPAN("hidden"))) ||
+	          span_starts_nocase(css_value(style, "mso-hide"), SPAN("all")) ||
+	          span_starts(css_value(style, "text-indent"), SPAN("-999")) || span_starts(css_value(style, "left"), SPAN("-999"));
 }
 
 static bool
@@ -409,15 +434,18 @@ open_tag(struct page *p, struct span html, size_t at, struct span name)
 		return at;
 	if (!closed && in_list(name, "script style"))
 		return skip_raw(p, html, at, name);
-	bool hides = is_hidden(p) || in_list(name, "title noembed template") || find_attr(attrs, count, "hidden").p != NULL ||
-	    style_hides(p->a, find_attr(attrs, count, "style"));
+	struct hiding hiding = { 0 };
 	struct span size = find_attr(attrs, count, "size");
 
-	if (span_eq_nocase(name, SPAN("font")) && (span_eq(size, SPAN("0")) || span_eq(size, SPAN("-7"))))
-		hides = true;
+	if (p->depth > 0)
+		hiding = p->stack[p->depth - 1].hiding;
+	if (span_eq_nocase(name, SPAN("font")) && size.n > 0)
+		hiding.small = span_eq(size, SPAN("0")) || span_eq(size, SPAN("-7"));
+	hiding.gone = hiding.gone || in_list(name, "title noembed template") || find_attr(attrs, count, "hidden").p != NULL;
+	style_hides(p->a, find_attr(attrs, count, "style"), &hiding);
 	if (p->depth < STACK) {
 		copy_name(p->stack[p->depth].name, name);
-		p->stack[p->depth++].hidden = hides;
+		p->stack[p->depth++].hiding = hiding;
 	}
 	if (closed && p->depth > 0)
 		p->depth--;
