@@ -51,6 +51,19 @@ static const struct { const char *name; uint32_t code; } entities[] = {
 	{ "ensp", 0x2002 }, { "emsp", 0x2003 }, { "thinsp", 0x2009 }, { "rarr", 0x2192 }, { "larr", 0x2190 },
 };
 
+/* U+00A0 to U+00FF in order (HTML 4, section 24.2). */
+static const char *const latin_entities[96] = {
+	"nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo",
+	"not", "shy", "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro", "para", "middot",
+	"cedil", "sup1", "ordm", "raquo", "frac14", "frac12", "frac34", "iquest", "Agrave", "Aacute", "Acirc",
+	"Atilde", "Auml", "Aring", "AElig", "Ccedil", "Egrave", "Eacute", "Ecirc", "Euml", "Igrave", "Iacute",
+	"Icirc", "Iuml", "ETH", "Ntilde", "Ograve", "Oacute", "Ocirc", "Otilde", "Ouml", "times", "Oslash",
+	"Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute", "THORN", "szlig", "agrave", "aacute", "acirc", "atilde",
+	"auml", "aring", "aelig", "ccedil", "egrave", "eacute", "ecirc", "euml", "igrave", "iacute", "icirc",
+	"iuml", "eth", "ntilde", "ograve", "oacute", "ocirc", "otilde", "ouml", "divide", "oslash", "ugrave",
+	"uacute", "ucirc", "uuml", "yacute", "thorn", "yuml",
+};
+
 size_t
 html_entity(struct span s, uint32_t *code)
 {
@@ -81,6 +94,11 @@ html_entity(struct span s, uint32_t *code)
 	for (size_t i = 0; i < sizeof entities / sizeof *entities; i++)
 		if (span_eq(span_make(s.p + 1, n - 1), span_of(entities[i].name))) {
 			*code = entities[i].code;
+			return n < s.n && s.p[n] == ';' ? n + 1 : n;
+		}
+	for (uint32_t i = 0; i < 96; i++)
+		if (span_eq(span_make(s.p + 1, n - 1), span_of(latin_entities[i]))) {
+			*code = 0xa0 + i;
 			return n < s.n && s.p[n] == ';' ? n + 1 : n;
 		}
 	return 0;
