@@ -1,0 +1,88 @@
+"""policyd itself, with settings of its own, and policyctl to talk to it. `keep` stands in for a service manager."""
+import json
+import os
+import subprocess
+import threading
+import time
+
+from .procs import BUILD, TOP, Proc, free_port, wait_until
+
+EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
+
+
+class Policyd:
+    def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True):
+        """zones: libconfig text of DNS lists; resolver: its port."""
+        self.d = d
+        self.milter_port, self.policy_port = free_port(), free_port()
+        self.milter = milter or "inet:%d@127.0.0.1" % self.milter_port
+        os.makedirs(d("clamdb"), exist_ok=True)
+        if not os.listdir(d("clamdb")):
+            d.write("clamdb/test.hdb", EICAR_MD5)
+        self.conf = d("policyd.conf")
+        d.write("policyd.conf", """state = "{d}/state";
+listen = {{ milter = ( {{ socket = "{milter}"; context = "mx"; mode = 0x1b6; }} ); {policy} }};
+dns = {{ {servers} timeout_ms = 1500; }};
+dnsbl = ( {zones} );
+clamav = {{ engine = "libclamav"; database = "{d}/clamdb"; }};
+{deliver}
+rules = ( "{top}/rules", "{top}/tests/system/rules" );
+lua_dir = "{top}/lua";
+own_networks = ();
+{settings}
+""".format(d=d.path, milter=self.milter, policy="policy = \"inet:%d@127.0.0.1\";" % self.policy_port if policy else "",
+           servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
+           zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\"; };" % reinject if reinject else "", top=TOP, settings=settings))
+        self.stopping = False
+        self.p = None
+        self.start()
+        if keep:
+            threading.Thread(target=self._keep, daemon=True).start()
+
+    def start(self):
+        self.p = Proc([os.path.join(BUILD, "policyd"), "-c", self.conf], self.d("policyd.log"))
+        wait_until(self.ready, 60)
+
+    def _keep(self):
+        while not self.stopping:
+            if not self.p.alive() and not self.stopping:
+                self.p = Proc([os.path.join(BUILD, "policyd"), "-c", self.conf], self.d("policyd.log"))
+            time.sleep(0.05)
+
+    def ready(self):
+        if not self.p.alive():
+            raise AssertionError("policyd ended:\n" + self.log()[-2000:])
+        r = self.ctl("--json", "status", check=False)
+        if r.returncode != 0:
+            return False
+        processes = json.loads(r.stdout)["processes"]
+        return all(p["ready"] for p in processes) and processes
+
+    def ctl(self, *args, check=True, data=None, timeout=120):
+        r = subprocess.run([os.path.join(BUILD, "policyctl"), "-c", self.conf] + list(args), input=data,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
+        if check and r.returncode != 0:
+            raise AssertionError("policyctl %s: %d\n%s%s" % (" ".join(args), r.returncode, r.stdout.decode(), r.stderr.decode()))
+        return r
+
+    def json(self, *args):
+        return json.loads(self.ctl("--json", *args).stdout)
+
+    def set(self, key, **fields):
+        self.ctl("policy", "set", key, *["%s=%s" % f for f in fields.items()])
+
+    def quarantine(self, **filters):
+        args = ["quarantine", "list", "--limit", "1000"]
+        for name, value in filters.items():
+            args += ["--" + name, value]
+        return self.json(*args)["entries"]
+
+    def pids(self):
+        return {p["name"]: p["pid"] for p in self.json("status")["processes"]}
+
+    def log(self):
+        return self.p.text()
+
+    def close(self):
+        self.stopping = True
+        self.p.stop()

@@ -1,0 +1,112 @@
+"""Processes of a test: started by us, ended by the pid we noted, on loopback ports that were free a moment ago."""
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("POLICYD_BUILD", os.path.join(TOP, "build", "testing"))
+MTA = os.environ.get("POLICYD_MTA", os.path.join(TOP, "build", "mta"))
+_given = set()
+
+
+def free_port():
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in _given and 10000 < port < 60000:
+            _given.add(port)
+            return port
+
+
+def wait_until(what, seconds=20, step=0.05):
+    """The first true value of what(); fails the test when there is none in time."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("waited %d s in vain for %s" % (seconds, getattr(what, "__name__", what)))
+        time.sleep(step)
+
+
+def port_open(port):
+    with socket.socket() as s:
+        s.settimeout(1)
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Dir:
+    """A temporary directory that other users may enter (Postfix, nobody)."""
+
+    def __init__(self):
+        self.path = tempfile.mkdtemp(prefix="pd-")
+        os.chmod(self.path, 0o755)
+
+    def __call__(self, *parts):
+        return os.path.join(self.path, *parts)
+
+    def write(self, name, text, mode=0o644):
+        path = self(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+        os.chmod(path, mode)
+        return path
+
+    def close(self):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Proc:
+    """One daemon in the foreground; its output goes to a file."""
+
+    def __init__(self, args, log, env=None):
+        self.log = log
+        self.out = open(log, "ab")
+        self.p = subprocess.Popen(args, stdout=self.out, stderr=self.out, stdin=subprocess.DEVNULL, env=env)
+
+    def alive(self):
+        return self.p.poll() is None
+
+    def stop(self, sig=signal.SIGTERM, seconds=20):
+        if self.alive():
+            self.p.send_signal(sig)
+            try:
+                self.p.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.p.kill()
+                self.p.wait()
+        self.out.close()
+
+    def text(self):
+        with open(self.log, "rb") as f:
+            return f.read().decode("utf-8", "replace")
+
+
+def rbldnsd(d, zone, text):
+    """A DNS list with the given data; answers on the returned port."""
+    port = free_port()
+    d.write("zone-" + zone, "$SOA 600 ns.%s h.%s 0 600 300 86400 300\n%s" % (zone, zone, text))
+    program = os.path.join(MTA, "rbldnsd/usr/sbin/rbldnsd")
+    p = Proc([program, "-n", "-u", "nobody", "-w", d.path, "-b", "127.0.0.1/%d" % port, "-t", "300", "-c", "5",
+              "%s:ip4set:zone-%s" % (zone, zone)], d("rbldnsd-%s.log" % zone))
+    time.sleep(0.3)
+    return p, port
+
+
+def free_user(*avoid):
+    """An account that no daemon of this machine runs as: Postfix insists on having one to itself."""
+    for name in ("news", "uucp", "games", "list", "lp"):
+        try:
+            if name not in avoid:
+                return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    raise AssertionError("no spare system account")
