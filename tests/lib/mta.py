@@ -1,6 +1,7 @@
 """Postfix and Sendmail as Debian packs them, unpacked privately (make deps) and run on loopback as this test's own."""
 import glob
 import os
+import shutil
 import subprocess
 import time
 
@@ -42,7 +43,8 @@ class Postfix:
             os.makedirs(d("pf", sub), exist_ok=True)
             os.chmod(d("pf", sub), 0o755)
         os.chmod(d("pf"), 0o755)
-        restrictions = "permit_mynetworks,reject"
+        shutil.chown(d("pf/data"), owner)
+        restrictions = "reject_unauth_destination"
         if policy:
             restrictions = "reject_unauth_destination,check_policy_service { %s, timeout=10s, default_action=DUNNO }" % policy
         main = """compatibility_level = 3.6
@@ -55,7 +57,7 @@ shlib_directory = {r}/usr/lib/postfix
 sendmail_path = {r}/usr/sbin/sendmail
 newaliases_path = {r}/usr/sbin/sendmail
 mailq_path = {r}/usr/sbin/sendmail
-manpage_directory = no
+manpage_directory = {r}/usr/share/man
 html_directory = no
 readme_directory = no
 sample_directory = no
@@ -136,7 +138,6 @@ define(`STATUS_FILE', `{d}/etc/status')dnl
 define(`confPID_FILE', `{d}/etc/pid')dnl
 define(`HELP_FILE', `{d}/etc/help')dnl
 define(`confSERVICE_SWITCH_FILE', `{d}/etc/service.switch')dnl
-define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe,WorldWritableDirPathSafe')dnl
 FEATURE(`no_default_msa')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`nocanonify')dnl
