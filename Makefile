@@ -1,25 +1,27 @@
 # policyd: build, set-up, tests and measurements. `make help` lists the targets.
 #
 # Every policyd/main.c and policyd/ctl/main.c is a program, all else is the engine.
-# Objects lie in $B/obj, programs in $B; SAN=1 builds the same beside itself under ASan and UBSan.
-# TESTING=1 (always on for `make test`) builds beside that again, with the test triggers compiled in.
+# Objects lie in $B/obj, programs in $B; SAN=1 builds the same beside itself under ASan and UBSan,
+# TESTING=1 (`make test` sets it) beside that again with the tests' crash triggers compiled in.
 
 comma   := ,
 CC      ?= cc
 B       := build$(if $(SAN),/san)$(if $(TESTING),/testing)
 O       := $B/obj
 PREFIX  ?= /usr/local
-SYSCONF ?= /etc
+SHARE   := $(PREFIX)/share/policyd
 VERSION := $(shell cat VERSION)
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-PKGS    := lua5.4 libpcre2-8 hiredis libcares libevent libevent_openssl libconfig jansson libpsl libidn2 \
-           sqlite3 libzstd libarchive openssl libclamav libseccomp
+PKGS    := lua5.4 libpcre2-8 hiredis libcares libevent libconfig jansson libpsl libidn2 sqlite3 libzstd libarchive openssl \
+           libclamav libseccomp
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wno-format-truncation
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 CFLAGS  := -std=c11 -O2 -g $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
-CPPFLAGS = -D_GNU_SOURCE -DPOLICYD_VERSION='"$(VERSION)"' $(if $(TESTING),-DPOLICYD_TESTING) -I. $(shell pkg-config --cflags $(PKGS))
+CPPFLAGS = -D_GNU_SOURCE -DPOLICYD_VERSION='"$(VERSION)"' -DPOLICYD_SHARE='"$(SHARE)"' $(if $(TESTING),-DPOLICYD_TESTING) -I. \
+           $(shell pkg-config --cflags $(PKGS))
 LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=address$(comma)undefined)
-LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lmilter -lunistring -lopendkim -lm -ldl
+LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lmilter -lunistring -lm
 
 SRC     := $(shell find policyd lua milter quarantine -name '*.c')
 MAINS   := policyd/main.c policyd/ctl/main.c
@@ -27,8 +29,10 @@ ENGINE  := $(patsubst %.c,$O/%.o,$(filter-out $(MAINS),$(SRC)))
 UNIT    := $(shell find tests/unit -name 'test_*.c')
 UNITBIN := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 
-.PHONY: all unit clean
-all: $B/policyd $B/policyctl
+.PHONY: all help deps run test check unit rules-test system layers ledger eval install clean
+.DEFAULT_GOAL := all
+
+all: $B/policyd $B/policyctl                ## build policyd and policyctl
 
 $B/policyd: $O/policyd/main.o $B/engine.a
 	@echo "LD  $@"
@@ -43,16 +47,45 @@ $O/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "CC  $<"
 	@$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
-
-# One program per tests/unit/**/test_*.c (cmocka); `make unit` runs them all.
 $B/unit/%: tests/unit/%.c $B/engine.a
 	@mkdir -p $(@D)
 	@echo "LD  $@"
 	@$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -o $@ $< $B/engine.a $(LDFLAGS) $(LDLIBS) -lcmocka
+
+help:                                      ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@echo "SAN=1 before a target: the same under AddressSanitizer and UndefinedBehaviorSanitizer"
+
+deps:                                      ## install what is missing, by package name (apt; sudo where not root)
+	@sh tests/deps.sh
+
+run: deps                                  ## the whole system on loopback, with sample mail, until Ctrl-C
+	@$(MAKE) --no-print-directory all
+	@python3 tests/demo.py
+
+test: deps                                 ## everything: unit, rules, layers, and system tests with real MTAs
+	@$(MAKE) --no-print-directory TESTING=1 SAN=$(SAN) check
+check: all unit rules-test layers system
 unit: $(UNITBIN)
 	@for t in $(UNITBIN); do echo "== $$t"; $$t || exit 1; done
+rules-test: all
+	@$B/policyctl rules test rules | tail -1
+layers:
+	@sh tests/layers.sh
+system: all
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/run.py
+ledger: deps                               ## 2,000 mails while processes are killed: who got what, exactly once
+	@$(MAKE) --no-print-directory TESTING=1 all
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 python3 tests/run.py tests/system/test_ledger.py
 
-clean:
-	rm -rf build
+install: all                               ## into DESTDIR, under PREFIX
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SHARE)/rules $(DESTDIR)$(SHARE)/lua $(DESTDIR)/etc/policyd
+	install -m 755 $B/policyd $B/policyctl $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 lua/*.lua $(DESTDIR)$(SHARE)/lua
+	install -m 644 rules/*.lua $(DESTDIR)$(SHARE)/rules
+	[ -e $(DESTDIR)/etc/policyd/policyd.conf ] || install -m 640 etc/policyd.conf $(DESTDIR)/etc/policyd/policyd.conf
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+clean:                                     ## remove what was built
+	rm -rf build/obj build/policyd build/policyctl build/engine.a build/unit build/testing build/san
+
+-include $(shell find $O $B/unit -name '*.d' -type f 2>/dev/null)

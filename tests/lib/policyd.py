@@ -11,7 +11,7 @@ EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 
 class Policyd:
-    def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True):
+    def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True):
         """zones: libconfig text of DNS lists; resolver: its port."""
         self.d = d
         self.milter_port, self.policy_port = free_port(), free_port()
@@ -26,13 +26,14 @@ dns = {{ {servers} timeout_ms = 1500; }};
 dnsbl = ( {zones} );
 clamav = {{ engine = "libclamav"; database = "{d}/clamdb"; }};
 {deliver}
-rules = ( "{top}/rules", "{top}/tests/system/rules" );
+rules = ( "{top}/rules"{more} );
 lua_dir = "{top}/lua";
 own_networks = ();
 {settings}
 """.format(d=d.path, milter=self.milter, policy="policy = \"inet:%d@127.0.0.1\";" % self.policy_port if policy else "",
            servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
-           zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\"; };" % reinject if reinject else "", top=TOP, settings=settings))
+           zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\"; };" % reinject if reinject else "", top=TOP, settings=settings,
+           more=", \"%s/tests/system/rules\"" % TOP if sample_rules else ""))
         self.stopping = False
         self.p = None
         self.start()
