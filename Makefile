@@ -76,7 +76,7 @@ system: all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/run.py
 ledger: deps                               ## 2,000 mails while processes are killed: who got what, exactly once
 	@$(MAKE) --no-print-directory TESTING=1 all
-	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 python3 tests/run.py tests/system/test_ledger.py
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 LEDGER_RATE=20 python3 tests/run.py tests/system/test_ledger.py
 
 install: all                               ## into DESTDIR, under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SHARE)/rules $(DESTDIR)$(SHARE)/lua $(DESTDIR)/etc/policyd
