@@ -15,6 +15,7 @@ static const struct command {
 	{ "scan", cmd_scan, "what would become of a mail, and why" },
 	{ "learn", cmd_learn, "teach the classifier: learn spam|ham PATH..." },
 	{ "unlearn", cmd_learn, "take lessons back: unlearn PATH..." },
+	{ "model", cmd_model, "what the classifier has learnt" },
 	{ "policy", cmd_policy, "get, set, unset, explain, list recipients' policies" },
 	{ "quarantine", cmd_quarantine, "list, show, release, delete, stats, rebuild" },
 	{ "trace", cmd_trace, "what became of a mail, by queue id, Message-ID, reference or quarantine id" },

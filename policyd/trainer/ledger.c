@@ -16,6 +16,12 @@ static const char add_script[] =
 	"else redis.call('HDEL', KEYS[2], ARGV[1]) end\n"
 	"return id\n";
 
+uint64_t
+lesson_seed(const char *digest)
+{
+	return span_hash(span_of(digest), 41);
+}
+
 int
 ledger_known(struct redis *redis, const char *digest, bool *spam, unsigned *trained)
 {

@@ -21,6 +21,9 @@ struct lesson {
 	unsigned trained;                    /* bits of learners */
 };
 
+/* The dice of a lesson's stochastic rounding: a rebuild throws the same. */
+uint64_t lesson_seed(const char *digest);
+
 /* What is known of a digest: 0 nothing, 1 it was learnt (then `spam`, `trained`), -1 Redis gave no answer. */
 int ledger_known(struct redis *redis, const char *digest, bool *spam, unsigned *trained);
 

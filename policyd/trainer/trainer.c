@@ -16,9 +16,10 @@
 #include "policyd/child.h"
 #include "policyd/model/learners.h"
 #include "policyd/trainer/ledger.h"
+#include "policyd/trainer/rebuild.h"
 #include "policyd/wire.h"
 
-enum { MAX_PEERS = 16, REDIS_MS = 2000, REPLY_MS = 2000, CATCH_UP_MS = 1000 };
+enum { MAX_PEERS = 16, REDIS_MS = 2000, REPLY_MS = 2000, CATCH_UP_MS = 1000, PAUSE_MS = 1000 };
 
 struct trainer {
 	struct child *self;
@@ -27,7 +28,9 @@ struct trainer {
 	int applied_fd;                      /* the place in the ledger that the table has */
 	char last[48];
 	bool caught_up;
-	int64_t catch_up_at_ms;
+	int64_t catch_up_at_ms, taught_ms;   /* taught_ms: the last lesson */
+	struct table *spare;                 /* where a young model is made anew */
+	bool in_order;                       /* the table is what the lessons give in the order of their digests */
 	int peers[MAX_PEERS];
 	size_t peer_count;
 	struct inbox inbox, master_inbox;
@@ -56,12 +59,6 @@ save_applied(struct trainer *t)
 		log_warning("model: applied: %s", strerror(errno));
 }
 
-static uint64_t
-seed_of(const char *digest)
-{
-	return span_hash(span_of(digest), 41);
-}
-
 static void
 apply(void *arg, const struct lesson *lesson, const struct features *f)
 {
@@ -69,9 +66,9 @@ apply(void *arg, const struct lesson *lesson, const struct features *f)
 	int label = lesson->spam ? SPAM : HAM;
 
 	if (lesson->learn)
-		learners_train(t->table, f, label, seed_of(lesson->digest));
+		learners_train(t->table, f, label, lesson_seed(lesson->digest));
 	else
-		learners_untrain(t->table, f, label, lesson->trained, seed_of(lesson->digest));
+		learners_untrain(t->table, f, label, lesson->trained, lesson_seed(lesson->digest));
 	metrics_add(M_TRAINED, 1);
 }
 
@@ -82,8 +79,28 @@ catch_up(struct trainer *t)
 	if (t->caught_up || clock_ms() < t->catch_up_at_ms)
 		return;
 	t->caught_up = ledger_replay(t->redis, t->last, apply, t);
+	t->in_order = false;
 	t->catch_up_at_ms = clock_ms() + CATCH_UP_MS;
 	save_applied(t);
+}
+
+/* Teaching has paused: see rebuild.h. Readers may see the copy half way; what they score then is neither worse nor
+ * better founded than a moment before. */
+static void
+put_in_order(struct trainer *t)
+{
+	char last[48];
+
+	if (t->in_order || !t->caught_up || clock_ms() - t->taught_ms < PAUSE_MS || t->table->seen[HAM] + t->table->seen[SPAM] >= REBUILD_BELOW)
+		return;                      /* (a grown model stays as it is, and "in order" is no question there) */
+	if (t->spare == NULL && (t->spare = table_private()) == NULL)
+		return;
+	if (!rebuild_table(t->redis, t->spare, last))
+		return;                      /* again at the next pause */
+	memcpy(t->table, t->spare, sizeof *t->table);
+	snprintf(t->last, sizeof t->last, "%s", last);
+	save_applied(t);
+	t->in_order = true;
 }
 
 static uint8_t
@@ -97,6 +114,8 @@ add_lesson(struct trainer *t, struct lesson *lesson, const struct features *f, s
 		return 0;
 	}
 	apply(t, lesson, f);
+	t->in_order = false;
+	t->taught_ms = clock_ms();
 	snprintf(t->last, sizeof t->last, "%s", id);
 	save_applied(t);
 	return 1;
@@ -183,9 +202,9 @@ static void
 answer_control(struct trainer *t, const struct packet *packet)
 {
 	struct buf body = { 0 };
-	json_t *reply = json_pack("{s:I, s:i, s:i, s:i, s:i, s:b, s:f, s:f}", "lessons", (json_int_t)t->table->lessons, "spam",
+	json_t *reply = json_pack("{s:I, s:i, s:i, s:i, s:i, s:b, s:b, s:f, s:f}", "lessons", (json_int_t)t->table->lessons, "spam",
 	    (int)t->table->seen[SPAM], "ham", (int)t->table->seen[HAM], "spam_in_counters", (int)t->table->trained[SPAM],
-	    "ham_in_counters", (int)t->table->trained[HAM], "caught_up", t->caught_up, "platt_a", t->table->platt_a, "platt_b",
+	    "ham_in_counters", (int)t->table->trained[HAM], "caught_up", t->caught_up, "in_order", t->in_order, "platt_a", t->table->platt_a, "platt_b",
 	    t->table->platt_b);
 	char *json = json_dumps(reply, JSON_COMPACT);
 
@@ -290,7 +309,7 @@ trainer_main(struct child *self)
 
 		for (size_t i = 0; i < peers; i++)
 			fds[i + 2] = (struct pollfd){ t.peers[i], POLLIN, 0 };
-		if (poll(fds, 2 + peers, t.caught_up ? -1 : CATCH_UP_MS) < 0 && errno != EINTR)
+		if (poll(fds, 2 + peers, t.caught_up && t.in_order ? -1 : CATCH_UP_MS) < 0 && errno != EINTR)
 			return 1;
 		if (fds[0].revents && !from_master(&t))
 			break;
@@ -304,8 +323,10 @@ trainer_main(struct child *self)
 				t.peers[t.peer_count++] = sock;
 		}
 		catch_up(&t);
+		put_in_order(&t);
 	}
 	redis_close(t.redis);
 	table_close(t.table);
+	table_private_free(t.spare);
 	return 0;
 }

@@ -78,6 +78,9 @@ own_networks = ();
             args += ["--" + name, value]
         return self.json(*args)["entries"]
 
+    def model(self):
+        return self.json("model")
+
     def pids(self):
         return {p["name"]: p["pid"] for p in self.json("status")["processes"]}
 
