@@ -37,6 +37,38 @@ broker_reference(struct broker *b, char to[REFERENCE_ROOM])
 	to[14] = '\0';
 }
 
+/* ---- settings: held by the transactions that began with them ---- */
+
+bool
+settings_new(struct broker *b, const struct config *config)
+{
+	struct settings *fresh = calloc(1, sizeof *fresh);
+
+	if (fresh == NULL)
+		return false;
+	*fresh = (struct settings){ config, 1 };
+	settings_drop(b->settings);
+	b->settings = fresh;
+	b->config = config;
+	return true;
+}
+
+struct settings *
+settings_hold(struct broker *b)
+{
+	b->settings->users++;
+	return b->settings;
+}
+
+void
+settings_drop(struct settings *s)
+{
+	if (s == NULL || --s->users > 0)
+		return;
+	config_unmap(s->config);
+	free(s);
+}
+
 struct stranger {                            /* connected, and has not said yet who it is */
 	struct broker *broker;
 	struct event *readable;
@@ -111,8 +143,19 @@ tell_master(struct broker *b, enum wire type)
 	buf_free(&body);
 }
 
-/* New transactions see the new settings; those in hand keep the old ones, which are never unmapped: a reload
- * costs this process some 100 KB of address space that is shared with nobody who writes. */
+/* A reload is done when workers run with it, too: whoever asked for it may count on that. */
+static void
+pay_ready(void *arg)
+{
+	struct broker *b = arg;
+
+	if (b->owes_ready && dispatch_has(b->dispatch, b->config->generation)) {
+		b->owes_ready = false;
+		tell_master(b, W_READY);
+	}
+}
+
+/* New transactions see the new settings; those in hand keep the old ones (settings_hold in transaction.h). */
 static void
 swap_config(struct broker *b, int fd)
 {
@@ -122,12 +165,17 @@ swap_config(struct broker *b, int fd)
 		tell_master(b, W_REFUSED);
 		return;
 	}
-	b->config = config;
+	if (!settings_new(b, config)) {
+		config_unmap(config);
+		tell_master(b, W_REFUSED);
+		return;
+	}
 	dns_config(b->dns, config);
 	lists_config(b->lists, config);
 	customers_config(b->customers, config);
 	dispatch_config(b->dispatch, config);
-	tell_master(b, W_READY);
+	b->owes_ready = true;
+	pay_ready(b);
 }
 
 static void
@@ -172,7 +220,7 @@ open_all(struct broker *b)
 	       (b->lists = lists_open(b->base, b->dns, b->config)) != NULL &&
 	       (b->redis = redis_async_open(b->base, b->config)) != NULL &&
 	       (b->customers = customers_open(b->base, b->redis, b->config)) != NULL &&
-	       (b->dispatch = dispatch_open(b->base, b->config)) != NULL && (b->store = link_to(b, "store")) != NULL &&
+	       (b->dispatch = dispatch_open(b->base, b->config, pay_ready, b)) != NULL && (b->store = link_to(b, "store")) != NULL &&
 	       (b->trainer = link_to(b, "trainer")) != NULL &&
 	       (b->self->policy_fd < 0 || policyport_open(b, b->self->policy_fd));
 }
@@ -180,9 +228,9 @@ open_all(struct broker *b)
 int
 broker_main(struct child *self)
 {
-	struct broker b = { .self = self, .config = self->config };
+	struct broker b = { .self = self };
 
-	if (!open_all(&b)) {
+	if (!settings_new(&b, self->config) || !open_all(&b)) {
 		log_error("the broker cannot start: no memory, or no resolver in dns.servers");
 		return 1;
 	}

@@ -11,9 +11,15 @@
 
 struct event;
 
+struct settings {
+	const struct config *config;
+	int users;
+};
+
 struct broker {
 	struct child *self;
-	const struct config *config;         /* in force for new transactions; old ones never freed before they end */
+	struct settings *settings;
+	const struct config *config;         /* settings->config: in force for what begins now */
 	struct event_base *base;
 	struct dns *dns;
 	struct lists *lists;
@@ -24,10 +30,16 @@ struct broker {
 	struct link *store, *trainer;
 	struct gate *gates;
 	uint64_t reference_count;
+	bool owes_ready;                     /* new settings are here, but no workers that have them yet */
 	struct inbox inbox;                  /* of the packet at hand: copy what must outlive it */
 };
 
 enum { REFERENCE_ROOM = 16 };
+
+/* Whoever outlives the present packet and looks at settings holds them. */
+bool settings_new(struct broker *b, const struct config *config);   /* takes the mapping over */
+struct settings *settings_hold(struct broker *b);
+void settings_drop(struct settings *s);
 
 /* A reference a person can quote: unique on this node, [A-Z2-7]. */
 void broker_reference(struct broker *b, char to[REFERENCE_ROOM]);

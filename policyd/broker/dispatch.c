@@ -66,6 +66,8 @@ struct dispatch {
 	int64_t fork_asked_ms, complained_ms;
 	struct poison *poison;
 	struct inbox inbox;
+	void (*changed)(void *arg);
+	void *changed_arg;
 };
 
 static void pump(struct dispatch *d);
@@ -440,6 +442,7 @@ on_zygote(evutil_socket_t fd, short what, void *arg)
 		take_hello(z, &u);
 		drop_outdated(d);
 		pump(d);
+		d->changed(d->changed_arg);
 	}
 	packet_close_fds(&packet);
 }
@@ -481,6 +484,15 @@ dispatch_zygote(struct dispatch *d, int sock, uint64_t generation, struct unpack
 	d->forking = 0;
 	retire_older(d, z);
 	pump(d);
+	d->changed(d->changed_arg);
+}
+
+bool
+dispatch_has(const struct dispatch *d, uint64_t generation)
+{
+	const struct zygote *z = current(d);
+
+	return z && z->generation >= generation;
 }
 
 struct work *
@@ -545,7 +557,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 struct dispatch *
-dispatch_open(struct event_base *base, const struct config *config)
+dispatch_open(struct event_base *base, const struct config *config, void (*changed)(void *arg), void *arg)
 {
 	struct dispatch *d = calloc(1, sizeof *d);
 	struct timeval tick = { 0, TICK_MS * 1000 };
@@ -554,6 +566,8 @@ dispatch_open(struct event_base *base, const struct config *config)
 		return NULL;
 	d->base = base;
 	d->config = config;
+	d->changed = changed;
+	d->changed_arg = arg;
 	d->queue_last = &d->queue;
 	d->poison = poison_open(config->state);
 	d->tick = event_new(base, -1, EV_PERSIST, on_tick, d);

@@ -21,7 +21,10 @@ enum job_result { JOB_DONE, JOB_POISON, JOB_LATE };
 /* `answer` only with JOB_DONE, and valid during the call. */
 typedef void (*job_callback)(void *arg, enum job_result result, struct packet *answer);
 
-struct dispatch *dispatch_open(struct event_base *base, const struct config *config);
+/* `changed` is called whenever a zygote says which generation it has. */
+struct dispatch *dispatch_open(struct event_base *base, const struct config *config, void (*changed)(void *arg), void *arg);
+/* Do new workers run with these settings, or later ones? */
+bool dispatch_has(const struct dispatch *d, uint64_t generation);
 void dispatch_config(struct dispatch *d, const struct config *config);
 
 /* A zygote said hello on `sock` (taken over); `hello` stands behind the generation. Older generations get no new

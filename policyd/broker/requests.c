@@ -207,7 +207,8 @@ scan(struct request *r)
 		return;
 	}
 	tx->broker = b;
-	tx->config = b->config;
+	tx->settings = settings_hold(b);
+	tx->config = tx->settings->config;
 	tx->mail_fd = r->fd;
 	tx->size = (uint64_t)lseek(r->fd, 0, SEEK_END);
 	r->tx = tx;

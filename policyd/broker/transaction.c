@@ -39,6 +39,7 @@ tx_free(struct tx *tx)
 	free(tx->recipients);
 	free(tx->waiting_raw);
 	free(tx->fates);
+	settings_drop(tx->settings);
 	free(tx);
 }
 
@@ -135,13 +136,14 @@ on_mail(struct gate *gate, struct unpack *u)
 	tx->gate = gate;
 	tx->conn = conn;
 	tx->mail_fd = -1;
-	tx->config = gate->broker->config;
+	tx->settings = settings_hold(gate->broker);
+	tx->config = tx->settings->config;
 	tx->id = unpack_u64(u);
 	wire_unpack_session(u, &tx->session);
 	wire_unpack_envelope(u, &tx->envelope);
 	broker_reference(gate->broker, tx->reference);
 	if (u->bad || !map_put(&gate->txs, tx->id, tx)) {
-		free(tx);
+		tx_free(tx);
 		return;
 	}
 	conn->session = tx->session;         /* HELO and login are known by now */

@@ -41,6 +41,7 @@ struct tx {                                  /* one mail */
 	struct gate *gate;                   /* NULL: gone, nobody hears the answer */
 	struct conn *conn;                   /* NULL once the client has gone */
 	uint64_t id;
+	struct settings *settings;           /* held */
 	const struct config *config;
 	struct session session;
 	struct envelope envelope;

@@ -28,7 +28,7 @@ struct antivirus {
 	uint32_t timeout_ms;
 	enum clamav_engine kind;
 	char database[PATH_ROOM];
-	int64_t changed_s;                   /* newest change in the database when it was loaded */
+	int64_t changed_ns;                  /* newest change in the database when it was loaded */
 };
 
 static bool
@@ -46,7 +46,13 @@ set_limits(struct cl_engine *engine, const struct config *config, const char *sc
 	return cl_engine_set_str(engine, CL_ENGINE_TMPDIR, scratch) == CL_SUCCESS;
 }
 
-/* The newest change among the database's files and of their directory. */
+static int64_t
+changed_at(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* The newest change among the database's files and of their directory, in nanoseconds. */
 static int64_t
 newest_file(const char *path)
 {
@@ -55,15 +61,15 @@ newest_file(const char *path)
 
 	if (stat(path, &st) < 0)
 		return 0;
-	newest = st.st_mtime;
+	newest = changed_at(&st);
 	if (!S_ISDIR(st.st_mode))
 		return newest;
 	DIR *dir = opendir(path);
 
 	for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
 		if (e->d_name[0] != '.' && fstatat(dirfd(dir), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_mtime > newest)
-			newest = st.st_mtime;
+		    changed_at(&st) > newest)
+			newest = changed_at(&st);
 	if (dir)
 		closedir(dir);
 	return newest;
@@ -101,7 +107,7 @@ load_engine(struct antivirus *av, const struct config *config, const char *scrat
 	int err = 0;
 	long long built = cl_engine_get_num(av->engine, CL_ENGINE_DB_TIME, &err);
 
-	av->status.database_time_s = err == 0 && built > 0 ? built : newest_file(path);
+	av->status.database_time_s = err == 0 && built > 0 ? built : newest_file(path) / 1000000000;
 	av->status.database_version = (unsigned)cl_engine_get_num(av->engine, CL_ENGINE_DB_VERSION, &err);
 	av->status.loaded = true;
 	return true;
@@ -121,7 +127,7 @@ antivirus_open(const struct config *config, const char *scratch, struct antiviru
 	(*av)->timeout_ms = config->clamav_timeout_ms;
 	(*av)->kind = config->clamav;
 	snprintf((*av)->database, sizeof (*av)->database, "%s", config->clamav_database);
-	(*av)->changed_s = newest_file(config->clamav_database);
+	(*av)->changed_ns = newest_file(config->clamav_database);
 	if (config->clamav == CLAMAV_CLAMD)
 		return true;
 	if (load_engine(*av, config, scratch, why, room))
@@ -146,7 +152,7 @@ antivirus_current(const struct antivirus *av, const struct config *config)
 	if (av->kind != config->clamav || av->timeout_ms != config->clamav_timeout_ms)
 		return false;
 	return config->clamav == CLAMAV_CLAMD ||
-	       (strcmp(av->database, config->clamav_database) == 0 && av->changed_s == newest_file(config->clamav_database));
+	       (av->engine && strcmp(av->database, config->clamav_database) == 0 && av->changed_ns == newest_file(config->clamav_database));
 }
 
 void
