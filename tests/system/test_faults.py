@@ -147,7 +147,7 @@ class Faults(unittest.TestCase):
         from tests.lib.policyd import EICAR_MD5
         self.d.write("clamdb/test.hdb", EICAR_MD5)
         self.pd.ctl("reload")
-        self.assertEqual(wait_until(lambda: self.milter().send(mail("scanned"), ["u@test.example"])["reply"][0]), "a")
+        self.assertEqual(self.milter().send(mail("scanned"), ["u@test.example"])["reply"][0], "a")
 
     def test_store_gone_defers(self):
         """What should be held is deferred when it cannot be stored; other mail flows; nothing is discarded."""
@@ -189,6 +189,9 @@ class Faults(unittest.TestCase):
         self.pd.start()
         self.assertEqual(sorted((e["id"], e["recipient"], e["state"]) for e in self.pd.quarantine()), before)
 
+    def in_order(self):
+        return self.pd.model()["in_order"]
+
     def test_learning(self):
         for i in range(60):
             self.d.write("spam/%d.eml" % i, mail("buy %d" % i, body="cheap viagra casino bonus offer number %d click now\r\n" % i))
@@ -196,6 +199,7 @@ class Faults(unittest.TestCase):
         self.assertIn("60 learnt", self.pd.ctl("learn", "spam", self.d("spam")).stdout.decode())
         self.assertIn("60 learnt", self.pd.ctl("learn", "ham", self.d("ham")).stdout.decode())
         self.assertIn("60 known already", self.pd.ctl("learn", "ham", self.d("ham")).stdout.decode())
+        wait_until(self.in_order)
         self.d.write("new.eml", mail("offer", body="casino bonus offer: cheap viagra, click now\r\n"))
         r = self.pd.json("scan", self.d("new.eml"))["recipients"][0]
         self.assertTrue(r["model_known"])
@@ -205,6 +209,7 @@ class Faults(unittest.TestCase):
         r = self.pd.json("scan", self.d("new.eml"))["recipients"][0]
         self.assertGreater(r["probability"], 0.9)
         self.assertIn("60 unlearnt", self.pd.ctl("unlearn", self.d("spam")).stdout.decode())
+        wait_until(self.in_order)
         self.assertFalse(self.pd.json("scan", self.d("new.eml"))["recipients"][0]["model_known"])
 
 
