@@ -17,7 +17,7 @@ PKGS    := lua5.4 libpcre2-8 hiredis libcares libevent libconfig jansson libpsl 
            libclamav libseccomp
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wno-format-truncation
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
-CFLAGS  := -std=c11 -O2 -g $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
+CFLAGS  := -std=c11 -O2 -g $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CPPFLAGS = -D_GNU_SOURCE -DPOLICYD_VERSION='"$(VERSION)"' -DPOLICYD_SHARE='"$(SHARE)"' $(if $(TESTING),-DPOLICYD_TESTING) -I. \
            $(shell pkg-config --cflags $(PKGS))
 LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=address$(comma)undefined)

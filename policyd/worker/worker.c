@@ -29,6 +29,13 @@ test_triggers(const struct scan *scan)
 	if (span_find(head, SPAN("\nX-Policyd-Test-Bomb: yes")) != SPAN_NONE)
 		for (;;)
 			arena_alloc(scan->arena, 1 << 20);
+	if (span_find(head, SPAN("\nX-Policyd-Test-Overflow: yes")) != SPAN_NONE) {
+		volatile size_t n = 8;       /* for the sanitizers' own test: they must be heard from inside the cage */
+		volatile char *p = malloc(n);
+
+		p[n] = 1;
+		free((void *)p);
+	}
 }
 #else
 static void

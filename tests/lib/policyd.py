@@ -1,6 +1,7 @@
 """policyd itself, with settings of its own, and policyctl to talk to it. `keep` stands in for a service manager."""
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -41,13 +42,17 @@ own_networks = ();
             threading.Thread(target=self._keep, daemon=True).start()
 
     def start(self):
-        self.p = Proc([os.path.join(BUILD, "policyd"), "-c", self.conf], self.d("policyd.log"))
+        self.run()
         wait_until(self.ready, 60)
+
+    def run(self):
+        env = dict(os.environ, ASAN_OPTIONS="handle_segv=0:handle_abort=0:detect_leaks=0")    # the tests' own crashes are no finding
+        self.p = Proc([os.path.join(BUILD, "policyd"), "-c", self.conf], self.d("policyd.log"), env)
 
     def _keep(self):
         while not self.stopping:
             if not self.p.alive() and not self.stopping:
-                self.p = Proc([os.path.join(BUILD, "policyd"), "-c", self.conf], self.d("policyd.log"))
+                self.run()
             time.sleep(0.05)
 
     def ready(self):
@@ -90,3 +95,6 @@ own_networks = ();
     def close(self):
         self.stopping = True
         self.p.stop()
+        found = re.search(r"(ERROR: AddressSanitizer|runtime error:).*(\n.*){0,30}", self.log())
+        if found:
+            raise AssertionError("a sanitizer has spoken:\n" + found.group(0))
