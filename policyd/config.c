@@ -79,6 +79,7 @@ static const struct setting settings[] = {
 	{ "clamav", "database", TEXT, F(clamav_database), 0, 0, NULL },
 	{ "clamav", "socket", TEXT, F(clamd_socket), 0, 0, NULL },
 	{ "clamav", "timeout_ms", NUMBER, F(clamav_timeout_ms), 100, 300000, NULL },
+	{ "clamav", "cache", FLAG, F(clamav_cache), 0, 0, NULL },
 	{ "clamav", "max_age_days", NUMBER, F(clamav_max_age_days), 1, 365, NULL },
 	{ "deliver", "reinject", TEXT, F(reinject), 0, 0, NULL },
 	{ "workers", "min", NUMBER, F(workers_min), 1, MAX_WORKERS, NULL },
@@ -589,6 +590,7 @@ defaults(struct config *c)
 	snprintf(c->clamd_socket, sizeof c->clamd_socket, "/run/clamav/clamd.ctl");
 	c->clamav_timeout_ms = 20000;
 	c->clamav_max_age_days = 3;
+	c->clamav_cache = true;
 	c->message_limit_bytes = 100u << 20;
 	c->memory_budget_bytes = 256u << 20;
 	snprintf(c->rules[0], PATH_ROOM, "%s/rules", POLICYD_SHARE);

@@ -60,6 +60,7 @@ struct config {
 	char clamav_database[PATH_ROOM];
 	char clamd_socket[PATH_ROOM];
 	uint32_t clamav_timeout_ms, clamav_max_age_days;
+	uint8_t clamav_cache;                /* what was clean is not scanned again until the database changes */
 	uint64_t message_limit_bytes;        /* above: headers and first part only, marked OVERSIZE */
 	uint64_t memory_budget_bytes;        /* of all mails held at once */
 	char rules[MAX_RULE_DIRS][PATH_ROOM];

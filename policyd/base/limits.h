@@ -33,6 +33,7 @@ enum {
 	MAX_PART_DEPTH       = 60,
 	MAX_READINGS         = 8,
 	MAX_PARAMS           = 64,                /* of one Content-* header */
+	MAX_LAYERS           = 1024,              /* that ClamAV found in one mail and that need no second look */
 
 	/* text and links */
 	MAX_TEXT             = 4 * 1024 * 1024,   /* visible text of one mail, UTF-8 */

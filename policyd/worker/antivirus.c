@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "policyd/base/clock.h"
@@ -11,6 +12,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/net/clamd.h"
 #include "policyd/scan/stage.h"
+#include "policyd/worker/layers.h"
 
 /* Past a limit libclamav says CLEAN unless CL_SCAN_HEURISTIC_EXCEEDS_MAX is set; so every limit is set here by
  * hand, large enough that honest mail does not meet it. */
@@ -27,9 +29,21 @@ struct antivirus {
 	struct av_status status;
 	uint32_t timeout_ms;
 	enum clamav_engine kind;
+	bool cache;
 	char database[PATH_ROOM];
 	int64_t changed_ns;                  /* newest change in the database when it was loaded */
 };
+
+/* libclamav is about to scan these bytes. */
+static cl_error_t
+on_layer(int fd, const char *type, const char **ancestors, size_t parent_size, const char *name, size_t size, const char *bytes,
+    uint32_t depth, uint32_t attributes, void *context)
+{
+	(void)fd, (void)type, (void)ancestors, (void)parent_size, (void)name, (void)depth, (void)attributes;
+	if (context)
+		layers_add(context, span_make(bytes, size));
+	return CL_CLEAN;
+}
 
 static bool
 set_limits(struct cl_engine *engine, const struct config *config, const char *scratch)
@@ -38,8 +52,10 @@ set_limits(struct cl_engine *engine, const struct config *config, const char *sc
 		{ CL_ENGINE_MAX_SCANSIZE, AV_MAX_SCAN_BYTES }, { CL_ENGINE_MAX_FILESIZE, AV_MAX_FILE_BYTES },
 		{ CL_ENGINE_MAX_RECURSION, AV_MAX_RECURSION }, { CL_ENGINE_MAX_FILES, AV_MAX_FILES },
 		{ CL_ENGINE_MAX_SCANTIME, config->clamav_timeout_ms }, { CL_ENGINE_DISABLE_PE_STATS, 1 },
+		{ CL_ENGINE_DISABLE_CACHE, !config->clamav_cache },
 	};
 
+	cl_engine_set_clcb_file_inspection(engine, on_layer);
 	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
 		if (cl_engine_set_num(engine, limits[i].field, limits[i].value) != CL_SUCCESS)
 			return false;
@@ -126,6 +142,7 @@ antivirus_open(const struct config *config, const char *scratch, struct antiviru
 	(*av)->clamd.fd = -1;
 	(*av)->timeout_ms = config->clamav_timeout_ms;
 	(*av)->kind = config->clamav;
+	(*av)->cache = config->clamav_cache;
 	snprintf((*av)->database, sizeof (*av)->database, "%s", config->clamav_database);
 	(*av)->changed_ns = newest_file(config->clamav_database);
 	if (config->clamav == CLAMAV_CLAMD)
@@ -149,7 +166,7 @@ antivirus_current(const struct antivirus *av, const struct config *config)
 {
 	if (av == NULL || config->clamav == CLAMAV_OFF)
 		return av == NULL && config->clamav == CLAMAV_OFF;
-	if (av->kind != config->clamav || av->timeout_ms != config->clamav_timeout_ms)
+	if (av->kind != config->clamav || av->timeout_ms != config->clamav_timeout_ms || av->cache != config->clamav_cache)
 		return false;
 	return config->clamav == CLAMAV_CLAMD ||
 	       (av->engine && strcmp(av->database, config->clamav_database) == 0 && av->changed_ns == newest_file(config->clamav_database));
@@ -185,7 +202,7 @@ scan_clamd(struct antivirus *av, struct span bytes, int64_t deadline_ms, char *t
 }
 
 static enum av_result
-scan_engine(struct antivirus *av, struct span bytes, char *text, size_t room)
+scan_engine(struct antivirus *av, struct span bytes, struct layers *layers, char *text, size_t room)
 {
 	struct cl_scan_options options = {
 		.general = CL_SCAN_GENERAL_HEURISTICS,
@@ -200,7 +217,7 @@ scan_engine(struct antivirus *av, struct span bytes, char *text, size_t room)
 		snprintf(text, room, "no memory");
 		return AV_FAILED;
 	}
-	cl_error_t result = cl_scanmap_callback(map, NULL, &name, &scanned, av->engine, &options, NULL);
+	cl_error_t result = cl_scanmap_callback(map, NULL, &name, &scanned, av->engine, &options, layers);
 
 	cl_fmap_close(map);
 	snprintf(text, room, "%s", result == CL_VIRUS && name ? name : cl_strerror(result));
@@ -217,8 +234,8 @@ scan_engine(struct antivirus *av, struct span bytes, char *text, size_t room)
 	}
 }
 
-enum av_result
-antivirus_scan(struct antivirus *av, struct span bytes, int64_t deadline_ms, char *text, size_t room)
+static enum av_result
+scan_bytes(struct antivirus *av, struct span bytes, struct layers *layers, int64_t deadline_ms, char *text, size_t room)
 {
 	enum av_result result;
 
@@ -226,7 +243,7 @@ antivirus_scan(struct antivirus *av, struct span bytes, int64_t deadline_ms, cha
 	if (bytes.n == 0)
 		return AV_CLEAN;
 	if (av->engine)
-		result = scan_engine(av, bytes, text, room);
+		result = scan_engine(av, bytes, layers, text, room);
 	else
 		result = scan_clamd(av, bytes, deadline_ms, text, room);
 	if (result == AV_INFECTED && strncmp(text, "Heuristics.Limits.Exceeded", 26) == 0)
@@ -256,6 +273,12 @@ seen_before(const struct message *msg, size_t at)
 	return data.p == msg->raw.p && data.n == msg->raw.n;
 }
 
+static bool
+is_unencoded_text(const struct part *part)
+{
+	return (part->kind == PART_TEXT || part->kind == PART_HTML) && !span_eq(part->encoding, SPAN("base64"));
+}
+
 enum stage_result
 stage_clamav(struct scan *scan)
 {
@@ -271,6 +294,9 @@ stage_clamav(struct scan *scan)
 		return STAGE_UNKNOWN;
 	}
 	int64_t deadline = clock_ms() + av->timeout_ms;
+	struct layers layers;
+
+	layers_start(&layers, scan->arena);
 
 	for (size_t i = 0; i <= msg->part_count; i++) {       /* the whole mail first, then what we make of it */
 		bool whole = i == 0;
@@ -278,7 +304,14 @@ stage_clamav(struct scan *scan)
 
 		if (!whole && (msg->parts[i - 1].kind == PART_MULTIPART || seen_before(msg, i - 1)))
 			continue;
-		result = antivirus_scan(av, whole ? msg->raw : msg->parts[i - 1].data, deadline, text, sizeof text);
+		const struct part *part = whole ? NULL : &msg->parts[i - 1];
+		struct span bytes = whole ? msg->raw : part->data;
+
+		if (!whole && layers_have(&layers, bytes, is_unencoded_text(part)))
+			continue;
+		result = scan_bytes(av, bytes, &layers, deadline, text, sizeof text);
+		if (result != AV_CLEAN)
+			layers.count = 0;            /* it has named what it may not have finished */
 		if (result == AV_INFECTED) {
 			found(scan, text);
 			return STAGE_DONE;           /* one is enough */

@@ -32,7 +32,4 @@ bool antivirus_current(const struct antivirus *av, const struct config *config);
 /* clamd's connection for the mail at hand; the worker owns it, -1: none. */
 void antivirus_lend(struct antivirus *av, int clamd_fd);
 
-/* Scan one run of bytes under a file name for people; `text` gets the signature or the reason. */
-enum av_result antivirus_scan(struct antivirus *av, struct span bytes, int64_t deadline_ms, char *text, size_t room);
-
 #endif

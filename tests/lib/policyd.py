@@ -12,26 +12,29 @@ EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 
 class Policyd:
-    def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True):
+    def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True,
+                 clamav=None):
         """zones: libconfig text of DNS lists; resolver: its port."""
         self.d = d
         self.milter_port, self.policy_port = free_port(), free_port()
         self.milter = milter or "inet:%d@127.0.0.1" % self.milter_port
-        os.makedirs(d("clamdb"), exist_ok=True)
-        if not os.listdir(d("clamdb")):
-            d.write("clamdb/test.hdb", EICAR_MD5)
+        if clamav is None:
+            clamav = 'engine = "libclamav"; database = "%s/clamdb";' % d.path
+            os.makedirs(d("clamdb"), exist_ok=True)
+            if not os.listdir(d("clamdb")):
+                d.write("clamdb/test.hdb", EICAR_MD5)
         self.conf = d("policyd.conf")
         d.write("policyd.conf", """state = "{d}/state";
 listen = {{ milter = ( {{ socket = "{milter}"; context = "mx"; mode = 0x1b6; }} ); {policy} }};
 dns = {{ {servers} timeout_ms = 1500; }};
 dnsbl = ( {zones} );
-clamav = {{ engine = "libclamav"; database = "{d}/clamdb"; }};
+clamav = {{ {clamav} }};
 {deliver}
 rules = ( "{top}/rules"{more} );
 lua_dir = "{top}/lua";
 own_networks = ();
 {settings}
-""".format(d=d.path, milter=self.milter, policy="policy = \"inet:%d@127.0.0.1\";" % self.policy_port if policy else "",
+""".format(d=d.path, milter=self.milter, clamav=clamav, policy="policy = \"inet:%d@127.0.0.1\";" % self.policy_port if policy else "",
            servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
            zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\"; };" % reinject if reinject else "", top=TOP, settings=settings,
            more=", \"%s/tests/system/rules\"" % TOP if sample_rules else ""))

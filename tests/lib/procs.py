@@ -67,10 +67,10 @@ class Dir:
 class Proc:
     """One daemon in the foreground; its output goes to a file."""
 
-    def __init__(self, args, log, env=None):
+    def __init__(self, args, log, env=None, executable=None):
         self.log = log
         self.out = open(log, "ab")
-        self.p = subprocess.Popen(args, stdout=self.out, stderr=self.out, stdin=subprocess.DEVNULL, env=env)
+        self.p = subprocess.Popen(args, stdout=self.out, stderr=self.out, stdin=subprocess.DEVNULL, env=env, executable=executable)
 
     def alive(self):
         return self.p.poll() is None
