@@ -29,7 +29,7 @@ ENGINE  := $(patsubst %.c,$O/%.o,$(filter-out $(MAINS),$(SRC)))
 UNIT    := $(shell find tests/unit -name 'test_*.c')
 UNITBIN := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 
-.PHONY: all help deps run test check unit rules-test system layers ledger eval install clean
+.PHONY: all help deps deps-bench run test check unit rules-test system layers ledger soak bench eval install clean
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -77,6 +77,22 @@ system: all
 ledger: deps                               ## 2,000 mails while processes are killed: who got what, exactly once
 	@$(MAKE) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 LEDGER_RATE=20 python3 tests/run.py tests/system/test_ledger.py
+
+deps-bench: deps                           ## the peers to measure against (unpacked under build/peers) and the corpus
+	@sh tests/bench/deps.sh
+$B/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	@echo "LD  $@"
+	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -o $@ $< -lm $(shell pkg-config --libs libclamav)
+bench: deps-bench                          ## speed beside rspamd, clamav-milter and bare libclamav (about 25 minutes)
+	@$(MAKE) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
+	@$(SUDO) python3 tests/bench/bench.py
+eval: deps-bench                           ## accuracy of the classifier, hits of every rule, on a labelled corpus (CORPUS=INDEX)
+	@$(MAKE) --no-print-directory all
+	@sh corpus/eval $$(python3 -m tests.lib.corpus)
+soak: deps                                 ## 1,000 reloads under load
+	@$(MAKE) --no-print-directory TESTING=1 all
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load
 
 install: all                               ## into DESTDIR, under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SHARE)/rules $(DESTDIR)$(SHARE)/lua $(DESTDIR)/etc/policyd

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the system tests named on the command line (default: all of tests/system/test_*.py) and ends with one line
-"N passed, N failed". Each file is runnable alone as well."""
+"""Runs the system tests named on the command line (default: all of tests/system/test_*.py; FILE:NAME is one test of
+a file) and ends with one line "N passed, N failed". Each file is runnable alone as well."""
 import glob
 import importlib.util
 import os
@@ -13,10 +13,14 @@ sys.path.insert(0, os.path.dirname(HERE))
 
 
 def load(path):
+    path, _, name = path.partition(":")
     spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return unittest.defaultTestLoader.loadTestsFromModule(module)
+    loader = unittest.TestLoader()
+    if name:
+        loader.getTestCaseNames = lambda cls: [n for n in (name,) if hasattr(cls, n)]
+    return loader.loadTestsFromModule(module)
 
 
 class Result(unittest.TextTestResult):
