@@ -15,6 +15,7 @@
 	X(M_MESSAGES, "messages")                                             \
 	X(M_RECIPIENTS, "recipients")                                         \
 	X(M_ABORTED, "transactions_aborted")                                  \
+	X(M_TRANSACTIONS_NOW, "transactions_now")                             \
 	X(M_POLICY_REQUESTS, "policy_requests")                               \
 	X(M_POLICY_BAD, "policy_requests_bad")                                \
 	X(M_POLICY_LATE, "policy_answers_late")                               \

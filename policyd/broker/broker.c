@@ -234,6 +234,7 @@ broker_main(struct child *self)
 		log_error("the broker cannot start: no memory, or no resolver in dns.servers");
 		return 1;
 	}
+	metrics_set(M_TRANSACTIONS_NOW, 0);  /* those of a broker before us have gone with it */
 	fcntl(self->listen_fd, F_SETFL, O_NONBLOCK);
 	fcntl(self->master, F_SETFL, O_NONBLOCK);
 	struct event *listening = event_new(b.base, self->listen_fd, EV_READ | EV_PERSIST, on_accept, &b);

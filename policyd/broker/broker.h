@@ -17,6 +17,7 @@ struct settings {
 };
 
 struct broker {
+	uint32_t transactions;               /* open ones, those that wait for the store included */
 	struct child *self;
 	struct settings *settings;
 	const struct config *config;         /* settings->config: in force for what begins now */

@@ -190,26 +190,56 @@ class_name(const struct tx *tx)
 	    classes & CLASS_UNSCANNABLE ? "unscannable" : classes & CLASS_BULK ? "bulk" : "spam";
 }
 
-static bool
-tx_store(struct tx *tx, uint32_t copies)
+struct copy {
+	char address[MAX_ADDRESS + 1];       /* canonical */
+	const struct recipient *recipient;
+};
+
+static int
+by_address(const void *a, const void *b)
 {
-	struct store_recipient *list = calloc(copies, sizeof *list);
-	char (*addresses)[MAX_ADDRESS + 1] = calloc(copies, sizeof *addresses);
+	const struct copy *x = a, *y = b;
+	int order = strcmp(x->address, y->address);
+
+	return order ? order : (x->recipient > y->recipient) - (x->recipient < y->recipient);
+}
+
+/* One copy a mailbox, also when the client named it twice, or in two spellings. */
+static uint32_t
+copies_wanted(const struct tx *tx, struct copy *copies)
+{
+	uint32_t n = 0, kept = 0;
+
+	for (uint32_t i = 0; i < tx->recipient_count; i++)
+		if (tx->fates[i].store) {
+			copies[n].recipient = &tx->recipients[i];
+			customers_canonical(span_of(tx->recipients[i].raw), copies[n].address, sizeof copies[n].address);
+			n++;
+		}
+	qsort(copies, n, sizeof *copies, by_address);
+	for (uint32_t i = 0; i < n; i++)
+		if (kept == 0 || strcmp(copies[kept - 1].address, copies[i].address) != 0)
+			copies[kept++] = copies[i];
+	return kept;
+}
+
+static bool
+tx_store(struct tx *tx, uint32_t most)
+{
+	struct store_recipient *list = calloc(most, sizeof *list);
+	struct copy *copies = calloc(most, sizeof *copies);
 	struct buf body = { 0 }, symbols = { 0 };
-	uint32_t n = 0;
 	bool asked = false;
 
-	if (list && addresses) {
-		for (uint32_t i = 0; i < tx->recipient_count; i++) {
-			const struct recipient *r = &tx->recipients[i];
+	if (list && copies) {
+		uint32_t n = copies_wanted(tx, copies);
 
-			if (!tx->fates[i].store)
-				continue;
-			customers_canonical(span_of(r->raw), addresses[n], sizeof addresses[n]);
-			list[n] = (struct store_recipient){ .raw = span_of(r->raw), .address = span_of(addresses[n]),
+		for (uint32_t i = 0; i < n; i++) {
+			const struct recipient *r = copies[i].recipient;
+
+			list[i] = (struct store_recipient){ .raw = span_of(r->raw), .address = span_of(copies[i].address),
 			    .customer = span_of(r->policy->customer), .retention_days = r->policy->retention_days,
 			    .points = tx->have_scanned ? tx->scanned.scores[r->score].points : 0 };
-			n++;
 		}
 		headers_symbols(&symbols, tx, tx->have_scanned ? &tx->scanned.scores[0] : NULL, " ", 0);
 		struct store_request request = {
@@ -225,7 +255,7 @@ tx_store(struct tx *tx, uint32_t copies)
 		tx->storing = asked;
 	}
 	buf_free(&symbols);
-	free(addresses);
+	free(copies);
 	free(list);
 	return asked;
 }

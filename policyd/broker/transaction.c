@@ -29,6 +29,7 @@ tx_free(struct tx *tx)
 		tx->gate = NULL;
 		return;
 	}
+	metrics_set(M_TRANSACTIONS_NOW, --tx->broker->transactions);
 	if (tx->mail_fd >= 0)
 		close(tx->mail_fd);
 	if (tx->have_scanned)
@@ -136,6 +137,7 @@ on_mail(struct gate *gate, struct unpack *u)
 	tx->gate = gate;
 	tx->conn = conn;
 	tx->mail_fd = -1;
+	metrics_set(M_TRANSACTIONS_NOW, ++gate->broker->transactions);
 	tx->settings = settings_hold(gate->broker);
 	tx->config = tx->settings->config;
 	tx->id = unpack_u64(u);

@@ -43,11 +43,25 @@ fold_domain(struct span domain, char *to, size_t room)
 		idn2_free(ascii);
 }
 
-/* Unquoted where quotes are not needed to read it, and folded: MTAs that tell Bob from bob are not met in the wild. */
+/* RFC 5321 4.1.2: a Dot-string needs no quotes. */
+static bool
+is_dot_string(const char *s)
+{
+	if (s[0] == '\0' || s[0] == '.')
+		return false;
+	for (size_t i = 0; s[i]; i++)
+		if ((s[i] == '.' && (s[i + 1] == '.' || s[i + 1] == '\0')) || (unsigned char)s[i] <= ' ' || s[i] == 0x7f ||
+		    strchr("()<>[]:;@\\,\"", s[i]))
+			return false;
+	return true;
+}
+
+/* Quoted only where it must be, and folded: MTAs that tell Bob from bob are not met in the wild. */
 static void
 fold_local(struct span local, char *to, size_t room)
 {
-	char plain[MAX_ADDRESS + 1];
+	char plain[MAX_ADDRESS + 1], wrapped[2 * MAX_ADDRESS + 3];
+	const char *text = plain;
 	size_t n = 0;
 	bool quoted = local.n >= 2 && local.p[0] == '"' && local.p[local.n - 1] == '"', is_ascii = true;
 
@@ -60,9 +74,23 @@ fold_local(struct span local, char *to, size_t room)
 		plain[n++] = ascii_lower(local.p[i]);
 	}
 	plain[n] = '\0';
-	if (!is_ascii && utf8_valid(span_make(plain, n))) {
+	if (n > 0 && !is_dot_string(plain)) {
+		size_t w = 0;
+
+		wrapped[w++] = '"';
+		for (size_t i = 0; i < n; i++) {
+			if (plain[i] == '"' || plain[i] == '\\')
+				wrapped[w++] = '\\';
+			wrapped[w++] = plain[i];
+		}
+		wrapped[w++] = '"';
+		wrapped[w] = '\0';
+		text = wrapped;
+		n = w;
+	}
+	if (!is_ascii && utf8_valid(span_make(text, n))) {
 		size_t length = room - 1;
-		uint8_t *folded = u8_casefold((const uint8_t *)plain, n, NULL, UNINORM_NFC, NULL, &length);
+		uint8_t *folded = u8_casefold((const uint8_t *)text, n, NULL, UNINORM_NFC, NULL, &length);
 
 		if (folded && length < room) {
 			memcpy(to, folded, length);
@@ -72,7 +100,7 @@ fold_local(struct span local, char *to, size_t room)
 		}
 		free(folded);
 	}
-	snprintf(to, room, "%s", plain);
+	snprintf(to, room, "%s", text);
 }
 
 void

@@ -54,9 +54,9 @@ class Milter:
             if reply != b"p":
                 return reply.decode(), text.rstrip(b"\0").decode("utf-8", "replace")
 
-    def send(self, data, rcpts, sender="ann@sender.example", queue_id="4TEST"):
-        """{rcpts: {rcpt: reply}, reply: (letter, text), deleted: [...], headers: [(op, name, value)]}"""
-        out = {"rcpts": {}, "reply": None, "deleted": [], "headers": []}
+    def send(self, data, rcpts, sender="ann@sender.example", queue_id="4TEST", chunk=65535):
+        """{rcpts: {rcpt: reply}, reply: (letter, text), deleted: [...], headers: [(op, name, value)], progress: n}"""
+        out = {"rcpts": {}, "reply": None, "deleted": [], "headers": [], "progress": 0}
         self.command(b"M", b"<" + sender.encode() + b">\0")
         for r in rcpts:
             out["rcpts"][r] = self.command(b"R", b"<" + r.encode() + b">\0")
@@ -77,15 +77,15 @@ class Milter:
                 value = value.lstrip(b" ")
             self.command(b"L", name + b"\0" + value + b"\0")
         self.command(b"N")
-        for at in range(0, len(body), 65535):
-            self.command(b"B", body[at:at + 65535])
+        for at in range(0, len(body), chunk):
+            self.command(b"B", body[at:at + chunk])
         self.macro(b"E", i=queue_id)
         self.packet(b"E")
         while True:
             kind, text = self.read()
             if kind == b"p":
-                continue
-            if kind == b"-":
+                out["progress"] += 1
+            elif kind == b"-":
                 out["deleted"].append(text.rstrip(b"\0").decode().strip("<>"))
             elif kind == b"h":
                 name, value = text.split(b"\0")[:2]

@@ -7,12 +7,11 @@ import time
 
 from .procs import MTA, Proc, free_port, free_user, port_open, wait_until
 
-DAEMONS = """{port} inet n - n - 200 smtpd
-{plain} inet n - n - 200 smtpd
-  -o smtpd_milters= -o smtpd_authorized_xforward_hosts=127.0.0.0/8 -o smtpd_recipient_restrictions=permit_mynetworks,reject
+DAEMONS = """{port} inet n - {chroot} - 200 smtpd
+{plain}
 postlog unix-dgram n - n - 1 postlogd
 pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
+cleanup unix n - {chroot} - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
@@ -33,12 +32,16 @@ showq unix n - n - - showq
 class Postfix:
     """Two listeners: `port` asks the milter, `plain` (for releases) does not. All mail goes to the sink."""
 
-    def __init__(self, d, sink_port, milter, extra="", policy=None):
+    PLAIN = """127.0.0.1:10026 inet n - n - 200 smtpd
+  -o smtpd_milters= -o smtpd_recipient_restrictions=permit_mynetworks,reject -o smtpd_authorized_xforward_hosts=127.0.0.0/8"""
+
+    def __init__(self, d, sink_port, milter, extra="", policy=None, chroot=False, plain=PLAIN):
+        """plain: the master.cf lines of the listener without milters; its port is replaced by one that is free."""
         self.d, root = d, os.path.join(MTA, "postfix")
         self.root = root
         self.port, self.plain = free_port(), free_port()
         self.env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(root, "usr/lib/postfix"))
-        owner = free_user()
+        owner = self.owner = free_user()
         for sub in ("etc", "spool", "data", "log"):
             os.makedirs(d("pf", sub), exist_ok=True)
             os.chmod(d("pf", sub), 0o755)
@@ -92,7 +95,8 @@ milter_default_action = tempfail
 {extra}
 """.format(d=d("pf"), r=root, owner=owner, group=free_user(owner), sink=sink_port, milter=milter, restrictions=restrictions, extra=extra)
         d.write("pf/etc/main.cf", main)
-        d.write("pf/etc/master.cf", DAEMONS.format(port="127.0.0.1:%d" % self.port, plain="127.0.0.1:%d" % self.plain))
+        d.write("pf/etc/master.cf", DAEMONS.format(port="127.0.0.1:%d" % self.port, chroot="y" if chroot else "n",
+                                                     plain=plain.replace("127.0.0.1:10026", "127.0.0.1:%d" % self.plain)))
         for name in ("postfix-files", "dynamicmaps.cf", "postfix-script", "post-install"):
             found = glob.glob(os.path.join(root, "*", name)) + glob.glob(os.path.join(root, "usr/share/postfix", name)) + \
                 glob.glob(os.path.join(root, "usr/lib/postfix", name)) + glob.glob(os.path.join(root, "usr/lib/postfix/sbin", name)) + \

@@ -13,7 +13,7 @@ EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 class Policyd:
     def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True,
-                 clamav=None):
+                 clamav=None, listen=None):
         """zones: libconfig text of DNS lists; resolver: its port."""
         self.d = d
         self.milter_port, self.policy_port = free_port(), free_port()
@@ -24,8 +24,11 @@ class Policyd:
             if not os.listdir(d("clamdb")):
                 d.write("clamdb/test.hdb", EICAR_MD5)
         self.conf = d("policyd.conf")
+        if listen is None:
+            listen = 'listen = { milter = ( { socket = "%s"; context = "mx"; mode = 0x1b6; } );%s };' % (
+                self.milter, ' policy = "inet:%d@127.0.0.1";' % self.policy_port if policy else "")
         d.write("policyd.conf", """state = "{d}/state";
-listen = {{ milter = ( {{ socket = "{milter}"; context = "mx"; mode = 0x1b6; }} ); {policy} }};
+{listen}
 dns = {{ {servers} timeout_ms = 1500; }};
 dnsbl = ( {zones} );
 clamav = {{ {clamav} }};
@@ -34,8 +37,7 @@ rules = ( "{top}/rules"{more} );
 lua_dir = "{top}/lua";
 own_networks = ();
 {settings}
-""".format(d=d.path, milter=self.milter, clamav=clamav, policy="policy = \"inet:%d@127.0.0.1\";" % self.policy_port if policy else "",
-           servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
+""".format(d=d.path, listen=listen, clamav=clamav, servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
            zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\"; };" % reinject if reinject else "", top=TOP, settings=settings,
            more=", \"%s/tests/system/rules\"" % TOP if sample_rules else ""))
         self.stopping = False

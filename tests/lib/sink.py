@@ -1,9 +1,17 @@
 """An SMTP server that keeps every mail it takes: envelope, parameters, exact bytes. Answers can be scripted."""
-import os
+import re
 import socketserver
 import threading
 
 from .procs import free_port
+
+
+PATH = re.compile(rb'<((?:"(?:\\.|[^"\\])*"|[^">])*)>')
+
+
+def path(argument):
+    """What stands between the angle brackets of MAIL FROM or RCPT TO."""
+    return PATH.match(argument).group(1).decode()
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -75,7 +83,7 @@ class Sink:
     def keep(self, sender, rcpts, data):
         with self.lock:
             self.count += 1
-            self.mails.append((sender.split(b" ")[0].strip(b"<>").decode(), [r.split(b" ")[0].strip(b"<>").decode() for r in rcpts], data))
+            self.mails.append((path(sender), [path(r) for r in rcpts], data))
 
     def to(self, rcpt):
         with self.lock:
