@@ -22,6 +22,14 @@ serve(void *result)
 	return NULL;
 }
 
+/* It takes libmilter up to 5 s to hear of it; nobody needs to wait for that. */
+static void *
+stop_listening(void *nothing)
+{
+	smfi_stop();
+	return nothing;
+}
+
 static void
 tell_ready(struct child *self, uint64_t generation)
 {
@@ -85,7 +93,8 @@ gate_main(struct child *self)
 	/* smfi_main returns while callbacks still run: wait for our own count. */
 	int64_t deadline = clock_ms() + STOP_MS;
 
-	smfi_stop();
+	if (pthread_create(&thread, NULL, stop_listening, NULL) == 0)
+		pthread_detach(thread);
 	while (events_active() > 0 && clock_ms() < deadline)
 		usleep(10 * 1000);
 	return 0;

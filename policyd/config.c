@@ -54,6 +54,8 @@ struct setting {
 	const char *const *names;            /* ENUM: the values 0, 1, ..., NULL at the end */
 };
 
+enum { MAX_RUN = 80 };                      /* bytes; a socket's path has 108 */
+
 #define F(field) offsetof(struct config, field), sizeof(((struct config *)0)->field)
 
 static const char *const engines[] = { "off", "libclamav", "clamd", NULL };
@@ -615,7 +617,7 @@ finish(struct reader *r)
 
 	if (c->state[0] != '/')
 		complain(r, NULL, "%s: state is \"%s\"; expected an absolute path", c->file, c->state);
-	if (c->run[0] == '\0' && (size_t)snprintf(c->run, sizeof c->run, "%.*s/run", PATH_ROOM - 8, c->state) > 80)
+	if (strlen(c->run) > MAX_RUN)
 		complain(r, NULL, "%s: run: \"%s\" is too long for socket paths; set run to a shorter one", c->file, c->run);
 	if (c->milter_count == 0) {
 		c->milter[0] = (struct listener){ .context = "mx", .mode = 0660 };
@@ -655,6 +657,8 @@ config_load(const char *path, struct config *config, char *why, size_t room)
 		r.failed = true;
 	} else {
 		read_group(&r, config_root_setting(&file), "");
+		if (config->run[0] == '\0')   /* also of a broken file: policyctl finds the policyd that runs */
+			snprintf(config->run, sizeof config->run, "%.*s/run", PATH_ROOM - 8, config->state);
 		if (!r.failed)
 			finish(&r);
 	}

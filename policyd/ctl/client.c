@@ -10,7 +10,7 @@
 #include "policyd/config.h"
 #include "policyd/wire.h"
 
-enum { ANSWER_MS = 180 * 1000 };
+int ctl_answer_ms = 180 * 1000;
 
 const char *ctl_config_path, *ctl_socket_path;
 int ctl_json;
@@ -61,7 +61,7 @@ ctl_send(int sock, uint32_t id, json_t *request, int fd)
 
 	pack_text(&body, text ? text : "{}");
 	struct packet packet = { .type = W_REQUEST, .id = id, .body = buf_span(&body), .fds = { fd }, .fd_count = fd >= 0 };
-	int result = ipc_send_wait(sock, &packet, ANSWER_MS) == IPC_OK ? 0 : -1;
+	int result = ipc_send_wait(sock, &packet, ctl_answer_ms) == IPC_OK ? 0 : -1;
 
 	buf_free(&body);
 	free(text);
@@ -109,7 +109,7 @@ ctl_ask(int sock, json_t *request, int fd, int *fd_out)
 		fprintf(stderr, "policyctl: the connection was closed\n");
 		return NULL;
 	}
-	return receive(sock, NULL, ANSWER_MS, fd_out);
+	return receive(sock, NULL, ctl_answer_ms, fd_out);
 }
 
 json_t *

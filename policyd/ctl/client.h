@@ -13,6 +13,8 @@
 extern const char *ctl_config_path, *ctl_socket_path;
 extern int ctl_json;                         /* --json before the command */
 
+extern int ctl_answer_ms;                    /* how long to wait for an answer; 180 s */
+
 int ctl_open(void);                          /* a fresh connection: each serves one process' commands */
 /* Takes `request`. `fd` (or -1) goes along; an answer's descriptor lands in *fd_out (NULL: none wanted). */
 json_t *ctl_ask(int sock, json_t *request, int fd, int *fd_out);

@@ -22,7 +22,7 @@ static const char usage[] =
 	"  Exit code 0: all well, 1: warnings, 2: something is broken.\n";
 
 enum level { GOOD, WARN, BROKEN };
-enum { CONNECT_MS = 2000, DAY_S = 86400 };
+enum { CONNECT_MS = 2000, DAY_S = 86400, MIN_FILES = 4096, SILENT_MS = 5000 };
 
 struct exam {
 	json_t *lines;
@@ -253,11 +253,13 @@ check_system(struct exam *x)
 {
 	struct stat st;
 	struct rlimit files;
+	pid_t pid = x->status ? (pid_t)ctl_number(x->status, "pid") : 0;
 
 	if (stat(x->config.state, &st) == 0 && (st.st_mode & 0022))
 		say(x, BROKEN, "state", "%s: others can write there (mode %04o); chmod 711", x->config.state, st.st_mode & 07777);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 1024)
-		say(x, WARN, "files", "only %llu open files are allowed here; 4096 are advised", (unsigned long long)files.rlim_cur);
+	if (pid > 0 && prlimit(pid, RLIMIT_NOFILE, NULL, &files) == 0 && files.rlim_cur < MIN_FILES)
+		say(x, WARN, "files", "policyd may open only %llu files; let it have %d (LimitNOFILE of its service)", (unsigned long long)files.rlim_cur,
+		    MIN_FILES);
 	if (time(NULL) < 1700000000)
 		say(x, BROKEN, "clock", "the clock is before 2023: dates, expiry and signatures are wrong; is NTP running?");
 	for (uint32_t i = 0; i < x->config.rule_dir_count; i++)
@@ -362,6 +364,7 @@ cmd_doctor(int argc, char **argv)
 			return help ? 0 : 2;
 		}
 	}
+	ctl_answer_ms = SILENT_MS;           /* who does not answer by then is a finding */
 	x.lines = json_array();
 	x.status = ask("status");
 	file = ctl_config_path ? ctl_config_path : x.status ? ctl_text(x.status, "config") : "/etc/policyd/policyd.conf";

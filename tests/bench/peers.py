@@ -1,10 +1,9 @@
 """The peers, as Debian packs them, unpacked privately (make deps-bench), each with the configuration that lies here."""
 import http.client
 import os
-import shutil
 import time
 
-from tests.lib.procs import TOP, Proc, free_port, wait_until
+from tests.lib.procs import TOP, Proc, RedisServer, free_port, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = os.path.join(TOP, "build", "peers")
@@ -109,12 +108,3 @@ class Rspamd:
     def close(self):
         self.p.stop()
         self.redis.stop()
-
-
-class RedisServer(Proc):
-    """Debian's redis-tools has the server under the name redis-check-rdb: the program looks at its own name."""
-
-    def __init__(self, socket, directory):
-        super().__init__(["redis-server", "--port", "0", "--unixsocket", socket, "--unixsocketperm", "777", "--dir", directory, "--save", "",
-                          "--appendonly", "no"], os.path.join(directory, "redis.log"), executable=shutil.which("redis-server") or "/usr/bin/redis-check-rdb")
-        wait_until(lambda: os.path.exists(socket), 20)

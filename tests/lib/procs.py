@@ -90,6 +90,18 @@ class Proc:
             return f.read().decode("utf-8", "replace")
 
 
+class RedisServer(Proc):
+    """A Redis of its own, on a unix socket and a port. Debian's redis-tools has the server under the name redis-check-rdb: the
+    program looks at its own name."""
+
+    def __init__(self, socket, directory, *more):
+        self.port = free_port()
+        super().__init__(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", socket, "--unixsocketperm", "777",
+                          "--dir", directory, "--save", "", "--appendonly", "no"] + list(more), os.path.join(directory, "redis.log"),
+                         executable=shutil.which("redis-server") or "/usr/bin/redis-check-rdb")
+        wait_until(lambda: os.path.exists(socket), 20)
+
+
 def rbldnsd(d, zone, text):
     """A DNS list with the given data; answers on the returned port."""
     port = free_port()
