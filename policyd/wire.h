@@ -56,6 +56,9 @@ enum wire {
 	                       u32 n, n x symbol found so far; fd sealed mail  -> W_SCANNED, W_FEATURES */
 	W_SCANNED,          /* scanned (wire_pack_scanned) */
 	W_DIGEST,           /* worker, before it parses: span digest (32), so that a crash is known by content. No answer */
+	W_ASK_LISTS,        /* worker, id of its job: u32 family, span address (16): the client behind a trusted relay
+	                       -> W_LISTS, maybe too late to be heard */
+	W_LISTS,            /* id of the job, u32 n, n x symbol found */
 	W_FEATURES,         /* span digest (32), span features, text why not or "" */
 
 	/* broker -> store */

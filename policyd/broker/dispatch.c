@@ -26,6 +26,8 @@ struct work {                                /* one mail's job */
 	int tries, crashes;
 	struct worker *worker;               /* who has it; NULL while queued */
 	job_callback done;                   /* NULL: forgotten */
+	job_asked asked;
+	bool asking;                         /* a question of its worker is open */
 	void *arg;
 };
 
@@ -108,9 +110,19 @@ queue_remove(struct dispatch *d, struct work *w)
 	}
 }
 
+/* Whoever asked is gone, or has finished without the answer. */
+static void
+stop_asking(struct work *w)
+{
+	if (w->asking && w->done)
+		w->asked(w->arg, NULL);
+	w->asking = false;
+}
+
 static void
 work_finish(struct work *w, enum job_result result, struct packet *answer)
 {
+	stop_asking(w);
 	if (w->worker)
 		w->worker->work = NULL;
 	if (w->done)
@@ -156,6 +168,7 @@ work_crashed(struct dispatch *d, struct worker *worker)
 	worker->work = NULL;
 	w->worker = NULL;
 	w->tries++;
+	stop_asking(w);
 	if (w->done == NULL) {               /* nobody waits for it any more, and its mail may be closed */
 		work_finish(w, JOB_LATE, NULL);
 		return;
@@ -221,6 +234,28 @@ worker_digest(struct worker *worker, struct packet *packet)
 }
 
 static void
+worker_asked(struct work *w, struct packet *question)
+{
+	if (w->asked && w->done) {
+		stop_asking(w);
+		w->asking = true;
+		w->asked(w->arg, question);
+	}
+	packet_close_fds(question);
+}
+
+void
+work_tell(struct work *w, uint32_t type, struct buf *body)
+{
+	struct packet answer = { .type = type, .id = w->id, .body = buf_span(body) };
+
+	w->asking = false;
+	if (w->worker && !body->failed)
+		ipc_send(w->worker->sock, &answer);  /* it goes on without, when its deadline comes */
+	buf_free(body);
+}
+
+static void
 on_worker(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
@@ -237,6 +272,10 @@ on_worker(evutil_socket_t fd, short what, void *arg)
 	}
 	if (packet.type == W_DIGEST) {
 		worker_digest(worker, &packet);
+		return;
+	}
+	if (packet.type == W_ASK_LISTS) {
+		worker_asked(worker->work, &packet);
 		return;
 	}
 	/* The last byte of a scan's answer says whether the worker ends itself now (scanned.h). */
@@ -496,7 +535,8 @@ dispatch_has(const struct dispatch *d, uint64_t generation)
 }
 
 struct work *
-dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadline_ms, job_callback done, void *arg)
+dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadline_ms, job_callback done,
+    job_asked asked, void *arg)
 {
 	struct work *w = d->queued >= MAX_QUEUED_MAILS || body->failed ? NULL : calloc(1, sizeof *w);
 
@@ -506,7 +546,7 @@ dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadl
 		return NULL;
 	}
 	*w = (struct work){ .dispatch = d, .body = *body, .mail_fd = mail_fd, .id = ++d->next_id, .deadline_ms = deadline_ms,
-	    .done = done, .arg = arg };
+	    .done = done, .asked = asked, .arg = arg };
 	*body = (struct buf){ 0 };
 	queue_push(d, w, false);
 	pump(d);

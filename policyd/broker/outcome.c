@@ -8,6 +8,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/headers.h"
+#include "policyd/broker/rcpt.h"
 #include "policyd/broker/transaction.h"
 #include "policyd/store/customers.h"
 
@@ -20,31 +21,6 @@ same_score(const struct policy *a, const struct policy *b)
 	if ((a->dnsbl == DNSBL_MODE_OFF) != (b->dnsbl == DNSBL_MODE_OFF) || a->own_model != b->own_model)
 		return false;
 	return !a->own_model || strcmp(a->customer, b->customer) == 0;
-}
-
-static void
-pack_lists(const struct tx *tx, struct buf *body)
-{
-	uint32_t count = 0;
-
-	for (size_t i = 0; i < tx->lists.count; i++)
-		count += tx->lists.at[i].answer != DNSBL_CLEAR;
-	pack_u32(body, tx->lists_asked ? count : 0);
-	for (size_t i = 0; tx->lists_asked && i < tx->lists.count; i++) {
-		const struct dnsbl_list *list = &tx->config->dnsbl[tx->lists.at[i].list];
-		bool listed = tx->lists.at[i].answer == DNSBL_LISTED;
-		uint32_t code = tx->lists.at[i].code;
-		char name[80], evidence[16];
-
-		if (tx->lists.at[i].answer == DNSBL_CLEAR)
-			continue;
-		snprintf(name, sizeof name, "DNSBL_%s%s", list->name, listed ? "" : "_UNKNOWN");
-		snprintf(evidence, sizeof evidence, "%u.%u.%u.%u", code >> 24, code >> 16 & 255, code >> 8 & 255, code & 255);
-		struct symbol symbol = { span_of(name), listed ? tx->lists.at[i].points : 0,
-		    listed ? span_of(evidence) : SPAN("no answer") };
-
-		wire_pack_symbol(body, &symbol);
-	}
 }
 
 void
@@ -72,7 +48,7 @@ tx_pack_job(struct tx *tx, struct buf *body)
 	pack_u32(body, count);
 	for (uint32_t k = 0; k < count; k++)
 		pack_span(body, span_make(tx->recipients[first[k]].policy, sizeof(struct policy)));
-	pack_lists(tx, body);
+	answers_pack_lists(tx->config, &tx->lists, body);
 	free(first);
 }
 
@@ -260,19 +236,25 @@ tx_store(struct tx *tx, uint32_t most)
 	return asked;
 }
 
-void
-tx_scanned(struct tx *tx)
+/* His lists refuse the client that stands behind a trusted relay: at RCPT nobody knew of it. */
+static bool
+origin_refused(const struct tx *tx, const struct policy *policy)
+{
+	struct rcpt_check check;
+
+	if (tx->origin.family == 0)
+		return false;
+	rcpt_decide(tx->config, policy, &tx->origin_lists, &tx->origin, tx->reference, &check);
+	return check.action == RCPT_REJECT;
+}
+
+bool
+tx_decide(struct tx *tx)
 {
 	const struct policy **policies = calloc(tx->recipient_count, sizeof *policies);
-	uint32_t copies = 0;
 
 	tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
-	if (policies == NULL || tx->fates == NULL || (tx->poison && tx->config->poison_action == OUT_DEFER)) {
-		free(policies);
-		tx_defer(tx, "451", "4.3.0", "Cannot be scanned now; try again later");
-		return;
-	}
-	for (uint32_t i = 0; i < tx->recipient_count; i++) {
+	for (uint32_t i = 0; policies && tx->fates && i < tx->recipient_count; i++) {
 		const struct recipient *r = &tx->recipients[i];
 		struct judgement found = { .classes = CLASS_UNSCANNABLE };
 
@@ -280,10 +262,23 @@ tx_scanned(struct tx *tx)
 			found = (struct judgement){ tx->scanned.scores[r->score].points, tx->scanned.classes,
 			    tx->scanned.defer };
 		policies[i] = r->policy;
-		tx->fates[i].wanted = decide(r->policy, &found);
+		tx->fates[i].wanted = origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
 	}
-	settle(policies, tx->fates, tx->recipient_count, &tx->settlement);
+	if (policies && tx->fates)
+		settle(policies, tx->fates, tx->recipient_count, tx->relayed, &tx->settlement);
 	free(policies);
+	return policies && tx->fates;
+}
+
+void
+tx_scanned(struct tx *tx)
+{
+	uint32_t copies = 0;
+
+	if ((tx->poison && tx->config->poison_action == OUT_DEFER) || !tx_decide(tx)) {
+		tx_defer(tx, "451", "4.3.0", "Cannot be scanned now; try again later");
+		return;
+	}
 	for (uint32_t i = 0; i < tx->recipient_count; i++)
 		copies += tx->fates[i].store;
 	if (tx->settlement.reply == REPLY_DEFER) {

@@ -67,16 +67,10 @@ copy(char *to, size_t room, struct span s)
 static bool
 lists_wanted(const struct config *config, const struct question *q, const struct delegate_request *request)
 {
-	if (q->client.family == 0 || request->sasl_username.n > 0 || config->dnsbl_count == 0 ||
-	    span_eq(request->policy_context, SPAN("submission")))
-		return false;
-	for (uint32_t i = 0; i < config->own_network_count; i++)
-		if (net_has(&config->own_networks[i], &q->client))
-			return false;
-	for (uint32_t i = 0; i < config->trusted_relay_count; i++)
-		if (net_has(&config->trusted_relays[i], &q->client))
-			return false;
-	return true;
+	return q->client.family != 0 && request->sasl_username.n == 0 && config->dnsbl_count > 0 &&
+	       !span_eq(request->policy_context, SPAN("submission")) &&
+	       !nets_have(config->own_networks, config->own_network_count, &q->client) &&
+	       !nets_have(config->trusted_relays, config->trusted_relay_count, &q->client);
 }
 
 static void

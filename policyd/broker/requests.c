@@ -144,31 +144,26 @@ scan_done(void *arg, enum job_result result, struct packet *answer)
 	struct request *r = arg;
 	struct tx *tx = r->tx;
 	struct unpack u = { answer ? answer->body : SPAN(""), false };
-	const struct policy **policies = calloc(tx->recipient_count, sizeof *policies);
 	json_t *reply;
 
 	tx->work = NULL;
-	tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
 	if (result == JOB_POISON)
 		reply = error("the mail ended two workers: it would be handled as unscannable", 1);
-	else if (result != JOB_DONE || policies == NULL || tx->fates == NULL || !scanned_unpack(&u, &tx->scanned))
+	else if (result != JOB_DONE || !(tx->have_scanned = scanned_unpack(&u, &tx->scanned)))
 		reply = error("no worker could scan it in time; see policyctl doctor", 1);
-	else {
-		tx->have_scanned = true;
-		for (uint32_t i = 0; i < tx->recipient_count; i++) {
-			const struct recipient *one = &tx->recipients[i];
-			struct judgement found = { tx->scanned.scores[one->score].points, tx->scanned.classes, tx->scanned.defer };
-
-			policies[i] = one->policy;
-			tx->fates[i].wanted = decide(one->policy, &found);
-		}
-		settle(policies, tx->fates, tx->recipient_count, &tx->settlement);
-		reply = scan_json(tx);
-	}
-	free(policies);
+	else
+		reply = tx_decide(tx) ? scan_json(tx) : error("no memory", 1);
 	tx->mail_fd = -1;                    /* the request closes it */
 	tx_free(tx);
 	request_reply(r, reply);
+}
+
+static void
+scan_asked(void *arg, struct packet *question)
+{
+	const struct request *r = arg;
+
+	answers_asked(r->tx, question);
 }
 
 /* Recipients of the request, or postmaster of nowhere: the default policy. */
@@ -207,12 +202,14 @@ scan(struct request *r)
 		return;
 	}
 	tx->broker = b;
+	metrics_set(M_TRANSACTIONS_NOW, ++b->transactions);
 	tx->settings = settings_hold(b);
 	tx->config = tx->settings->config;
 	tx->mail_fd = r->fd;
 	tx->size = (uint64_t)lseek(r->fd, 0, SEEK_END);
 	r->tx = tx;
 	ip_parse(span_of(field(r, "client")), &tx->session.client);
+	tx->relayed = nets_have(tx->config->trusted_relays, tx->config->trusted_relay_count, &tx->session.client);
 	snprintf(tx->session.helo, sizeof tx->session.helo, "%s", field(r, "helo"));
 	snprintf(tx->session.context, sizeof tx->session.context, "scan");
 	snprintf(tx->envelope.sender, sizeof tx->envelope.sender, "%s", field(r, "sender"));
@@ -220,7 +217,7 @@ scan(struct request *r)
 
 	if (good) {
 		tx_pack_job(tx, &body);
-		tx->work = dispatch_submit(b->dispatch, &body, r->fd, clock_ms() + SCAN_MS, scan_done, r);
+		tx->work = dispatch_submit(b->dispatch, &body, r->fd, clock_ms() + SCAN_MS, scan_done, scan_asked, r);
 	}
 	if (!good || tx->work == NULL) {
 		tx->mail_fd = -1;
@@ -316,7 +313,7 @@ learn(struct request *r)
 	pack_u32(&body, 1);
 	pack_span(&body, span_make(&policy, sizeof policy));
 	pack_u32(&body, 0);
-	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, features_done, r) == NULL)
+	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, features_done, NULL, r) == NULL)
 		request_reply(r, error("the scan queue is full; try again later", 1));
 }
 

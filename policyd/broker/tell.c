@@ -3,6 +3,7 @@
  * The line, greppable in the way amavis' lines are:
  *   Passed SPAM, [192.0.2.1]:4711 <a@b.example> -> <u@test.example>, Queue-ID: 4Xq, ref: K7..., Message-ID: <..>,
  *   Hits: 5.10, tag=4 quarantine=7 discard=15, quarantine-id: q..., tests=[BAYES=2.1,GTUBE=1000], size: 512, 41 ms
+ * Behind a trusted relay the client before it stands after the relay: [192.0.2.1]:4711 [203.0.113.9] <a@b.example>
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -112,17 +113,20 @@ static void
 log_recipient(const struct tx *tx, const struct recipient *r, const struct fate *fate, const char *address, const char *reply)
 {
 	const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[r->score] : NULL;
-	char client[INET6_ADDRSTRLEN], tag[24], quarantine[24], discard[24];
+	char client[INET6_ADDRSTRLEN], origin[INET6_ADDRSTRLEN], tag[24], quarantine[24], discard[24];
+	bool relayed = tx->origin.family != 0;
 	struct buf symbols = { 0 };
 
 	ip_print(&tx->session.client, client);
+	ip_print(&tx->origin, origin);
 	print_threshold(tag, r->policy->tag);
 	print_threshold(quarantine, r->policy->quarantine);
 	print_threshold(discard, r->policy->discard);
 	headers_symbols(&symbols, tx, score, ",", 0);
-	log_info("%s %s, [%s]:%u <%s> -> <%s>, Queue-ID: %s, ref: %s, Message-ID: " SPAN_FMT ", Hits: %.2f, "
+	log_info("%s %s, [%s]:%u %s%s%s<%s> -> <%s>, Queue-ID: %s, ref: %s, Message-ID: " SPAN_FMT ", Hits: %.2f, "
 	    "tag=%s quarantine=%s discard=%s, %s%s%stests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
-	    verbs[fate->outcome], noun(tx, r, fate), client, tx->session.client.port, tx->envelope.sender, address,
+	    verbs[fate->outcome], noun(tx, r, fate), client, tx->session.client.port, relayed ? "[" : "",
+	    relayed ? origin : "", relayed ? "] " : "", tx->envelope.sender, address,
 	    tx->envelope.queue_id[0] ? tx->envelope.queue_id : "-", tx->reference, SPAN_ARG(tx->scanned.message_id),
 	    score ? score->points : 0, tag, quarantine, discard, fate->store ? "quarantine-id: " : "",
 	    fate->store ? tx->quarantine_id : "", fate->store ? ", " : "", SPAN_ARG(buf_span(&symbols)),
@@ -148,6 +152,12 @@ tell_outcome(const struct tx *tx, const char *reply)
 			log_recipient(tx, r, fate, address, reply);
 		json_t *event = event_start(tx, "message", address, reply);
 
+		if (tx->origin.family != 0) {
+			char origin[INET6_ADDRSTRLEN];
+
+			ip_print(&tx->origin, origin);
+			json_object_set_new(event, "origin", json_string(origin));
+		}
 		json_object_set_new(event, "outcome", json_string(outcome_names[fate->outcome]));
 		json_object_set_new(event, "wanted", json_string(outcome_names[fate->wanted]));
 		json_object_set_new(event, "verdict", json_string(noun(tx, r, fate)));

@@ -24,6 +24,7 @@ tx_free(struct tx *tx)
 		return;
 	if (tx->work)
 		work_forget(tx->work);
+	answers_forget(tx);
 	if (tx->storing) {                   /* the store's answer comes to tx_stored, which frees what is left */
 		tx->conn = NULL;
 		tx->gate = NULL;
@@ -75,23 +76,14 @@ lists_done(void *arg, const struct dnsbl_result *result)
 	conn_known(conn);
 }
 
-static bool
-in_nets(const struct net *nets, uint32_t count, const struct ip *ip)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (net_has(&nets[i], ip))
-			return true;
-	return false;
-}
-
 /* Nobody asks a blocklist about his own users: not behind a login, on a submission listener, from own networks.
  * A trusted relay is not the client either: that one is found in its Received header (stage_relay). */
 static bool
 lists_wanted(const struct config *config, const struct session *s)
 {
 	return s->client.family != 0 && s->login[0] == '\0' && strcmp(s->context, "submission") != 0 &&
-	       config->dnsbl_count > 0 && !in_nets(config->own_networks, config->own_network_count, &s->client) &&
-	       !in_nets(config->trusted_relays, config->trusted_relay_count, &s->client);
+	       config->dnsbl_count > 0 && !nets_have(config->own_networks, config->own_network_count, &s->client) &&
+	       !nets_have(config->trusted_relays, config->trusted_relay_count, &s->client);
 }
 
 static void
@@ -144,6 +136,8 @@ on_mail(struct gate *gate, struct unpack *u)
 	wire_unpack_session(u, &tx->session);
 	wire_unpack_envelope(u, &tx->envelope);
 	broker_reference(gate->broker, tx->reference);
+	tx->relayed = tx->session.login[0] == '\0' && strcmp(tx->session.context, "submission") != 0 &&
+	    nets_have(tx->config->trusted_relays, tx->config->trusted_relay_count, &tx->session.client);
 	if (u->bad || !map_put(&gate->txs, tx->id, tx)) {
 		tx_free(tx);
 		return;
@@ -270,17 +264,21 @@ message_scanned(void *arg, enum job_result result, struct packet *answer)
 }
 
 static void
+message_asked(void *arg, struct packet *question)
+{
+	answers_asked(arg, question);
+}
+
+static void
 message_start(struct tx *tx)
 {
 	struct buf body = { 0 };
 
-	if (tx->conn && tx->conn->lists_state == LISTS_KNOWN) {
+	if (tx->conn && tx->conn->lists_state == LISTS_KNOWN)
 		tx->lists = tx->conn->lists;
-		tx->lists_asked = true;
-	}
 	tx_pack_job(tx, &body);
 	tx->work = dispatch_submit(tx->gate->broker->dispatch, &body, tx->mail_fd, tx->deadline_ms - ANSWER_RESERVE_MS,
-	    message_scanned, tx);
+	    message_scanned, message_asked, tx);
 	if (tx->work == NULL)
 		tx_defer(tx, "451", "4.3.2", "Too much mail at once; try again later");
 }

@@ -47,7 +47,12 @@ struct tx {                                  /* one mail */
 	struct envelope envelope;
 	char reference[REFERENCE_ROOM];
 	struct dnsbl_result lists;
-	bool lists_asked;
+
+	/* behind a trusted relay: who its Received headers say the client is (answers.c) */
+	bool relayed;                        /* the client is a trusted relay */
+	struct ip origin;                    /* family 0: nobody was asked about */
+	struct dnsbl_result origin_lists;
+	struct lists_wait *origin_wait;
 
 	struct recipient *recipients;
 	uint32_t recipient_count, recipient_room;
@@ -81,6 +86,15 @@ enum { GATE_SEND_MS = 1000 };                /* a gate that does not read for so
 void tx_scanned(struct tx *tx);
 /* Answer the message with a 4xx and tell why. */
 void tx_defer(struct tx *tx, const char *code, const char *xcode, const char *why);
+
+/* What each recipient wants alone, and what of it SMTP can say. `scanned` is there, or the mail is poison. False: no memory. */
+bool tx_decide(struct tx *tx);
+
+/* answers.c: what the worker asks while it scans; NULL: it will not hear the answer. */
+void answers_asked(struct tx *tx, struct packet *question);
+void answers_forget(struct tx *tx);
+/* The findings of DNS lists as symbols: u32 n, n x symbol. */
+void answers_pack_lists(const struct config *config, const struct dnsbl_result *lists, struct buf *body);
 
 /* tell.c: one log line and one event per recipient. `reply` is what SMTP was told. */
 void tell_outcome(const struct tx *tx, const char *reply);

@@ -38,7 +38,8 @@ struct settlement {
 	size_t best;                         /* index of the recipient whose class the headers speak of */
 };
 
-/* policies[i] and fates[i].wanted are given, the rest is filled in. count >= 1. */
-void settle(const struct policy *const *policies, struct fate *fates, size_t count, struct settlement *out);
+/* policies[i] and fates[i].wanted are given, the rest is filled in. count >= 1. `relayed`: a relay of ours has accepted the
+ * mail before us and would turn a reject into a bounce to whomever it claims to be from, so nobody is rejected. */
+void settle(const struct policy *const *policies, struct fate *fates, size_t count, bool relayed, struct settlement *out);
 
 #endif

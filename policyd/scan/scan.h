@@ -11,6 +11,7 @@
 #include "policyd/scan/session.h"
 #include "policyd/scan/verdict.h"
 
+struct scan;
 struct antivirus;                            /* worker/antivirus.h */
 struct rules;                                /* lua/rules.h */
 struct model;                                /* model/model.h */
@@ -22,6 +23,13 @@ struct kit {
 	struct antivirus *antivirus;         /* NULL: off by config */
 	struct rules *rules;
 	struct model *model;
+};
+
+/* Questions to the broker while a scan runs. */
+struct asker {
+	bool (*ask_lists)(struct asker *asker, const struct ip *client);
+	/* The findings are added to the verdict. False: no answer in time. */
+	bool (*take_lists)(struct asker *asker, struct scan *scan, int timeout_ms);
 };
 
 /* The score of one distinct policy among the recipients. */
@@ -44,6 +52,8 @@ struct scan {
 	struct class_score *classes;
 	size_t class_count;                  /* >= 1 */
 	const struct kit *kit;
+	struct asker *asker;                 /* lent; NULL: nobody can be asked (tools) */
+	bool lists_asked;
 	int64_t deadline_ms;                 /* monotonic */
 };
 

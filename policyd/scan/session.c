@@ -70,3 +70,12 @@ net_has(const struct net *net, const struct ip *ip)
 		return false;
 	return left == 0 || (net->ip.bytes[whole] ^ ip->bytes[whole]) >> (8 - left) == 0;
 }
+
+bool
+nets_have(const struct net *nets, size_t count, const struct ip *ip)
+{
+	for (size_t i = 0; i < count; i++)
+		if (net_has(&nets[i], ip))
+			return true;
+	return false;
+}

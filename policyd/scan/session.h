@@ -28,6 +28,7 @@ struct net {
 };
 bool net_parse(struct span text, struct net *net);
 bool net_has(const struct net *net, const struct ip *ip);
+bool nets_have(const struct net *nets, size_t count, const struct ip *ip);
 
 struct session {
 	struct ip client;

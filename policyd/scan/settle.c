@@ -43,7 +43,7 @@ settle_variants(const struct policy *const *policies, const struct fate *fates, 
 }
 
 void
-settle(const struct policy *const *policies, struct fate *fates, size_t count, struct settlement *out)
+settle(const struct policy *const *policies, struct fate *fates, size_t count, bool relayed, struct settlement *out)
 {
 	size_t rejects = 0, defers = 0, gone = 0;
 
@@ -55,7 +55,7 @@ settle(const struct policy *const *policies, struct fate *fates, size_t count, s
 	/* One reply for all: who must wait makes all wait, or some would get the mail again with every retry. */
 	for (size_t i = 0; i < count; i++) {
 		fates[i].outcome = defers ? OUT_DEFER : fates[i].wanted;
-		if (!defers && fates[i].wanted == OUT_REJECT && rejects < count)
+		if (!defers && fates[i].wanted == OUT_REJECT && (relayed || rejects < count))
 			fates[i].outcome = policies[i]->reject_fallback;
 		fates[i].store = fates[i].outcome == OUT_QUARANTINE;
 		fates[i].remove = fates[i].store || fates[i].outcome == OUT_DISCARD;
@@ -63,7 +63,7 @@ settle(const struct policy *const *policies, struct fate *fates, size_t count, s
 	}
 	if (defers)
 		out->reply = REPLY_DEFER;
-	else if (rejects == count)
+	else if (rejects == count && !relayed)
 		out->reply = REPLY_REJECT;
 	else if (gone == count)
 		out->reply = REPLY_DISCARD;

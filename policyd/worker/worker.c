@@ -37,9 +37,22 @@ test_triggers(const struct scan *scan)
 		free((void *)p);
 	}
 }
+
+static void
+test_triggers_after(const struct scan *scan)
+{
+	if (span_find(span_head(scan->message.raw, 4096), SPAN("\nX-Policyd-Test-Crash: late")) != SPAN_NONE)
+		raise(SIGSEGV);
+}
 #else
 static void
 test_triggers(const struct scan *scan)
+{
+	(void)scan;
+}
+
+static void
+test_triggers_after(const struct scan *scan)
 {
 	(void)scan;
 }
@@ -64,6 +77,19 @@ send_digest(int sock, uint32_t id, const uint8_t digest[32])
 	buf_free(&body);
 }
 
+static bool
+take_symbols(struct unpack *u, struct scan *scan)
+{
+	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--) {
+		struct symbol found;
+
+		wire_unpack_symbol(u, &found);
+		if (!u->bad)
+			verdict_add(scan->arena, &scan->verdict, found.name, found.points, found.evidence);
+	}
+	return !u->bad;
+}
+
 /* The fields of W_JOB after the kind; false when it is no such packet. */
 static bool
 unpack_job(struct unpack *u, struct scan *scan)
@@ -85,13 +111,47 @@ unpack_job(struct unpack *u, struct scan *scan)
 		scan->classes[i].policy = policy;
 		scan->classes[i].probability = 0.5;
 	}
-	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--) {
-		struct symbol found;
+	return take_symbols(u, scan);
+}
 
-		wire_unpack_symbol(u, &found);
-		verdict_add(scan->arena, &scan->verdict, found.name, found.points, found.evidence);
-	}
-	return !u->bad;
+/* ---- questions to the broker, which has the network that we have not ---- */
+
+struct line {                                /* to the broker, for one job */
+	struct asker asker;
+	int sock;
+	uint32_t id;
+	struct inbox *inbox;
+};
+
+static bool
+ask_lists(struct asker *asker, const struct ip *client)
+{
+	struct line *line = (struct line *)asker;
+	struct buf body = { 0 };
+
+	pack_u32(&body, client->family);
+	pack_span(&body, span_make(client->bytes, sizeof client->bytes));
+	send_or_end(line->sock, W_ASK_LISTS, line->id, &body);
+	buf_free(&body);
+	return true;
+}
+
+/* A late answer to the mail before is passed over. */
+static bool
+take_lists(struct asker *asker, struct scan *scan, int timeout_ms)
+{
+	struct line *line = (struct line *)asker;
+	int64_t deadline = clock_ms() + timeout_ms;
+	struct packet packet;
+
+	do {
+		if (ipc_recv_wait(line->sock, line->inbox, &packet, clock_left_ms(deadline)) != IPC_OK)
+			return false;
+		packet_close_fds(&packet);
+	} while (packet.type != W_LISTS || packet.id != line->id);
+	struct unpack u = { packet.body, false };
+
+	return take_symbols(&u, scan);
 }
 
 static void
@@ -126,6 +186,7 @@ answer_scan(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32], 
 
 	test_triggers(scan);
 	pipeline_run(scan);
+	test_triggers_after(scan);
 	*retire = last || must_retire(&scan->verdict);
 	metrics_add(M_SCANS, 1);
 	metrics_add(M_SCAN_US, clock_cpu_us() - start_us);
@@ -137,8 +198,9 @@ answer_scan(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32], 
 
 /* One job. False: end this process (the answer, if any, has gone out). */
 static bool
-run_job(int sock, struct packet *packet, const struct kit *kit, struct arena *arena, bool last)
+run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *kit, struct arena *arena, bool last)
 {
+	struct line line = { { ask_lists, take_lists }, sock, packet->id, inbox };
 	struct scan *scan = ARENA_NEW(arena, struct scan);
 	struct unpack u = { packet->body, false };
 	enum job kind = unpack_u8(&u);
@@ -147,6 +209,7 @@ run_job(int sock, struct packet *packet, const struct kit *kit, struct arena *ar
 
 	scan->arena = arena;
 	scan->kit = kit;
+	scan->asker = &line.asker;
 	scan->deadline_ms = clock_ms() + kit->config->scan_timeout_ms;
 	if (packet->fd_count < 1 || !unpack_job(&u, scan))
 		return false;
@@ -175,9 +238,13 @@ worker_run(int sock, const struct kit *kit)
 	for (int done = 0; done < MAX_WORKER_MAILS; done++) {
 		struct packet packet;
 
-		if (ipc_recv(sock, &inbox, &packet) != IPC_OK || packet.type != W_JOB)
+		do {
+			if (ipc_recv(sock, &inbox, &packet) != IPC_OK)
+				_exit(0);
+		} while (packet.type == W_LISTS);    /* too late for the mail before */
+		if (packet.type != W_JOB)
 			break;
-		if (!run_job(sock, &packet, kit, arena, done + 1 == MAX_WORKER_MAILS))
+		if (!run_job(sock, &inbox, &packet, kit, arena, done + 1 == MAX_WORKER_MAILS))
 			break;
 		arena_rewind(arena, start);
 	}

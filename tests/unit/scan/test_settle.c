@@ -98,7 +98,7 @@ settles_mixed_outcomes(void **state)
 
 		for (size_t k = 0; k < cases[i].n; k++)
 			fates[k].wanted = cases[i].wanted[k];
-		settle(cases[i].policies, fates, cases[i].n, &got);
+		settle(cases[i].policies, fates, cases[i].n, false, &got);
 		for (size_t k = 0; k < cases[i].n; k++) {
 			shown[k] = letter[fates[k].outcome];
 			if (fates[k].remove)
@@ -116,6 +116,23 @@ settles_mixed_outcomes(void **state)
 	}
 }
 
+/* Whom a relay of ours has accepted it from would get a bounce, and the sender may be anybody. */
+static void
+relayed_mail_is_not_rejected(void **state)
+{
+	struct policy hold = plain(), drop = plain();
+	const struct policy *policies[] = { &hold, &drop };
+	struct fate fates[2] = { { .wanted = OUT_REJECT }, { .wanted = OUT_REJECT } };
+	struct settlement got;
+
+	(void)state;
+	drop.reject_fallback = OUT_DISCARD;
+	settle(policies, fates, 2, true, &got);
+	assert_int_equal(got.reply, REPLY_DISCARD);
+	assert_true(fates[0].outcome == OUT_QUARANTINE && fates[0].store);
+	assert_true(fates[1].outcome == OUT_DISCARD && !fates[1].store);
+}
+
 /* Nobody is lost, nobody gets two fates, and without a deferral or a lone reject each gets what he wanted. */
 static void
 company_changes_nothing(void **state)
@@ -124,6 +141,7 @@ company_changes_nothing(void **state)
 
 	(void)state;
 	for (int round = 0; round < 20000; round++) {
+		bool relayed = round % 3 == 0;
 		struct policy policies[6];
 		const struct policy *list[6];
 		struct fate fates[6] = { 0 };
@@ -139,19 +157,19 @@ company_changes_nothing(void **state)
 			rejects += fates[i].wanted == OUT_REJECT;
 			defers += fates[i].wanted == OUT_DEFER;
 		}
-		settle(list, fates, n, &got);
+		settle(list, fates, n, relayed, &got);
 		for (size_t i = 0; i < n; i++) {
 			gone += fates[i].remove;
 			if (defers)
 				assert_int_equal(fates[i].outcome, OUT_DEFER);
-			else if (fates[i].wanted == OUT_REJECT && rejects < n)
+			else if (fates[i].wanted == OUT_REJECT && (relayed || rejects < n))
 				assert_int_equal(fates[i].outcome, policies[i].reject_fallback);
 			else
 				assert_int_equal(fates[i].outcome, fates[i].wanted);
 			assert_true(!fates[i].store || fates[i].remove);
 		}
 		assert_int_equal(got.reply == REPLY_DEFER, defers > 0);
-		assert_int_equal(got.reply == REPLY_REJECT, defers == 0 && rejects == n);
+		assert_int_equal(got.reply == REPLY_REJECT, defers == 0 && rejects == n && !relayed);
 		assert_int_equal(got.reply == REPLY_DISCARD, defers == 0 && gone == n);
 	}
 }
@@ -162,6 +180,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decides_by_points_and_class),
 		cmocka_unit_test(settles_mixed_outcomes),
+		cmocka_unit_test(relayed_mail_is_not_rejected),
 		cmocka_unit_test(company_changes_nothing),
 	};
 

@@ -1,0 +1,79 @@
+/* answers.c - what a worker asks while it scans. Today one thing: the DNS lists' word on the client behind a trusted
+ * relay, whom only the mail's own headers name. */
+#include <stdio.h>
+
+#include "policyd/base/metrics.h"
+#include "policyd/broker/dispatch.h"
+#include "policyd/broker/transaction.h"
+
+void
+answers_pack_lists(const struct config *config, const struct dnsbl_result *lists, struct buf *body)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < lists->count; i++)
+		count += lists->at[i].answer != DNSBL_CLEAR;
+	pack_u32(body, count);
+	for (size_t i = 0; i < lists->count; i++) {
+		const struct dnsbl_list *list = &config->dnsbl[lists->at[i].list];
+		bool listed = lists->at[i].answer == DNSBL_LISTED;
+		uint32_t code = lists->at[i].code;
+		char name[80], evidence[16];
+
+		if (lists->at[i].answer == DNSBL_CLEAR)
+			continue;
+		snprintf(name, sizeof name, "DNSBL_%s%s", list->name, listed ? "" : "_UNKNOWN");
+		snprintf(evidence, sizeof evidence, "%u.%u.%u.%u", code >> 24, code >> 16 & 255, code >> 8 & 255, code & 255);
+		struct symbol symbol = { span_of(name), listed ? lists->at[i].points : 0,
+		    listed ? span_of(evidence) : SPAN("no answer") };
+
+		wire_pack_symbol(body, &symbol);
+	}
+}
+
+void
+answers_forget(struct tx *tx)
+{
+	if (tx->origin_wait)
+		lists_cancel(tx->origin_wait);
+	tx->origin_wait = NULL;
+}
+
+static void
+lists_known(void *arg, const struct dnsbl_result *result)
+{
+	struct tx *tx = arg;
+	struct buf body = { 0 };
+
+	tx->origin_wait = NULL;
+	tx->origin_lists = *result;
+	answers_pack_lists(tx->config, result, &body);
+	work_tell(tx->work, W_LISTS, &body);
+}
+
+void
+answers_asked(struct tx *tx, struct packet *question)
+{
+	struct ip client = { 0 };
+
+	answers_forget(tx);
+	tx->origin = (struct ip){ 0 };
+	tx->origin_lists = (struct dnsbl_result){ 0 };
+	if (question == NULL)
+		return;
+	struct unpack u = { question->body, false };
+	uint32_t family = unpack_u32(&u);
+	struct span bytes = unpack_span(&u);
+
+	if (u.bad || !tx->relayed || bytes.n != sizeof client.bytes)
+		return;                      /* it goes on without an answer */
+	client.family = (uint16_t)family;
+	memcpy(client.bytes, bytes.p, bytes.n);
+	tx->origin = client;
+	metrics_add(M_RELAYED, 1);
+	/* The answer may come from inside the call, and then there is nothing to wait for. */
+	struct lists_wait *wait = lists_ask(tx->broker->lists, &client, (int)tx->config->dns_timeout_ms, lists_known, tx);
+
+	if (wait)
+		tx->origin_wait = wait;
+}
