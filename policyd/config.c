@@ -610,6 +610,23 @@ defaults(struct config *c)
 }
 
 /* What depends on other settings, and what only makes sense together. */
+/* Processes change their directory; files are meant from where policyd was started. */
+static void
+make_absolute(struct reader *r, char path[PATH_ROOM])
+{
+	char whole[2 * PATH_ROOM];
+	size_t n;
+
+	if (path[0] == '/' || path[0] == '\0' || getcwd(whole, PATH_ROOM) == NULL)
+		return;
+	n = strlen(whole);
+	snprintf(whole + n, sizeof whole - n, "/%s", path);
+	if (strlen(whole) >= PATH_ROOM)
+		complain(r, NULL, "%s: \"%s\" is too long a path", r->c->file, path);
+	else
+		snprintf(path, PATH_ROOM, "%s", whole);
+}
+
 static void
 finish(struct reader *r)
 {
@@ -626,6 +643,11 @@ finish(struct reader *r)
 	}
 	if (c->score_script[0] == '\0')
 		snprintf(c->score_script, sizeof c->score_script, "%.*s/score.lua", PATH_ROOM - 16, c->lua_dir);
+	make_absolute(r, c->score_script);
+	make_absolute(r, c->lua_dir);
+	make_absolute(r, c->clamav_database);
+	for (uint32_t i = 0; i < c->rule_dir_count; i++)
+		make_absolute(r, c->rules[i]);
 	if (c->workers_min > c->workers_max)
 		complain(r, NULL, "%s: workers.min is %u and workers.max %u; expected min <= max", c->file, c->workers_min, c->workers_max);
 	if (c->scan_timeout_ms + 5000 > c->message_timeout_ms)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <sched.h>
@@ -66,6 +67,16 @@ mount_scratch(const char *path, uid_t uid, gid_t gid)
 	       mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) == 0;
 }
 
+/* All capabilities but these are gone for good. */
+static bool
+keep_capabilities(uint32_t mask)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { .effective = mask, .permitted = mask } };
+
+	return syscall(SYS_capset, &head, data) == 0;
+}
+
 bool
 cage_zygote(struct cage *cage, const struct config *config, char *why, size_t room)
 {
@@ -73,6 +84,7 @@ cage_zygote(struct cage *cage, const struct config *config, char *why, size_t ro
 	gid_t gid = getegid();
 
 	cage->holds = 0;
+	cage->scratch_fd = -1;
 	snprintf(cage->scratch, sizeof cage->scratch, "%.*s/scratch", PATH_ROOM - 10, config->state);
 	if (uid == 0 && config->worker_user[0]) {
 		const struct passwd *pw = getpwnam(config->worker_user);
@@ -99,21 +111,32 @@ cage_zygote(struct cage *cage, const struct config *config, char *why, size_t ro
 			    strerror(errno));
 			return false;
 		}
+		prctl(PR_SET_KEEPCAPS, 1);
+		cage->scratch_fd = open(cage->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
 			snprintf(why, room, "cannot become user %s: %s", config->worker_user, strerror(errno));
 			return false;
 		}
+		/* Rules and virus database may lie where only root reads; the workers do not keep this. */
+		if (!keep_capabilities(1u << CAP_DAC_READ_SEARCH))
+			keep_capabilities(0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);    /* a change of user has cleared it */
 	}
 	if (geteuid() != 0)
 		cage->holds |= 1u << CAGE_USER;
+	if (cage->scratch_fd < 0)
+		cage->scratch_fd = open(cage->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fchdir(cage->scratch_fd) < 0) {
+		snprintf(why, room, "%s: cannot be entered: %s", cage->scratch, strerror(errno));
+		return false;
+	}
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	return true;
 }
 
 /* Reading and writing below the scratch, and nothing else of the file system. */
 static bool
-landlock(const char *scratch)
+landlock(int scratch_fd)
 {
 	struct landlock_ruleset_attr attr = { .handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1 };
 	int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
@@ -124,14 +147,11 @@ landlock(const char *scratch)
 		.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
 		    LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
 		    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR,
-		.parent_fd = open(scratch, O_PATH | O_CLOEXEC),
+		.parent_fd = scratch_fd,
 	};
-	bool done = below.parent_fd >= 0 &&
-	    syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0) == 0 &&
+	bool done = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0) == 0 &&
 	    syscall(SYS_landlock_restrict_self, rules, 0) == 0;
 
-	if (below.parent_fd >= 0)
-		close(below.parent_fd);
 	close(rules);
 	return done;
 }
@@ -202,10 +222,11 @@ limits(void)
 void
 cage_worker(struct cage *cage)
 {
+	keep_capabilities(0);
 	prctl(PR_SET_DUMPABLE, 0);           /* nobody of the same user may look inside */
 	if (limits())
 		cage->holds |= 1u << CAGE_LIMITS;
-	if (landlock(cage->scratch))
+	if (landlock(cage->scratch_fd))
 		cage->holds |= 1u << CAGE_LANDLOCK;
 	if (seccomp())
 		cage->holds |= 1u << CAGE_SECCOMP;

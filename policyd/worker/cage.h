@@ -24,7 +24,8 @@ extern const char *const cage_names[CAGE__COUNT], *const cage_texts[CAGE__COUNT]
 
 struct cage {
 	unsigned holds;                      /* bit per enum cage_measure */
-	char scratch[PATH_ROOM];             /* directory for temporary files */
+	char scratch[PATH_ROOM];             /* directory for temporary files: the current one from cage_zygote on */
+	int scratch_fd;                      /* the way there past directories that only root may enter */
 };
 
 /* Before anything is loaded. Leaves the process unprivileged. False and `why` only when it may not go on:

@@ -93,7 +93,7 @@ load_kit(struct zygote *z, char *why, size_t room)
 	z->kit.rules = rules_load(config, why, room);
 	if (z->kit.rules == NULL)
 		return false;
-	if (!antivirus_open(config, z->cage.scratch, &z->kit.antivirus, why, room)) {
+	if (!antivirus_open(config, ".", &z->kit.antivirus, why, room)) {
 		if (config->generation > 1)
 			return false;
 		log_error("%s; until then mail is deferred", why);

@@ -5,7 +5,7 @@ import threading
 import time
 import unittest
 
-from tests.lib.mail import mail, points
+from tests.lib.mail import eicar, mail, points
 from tests.lib.milter import Milter
 from tests.lib.policyd import Policyd
 from tests.lib.procs import Dir, wait_until
@@ -148,6 +148,21 @@ class Faults(unittest.TestCase):
         self.d.write("clamdb/test.hdb", EICAR_MD5)
         self.pd.ctl("reload")
         self.assertEqual(self.milter().send(mail("scanned"), ["u@test.example"])["reply"][0], "a")
+
+    def test_where_only_root_may_enter(self):
+        """A checkout below /root: workers are nobody, rules and virus database are found all the same."""
+        d = Dir()
+        self.addCleanup(d.close)
+        os.chmod(d.path, 0o700)
+        pd = Policyd(d)
+        self.addCleanup(pd.close)
+        m = Milter(("127.0.0.1", pd.milter_port))
+        self.addCleanup(m.close)
+        self.assertEqual(m.send(eicar(), ["a@test.example"])["reply"][0], "d")
+        self.assertEqual(pd.quarantine()[0]["class"], "virus")
+        self.assertEqual(m.send(points(5), ["a@test.example"])["reply"][0], "a")
+        self.assertEqual(pd.ctl("reload").returncode, 0)
+        self.assertEqual(m.send(eicar(), ["b@test.example"])["reply"][0], "d")
 
     def test_store_gone_defers(self):
         """What should be held is deferred when it cannot be stored; other mail flows; nothing is discarded."""
