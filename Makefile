@@ -11,6 +11,7 @@ O       := $B/obj
 PREFIX  ?= /usr/local
 SHARE   := $(PREFIX)/share/policyd
 VERSION := $(shell cat VERSION)
+JOBS    := -j$(shell nproc)
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PKGS    := lua5.4 libpcre2-8 hiredis libcares libevent libconfig jansson libpsl libidn2 sqlite3 libzstd libarchive openssl \
@@ -29,7 +30,7 @@ ENGINE  := $(patsubst %.c,$O/%.o,$(filter-out $(MAINS),$(SRC)))
 UNIT    := $(shell find tests/unit -name 'test_*.c')
 UNITBIN := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 
-.PHONY: all help deps deps-bench run test check unit rules-test system layers ledger soak bench eval install clean
+.PHONY: all help deps deps-bench run test check unit units rules-test system layers ledger soak bench eval install clean
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -60,12 +61,14 @@ deps:                                      ## install what is missing, by packag
 	@sh tests/deps.sh
 
 run: deps                                  ## the whole system on loopback, with sample mail, until Ctrl-C
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@python3 tests/demo.py
 
 test: deps                                 ## everything: unit, rules, layers, and system tests with real MTAs
+	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 SAN=$(SAN) all units
 	@$(MAKE) --no-print-directory TESTING=1 SAN=$(SAN) check
 check: all unit rules-test layers system
+units: $(UNITBIN)
 unit: $(UNITBIN)
 	@for t in $(UNITBIN); do echo "== $$t"; $$t || exit 1; done
 rules-test: all
@@ -75,7 +78,7 @@ layers:
 system: all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/run.py
 ledger: deps                               ## 2,000 mails while processes are killed: who got what, exactly once
-	@$(MAKE) --no-print-directory TESTING=1 all
+	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 LEDGER_RATE=20 python3 tests/run.py tests/system/test_ledger.py
 
 deps-bench: deps                           ## the peers to measure against (unpacked under build/peers) and the corpus
@@ -85,13 +88,13 @@ $B/bench/%: tests/bench/%.c
 	@echo "LD  $@"
 	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -o $@ $< -lm $(shell pkg-config --libs libclamav)
 bench: deps-bench                          ## speed beside rspamd, clamav-milter and bare libclamav (about 25 minutes)
-	@$(MAKE) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
+	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
 	@$(SUDO) python3 tests/bench/bench.py
 eval: deps-bench                           ## accuracy of the classifier, hits of every rule, on a labelled corpus (CORPUS=INDEX)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh corpus/eval $$(python3 -m tests.lib.corpus)
 soak: deps                                 ## 1,000 reloads under load
-	@$(MAKE) --no-print-directory TESTING=1 all
+	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load
 
 install: all                               ## into DESTDIR, under PREFIX

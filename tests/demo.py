@@ -4,6 +4,7 @@ keeps running until Ctrl-C. Everything lives in build/run."""
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 
@@ -78,11 +79,23 @@ def feed(pd):
         m.close()
 
 
+def port(usual):
+    """The usual one if nobody has it."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", usual))
+            return usual
+        except OSError:
+            return free_port()
+
+
 def main():
     d = RunDir()
-    dns, port = rbldnsd(d, "bl.demo", ":127.0.0.2:Listed $\n127.0.0.2\n203.0.113.0/24\n")
+    dns, dns_port = rbldnsd(d, "bl.demo", ":127.0.0.2:Listed $\n127.0.0.2\n203.0.113.0/24\n")
     try:
-        pd = Policyd(d, zones=['{ zone = "bl.demo"; points = 6.0; }'], resolver=port, reinject=free_port(), sample_rules=False)
+        pd = Policyd(d, zones=['{ zone = "bl.demo"; points = 6.0; }'], resolver=dns_port, reinject=10026, sample_rules=False,
+                     ports=(port(8890), port(8891)))
     except AssertionError as e:
         dns.stop()
         sys.exit("make run: %s" % e)

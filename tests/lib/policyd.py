@@ -13,10 +13,10 @@ EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 class Policyd:
     def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True,
-                 clamav=None, listen=None):
+                 clamav=None, listen=None, ports=None):
         """zones: libconfig text of DNS lists; resolver: its port."""
         self.d = d
-        self.milter_port, self.policy_port = free_port(), free_port()
+        self.milter_port, self.policy_port = ports or (free_port(), free_port())
         self.milter = milter or "inet:%d@127.0.0.1" % self.milter_port
         if clamav is None:
             clamav = 'engine = "libclamav"; database = "%s/clamdb";' % d.path
