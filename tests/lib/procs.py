@@ -107,7 +107,8 @@ def rbldnsd(d, zone, text):
     port = free_port()
     d.write("zone-" + zone, "$SOA 600 ns.%s h.%s 0 600 300 86400 300\n%s" % (zone, zone, text))
     program = os.path.join(MTA, "rbldnsd/usr/sbin/rbldnsd")
-    p = Proc([program, "-n", "-u", "nobody", "-w", d.path, "-b", "127.0.0.1/%d" % port, "-t", "300", "-c", "5",
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    p = Proc([program, "-n"] + user + ["-w", d.path, "-b", "127.0.0.1/%d" % port, "-t", "300", "-c", "5",
               "%s:ip4set:zone-%s" % (zone, zone)], d("rbldnsd-%s.log" % zone))
     time.sleep(0.3)
     return p, port
