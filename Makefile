@@ -87,6 +87,9 @@ $B/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@echo "LD  $@"
 	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -o $@ $< -lm $(shell pkg-config --libs libclamav)
+$B/mailscan: tests/suites/mailscan.c $B/engine.a
+	@echo "LD  $@"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 bench: deps-bench                          ## speed beside rspamd, clamav-milter and bare libclamav (about 25 minutes)
 	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
 	@$(SUDO) python3 tests/bench/bench.py

@@ -31,7 +31,7 @@ enum {
 	/* parts */
 	MAX_PARTS            = 2000,              /* over all readings */
 	MAX_PART_DEPTH       = 60,
-	MAX_READINGS         = 8,
+	MAX_SWEEP            = 192 * 1024 * 1024, /* bytes decoded for other readings than the strict one */
 	MAX_PARAMS           = 64,                /* of one Content-* header */
 	MAX_LAYERS           = 1024,              /* that ClamAV found in one mail and that need no second look */
 

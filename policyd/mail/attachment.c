@@ -24,8 +24,8 @@ static const struct { const char *magic; size_t n, at; const char *type; } magic
 	{ "#!", 2, 0, "text/x-script" }, { "OggS", 4, 0, "audio/ogg" }, { "ID3", 3, 0, "audio/mpeg" },
 };
 
-static struct span
-real_type(struct span data)
+struct span
+attachment_type(struct span data)
 {
 	for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
 		if (data.n >= magics[i].at + magics[i].n && memcmp(data.p + magics[i].at, magics[i].magic, magics[i].n) == 0)
@@ -148,7 +148,7 @@ attachment_read(struct arena *a, struct message *msg, int part)
 {
 	struct part *p = &msg->parts[part];
 
-	p->real_type = real_type(p->data);
+	p->real_type = attachment_type(p->data);
 	if (p->file_name.n > 0)
 		read_name(a, msg, p->file_name);
 	if (p->real_type.n > 0 && (in_list(p->real_type, "application/x-dosexec application/x-elf application/x-ms-shortcut")) &&

@@ -97,6 +97,19 @@ is_ascii(struct span s)
 	return true;
 }
 
+/* UTF-16 without its mark is big-endian (RFC 2781, 4.3), unless what says so is text: most high bytes are 0 then. */
+static bool
+is_little_endian(struct span s)
+{
+	size_t even = 0, odd = 0;
+
+	for (size_t i = 0; i + 1 < s.n && i < 4096; i += 2) {
+		even += s.p[i] == 0;
+		odd += s.p[i + 1] == 0;
+	}
+	return odd > even;
+}
+
 struct span
 charset_to_utf8(struct arena *a, struct span in, struct span charset, bool *unknown, bool *wrong)
 {
@@ -118,6 +131,10 @@ charset_to_utf8(struct arena *a, struct span in, struct span charset, bool *unkn
 		*unknown = true;
 		return is_ascii(in) || utf8_valid(in) ? in : convert(a, &converters[0], in, &(bool){ false });
 	}
+	if (span_eq_nocase(charset, SPAN("utf-16")) && in.n > 1 && !span_starts(in, SPAN("\xff\xfe")) && !span_starts(in, SPAN("\xfe\xff")))
+		c = find(is_little_endian(in) ? SPAN("utf-16le") : SPAN("utf-16be"));
+	if (c == NULL)
+		return in;
 	/* ASCII is itself in all of them but those that shift or are wide. */
 	bool stateless = !span_starts_nocase(charset, SPAN("utf")) && !span_starts_nocase(charset, SPAN("iso-2022")) &&
 	    !span_starts_nocase(charset, SPAN("hz")) && !span_starts_nocase(charset, SPAN("unicode")) &&

@@ -1,6 +1,8 @@
 #include "policyd/base/limits.h"
 #include "policyd/mail/parse.h"
 
+enum { ENCODED_WORD = 4096 };                /* bytes; RFC 2047 allows 75, and programs that ignore it exist */
+
 /* One line's end: CRLF, LF, or a bare CR that is not followed by LF. `*next` is where the next line starts. */
 static size_t
 line_end(struct span s, size_t at, size_t *next)
@@ -42,7 +44,6 @@ void
 headers_parse(struct arena *a, struct message *msg, struct span raw, struct header_list *out, struct span *body)
 {
 	size_t room = 0, at = 0;
-	bool odd = false;
 
 	*out = (struct header_list){ 0 };
 	while (at < raw.n) {
@@ -65,19 +66,23 @@ headers_parse(struct arena *a, struct message *msg, struct span raw, struct head
 			}
 			/* Not a header: the body has begun without its empty line, or it is rubbish among headers.
 			 * Clients differ; headers after it still count when they look like some. */
-			odd = true;
 			note_add(a, msg, NOTE_BROKEN_HEADER, span_make(raw.p + at, end - at));
 			size_t peek = next, peek_end = line_end(raw, next, &peek);
 			struct span following = span_make(raw.p + next, peek_end - next);
 			size_t c = span_find_char(following, ':');
 
+			msg->odd = true;
 			if (raw.p[at] != ' ' && raw.p[at] != '\t' && (c == SPAN_NONE || c == 0 || c > 60))
 				break;
 			at = next;
 			continue;
 		}
+		msg->odd |= colon > name_end;        /* "Name :" is a header to most, not to all */
 		while (next < raw.n && (raw.p[next] == ' ' || raw.p[next] == '\t')) {     /* folds */
-			size_t fold_end = line_end(raw, next, &next);
+			size_t fold = next, fold_end = line_end(raw, next, &next);
+
+			if (span_trim(span_make(raw.p + fold, fold_end - fold)).n == 0)
+				msg->odd = true;     /* a fold of blanks only is an empty line to some */
 
 			end = fold_end;
 		}
@@ -92,9 +97,9 @@ headers_parse(struct arena *a, struct message *msg, struct span raw, struct head
 		h->name = span_make(raw.p + at, name_end - at);
 		h->raw = span_head(span_make(raw.p + colon + 1, end - colon - 1), MAX_HEADER_LINE);
 		h->value = value_of(a, h->raw);
+		msg->odd |= (size_t)(end - colon - 1) > h->raw.n;
 		at = next;
 	}
-	(void)odd;
 	*body = span_from(raw, at);
 }
 
@@ -123,14 +128,14 @@ encoded_word(struct span s, struct span *charset, char *kind, struct span *text)
 
 	if (!span_starts(s, SPAN("=?")))
 		return 0;
-	q1 = span_find_char(span_from(s, 2), '?');
+	q1 = span_find_char(span_head(span_from(s, 2), 41), '?');
 	if (q1 == SPAN_NONE || q1 == 0 || q1 > 40)
 		return 0;
 	q2 = 2 + q1 + 1;
 	if (q2 + 1 >= s.n || s.p[q2 + 1] != '?')
 		return 0;
 	*kind = ascii_lower(s.p[q2]);
-	end = span_find(span_from(s, q2 + 2), SPAN("?="));
+	end = span_find(span_head(span_from(s, q2 + 2), ENCODED_WORD), SPAN("?="));
 	if (end == SPAN_NONE || (*kind != 'b' && *kind != 'q'))
 		return 0;
 	*charset = span_make(s.p + 2, q1);
@@ -142,24 +147,25 @@ encoded_word(struct span s, struct span *charset, char *kind, struct span *text)
 	return q2 + 2 + end + 2;
 }
 
-static struct span
-join(struct arena *a, struct span left, struct span right)
+static size_t
+append(char *out, size_t n, size_t room, struct span more)
 {
-	char *p = arena_grow(a, (void *)left.p, left.n, left.n + right.n + 1);
-
-	memcpy(p + left.n, right.p, right.n);
-	return span_make(p, left.n + right.n);
+	more = span_head(more, room - n);
+	memcpy(out + n, more.p ? more.p : "", more.n);
+	return n + more.n;
 }
 
 struct span
 header_decode(struct arena *a, struct span raw)
 {
-	struct span out = { NULL, 0 };
-	size_t at = 0;
+	size_t at = 0, n = 0, room;
 	bool after_word = false, unknown, wrong, broken;
+	char *out;
 
 	if (span_find(raw, SPAN("=?")) == SPAN_NONE)
 		return charset_to_utf8(a, raw, SPAN("utf-8"), &unknown, &wrong);
+	room = raw.n * 4 + 16;               /* one byte of a charset is at most four of UTF-8 */
+	out = arena_alloc(a, room);
 	while (at < raw.n) {
 		struct span charset, text, rest = span_from(raw, at);
 		char kind;
@@ -169,7 +175,7 @@ header_decode(struct arena *a, struct span raw)
 			struct span bytes = kind == 'b' ? decode_base64(a, text, &broken) : decode_quoted(a, text, true, &broken);
 			struct span utf8 = charset_to_utf8(a, bytes, charset, &unknown, &wrong);
 
-			out = join(a, out, utf8);
+			n = append(out, n, room, utf8);
 			at += used;
 			after_word = true;
 			continue;
@@ -180,8 +186,8 @@ header_decode(struct arena *a, struct span raw)
 		at += plain.n;
 		/* White space between two encoded words is not shown. */
 		if (!(after_word && at < raw.n && span_trim(plain).n == 0))
-			out = join(a, out, charset_to_utf8(a, plain, SPAN("utf-8"), &unknown, &wrong));
+			n = append(out, n, room, charset_to_utf8(a, plain, SPAN("utf-8"), &unknown, &wrong));
 		after_word = false;
 	}
-	return out.p ? out : SPAN("");
+	return span_make(out, n);
 }

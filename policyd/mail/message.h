@@ -19,6 +19,7 @@
 	X(NOTE_AMBIGUOUS_TYPE, "MIME_AMBIGUOUS_TYPE")                   \
 	X(NOTE_AMBIGUOUS_ENCODING, "MIME_AMBIGUOUS_ENCODING")           \
 	X(NOTE_AMBIGUOUS_NAME, "MIME_AMBIGUOUS_NAME")                   \
+	X(NOTE_OTHER_READING, "MIME_OTHER_READING")                     \
 	X(NOTE_BROKEN_BOUNDARY, "MIME_BROKEN_BOUNDARY")                 \
 	X(NOTE_BROKEN_BASE64, "MIME_BROKEN_BASE64")                     \
 	X(NOTE_BROKEN_QP, "MIME_BROKEN_QP")                             \
@@ -88,7 +89,8 @@ enum part_kind { PART_TEXT, PART_HTML, PART_MULTIPART, PART_MESSAGE, PART_ATTACH
 /* One node of the part tree; of a second reading too (reading > 0). */
 struct part {
 	int parent;                          /* index, -1 for the root */
-	int depth, reading;                  /* reading 0 is the strict one */
+	int depth, reading;                  /* reading 0 is the strict one, 1 what other clients may find (sweep.c) */
+	bool doubtful;                       /* its body decodes otherwise elsewhere */
 	enum part_kind kind;
 	struct header_list headers;
 	struct span type;                    /* "text/html", lower case; by the header, "text/plain" without one */
@@ -136,7 +138,8 @@ struct message {
 	struct span raw;                     /* the whole mail */
 	struct header_list headers;          /* of the mail itself */
 	struct part *parts;                  /* parts[0] is the root; strict reading first, in order */
-	size_t part_count;
+	size_t part_count, strict_count;     /* of all readings, of the strict one */
+	bool odd;                            /* its form gives cause to try other readings */
 	struct link *links;
 	size_t link_count;
 	struct archive_member *entries;

@@ -2,6 +2,8 @@
  *
  * A work list instead of recursion: a multipart adds its children to the end of the array, and the loop gets there.
  * Each byte is searched for boundaries once a level, and levels are bounded, so the work is linear in the mail. */
+#include <stdlib.h>
+
 #include "policyd/base/limits.h"
 #include "policyd/mail/forged.h"
 #include "policyd/mail/parse.h"
@@ -42,13 +44,7 @@ message_noted(const struct message *msg, enum mail_note what)
 	return false;
 }
 
-struct tree {                                /* the parse in work */
-	struct arena *a;
-	struct message *msg;
-	size_t room;
-};
-
-static struct part *
+struct part *
 part_new(struct tree *t, int parent, int depth, struct span raw)
 {
 	struct message *msg = t->msg;
@@ -92,6 +88,8 @@ split(struct tree *t, int index, struct span boundary)
 		int kind = delimiter(span_make(raw.p + at, next - at), boundary);
 
 		if (kind > 0) {
+			ARENA_PUSH(t->a, t->delimiters, t->delimiter_count, t->delimiter_room);
+			t->delimiters[t->delimiter_count++] = raw.p + at;
 			if (start != SPAN_NONE) {
 				if (end > start && raw.p[end - 1] == '\n')
 					end--;       /* the line end before the delimiter is its own */
@@ -105,9 +103,10 @@ split(struct tree *t, int index, struct span boundary)
 		}
 		at = next;
 	}
-	if (start == SPAN_NONE)
+	if (start == SPAN_NONE) {
 		note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, boundary);
-	else if (!ended && start < raw.n) {
+		t->undelimited = true;
+	} else if (!ended && start < raw.n) {
 		note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("no closing delimiter"));
 		part_new(t, index, depth, span_make(raw.p + start, raw.n - start));
 	}
@@ -126,15 +125,50 @@ note_duplicates(struct tree *t, const struct header_list *headers)
 {
 	static const struct { const char *name; enum mail_note note; } once[] = {
 		{ "Content-Type", NOTE_AMBIGUOUS_TYPE }, { "Content-Transfer-Encoding", NOTE_AMBIGUOUS_ENCODING },
+		{ "Content-Disposition", NOTE_AMBIGUOUS_NAME },
 	};
 
 	for (size_t i = 0; i < sizeof once / sizeof *once; i++) {
 		const struct header *first = header_get(headers, span_of(once[i].name), 0), *more;
 
-		for (size_t n = 1; first && (more = header_get(headers, span_of(once[i].name), n)) != NULL; n++)
+		for (size_t n = 1; first && (more = header_get(headers, span_of(once[i].name), n)) != NULL; n++) {
+			t->msg->odd = true;
 			if (!span_eq_nocase(more->value, first->value))
 				note_add(t->a, t->msg, once[i].note, more->value);
+		}
 	}
+}
+
+/* A file, or what claims to be one: there every byte counts. In a text people read past what does not decode. */
+static bool
+is_file_part(const struct part *p)
+{
+	return p->file_name.n > 0 || (p->kind == PART_ATTACHMENT && !span_starts(p->type, SPAN("text/"))) || attachment_type(p->data).n > 0;
+}
+
+/* Every client skips what is no letter and stops at the end; junk inside, or data behind padding, parts their ways. */
+static void
+doubt_base64(struct tree *t, struct part *p)
+{
+	p->doubtful = t->msg->odd = true;
+	note_add(t->a, t->msg, NOTE_BROKEN_BASE64, p->file_name);
+	if (is_file_part(p))
+		note_add(t->a, t->msg, NOTE_AMBIGUOUS_ENCODING, p->file_name.n > 0 ? p->file_name : p->type);
+}
+
+static void
+doubt_quoted(struct tree *t, struct part *p)
+{
+	p->doubtful = t->msg->odd = true;
+	note_add(t->a, t->msg, NOTE_BROKEN_QP, p->file_name);
+	if (is_file_part(p) && !span_starts(p->type, SPAN("text/")))
+		note_add(t->a, t->msg, NOTE_AMBIGUOUS_ENCODING, p->file_name.n > 0 ? p->file_name : p->type);
+}
+
+static bool
+is_identity(struct span encoding)
+{
+	return span_eq(encoding, SPAN("7bit")) || span_eq(encoding, SPAN("8bit")) || span_eq(encoding, SPAN("binary"));
 }
 
 static void
@@ -146,20 +180,25 @@ decode_body(struct tree *t, struct part *p)
 	if (span_eq(p->encoding, SPAN("base64"))) {
 		p->data = decode_base64(t->a, p->raw, &broken);
 		if (broken)
-			note_add(t->a, t->msg, NOTE_BROKEN_BASE64, p->file_name);
+			doubt_base64(t, p);
 	} else if (span_eq(p->encoding, SPAN("quoted-printable"))) {
 		p->data = decode_quoted(t->a, p->raw, false, &broken);
 		if (broken)
-			note_add(t->a, t->msg, NOTE_BROKEN_QP, p->file_name);
+			doubt_quoted(t, p);
 	} else if (span_eq(p->encoding, SPAN("x-uuencode")) || span_eq(p->encoding, SPAN("uuencode"))) {
 		struct span name, data;
 		size_t at = 0;
 
+		p->doubtful = t->msg->odd = true;    /* "begin" may be missing, several files may follow each other */
 		if (decode_uu_next(t->a, p->raw, &at, &name, &data)) {
 			p->data = data;
 			if (p->file_name.n == 0)
 				p->file_name = name;
 		}
+	} else if (p->encoding.n > 0 && !is_identity(p->encoding)) {
+		p->doubtful = t->msg->odd = true;    /* a name of no encoding: some guess, some show the bytes */
+		if (is_file_part(p))
+			note_add(t->a, t->msg, NOTE_AMBIGUOUS_ENCODING, p->encoding);
 	}
 }
 
@@ -201,6 +240,8 @@ read_text(struct tree *t, int index)
 	if (p->kind == PART_TEXT) {
 		p->text = span_head(utf8, MAX_TEXT);
 		links_of_text(t->a, t->msg, p->text, index);
+		if (span_find(p->data, SPAN("=ybegin ")) != SPAN_NONE || span_find(p->data, SPAN("(This file must be converted with BinHex")) != SPAN_NONE)
+			p->doubtful = t->msg->odd = true;
 		add_uuencoded(t, index);
 		return;
 	}
@@ -231,12 +272,22 @@ read_headers(struct tree *t, struct part *p, struct content *type)
 	p->charset = content_param(type, "charset");
 	struct content encoded;
 
+	t->msg->odd |= type->odd || disposition.odd;
+
 	content_parse(t->a, encoding, &encoded);     /* lower case, comments off */
 	p->encoding = encoded.value;
+	p->doubtful |= type->odd || encoded.odd || !span_eq_nocase(encoded.value, span_trim(encoding));
+	t->msg->odd |= p->doubtful;
 	p->disposition = disposition.value;
 	p->file_name = content_param(&disposition, "filename");
 	struct span name = content_param(type, "name");
+	const struct param *named[] = { content_find(&disposition, "filename"), content_find(type, "name") };
 
+	for (size_t i = 0; i < 2; i++)
+		if (named[i] && named[i]->ambiguous)
+			note_add(t->a, t->msg, NOTE_AMBIGUOUS_NAME, named[i]->value);
+	if (disposition.duplicate)
+		note_add(t->a, t->msg, NOTE_AMBIGUOUS_NAME, p->file_name);
 	if (p->file_name.n == 0)
 		p->file_name = name;
 	else if (name.n > 0 && !span_eq(name, p->file_name))
@@ -282,14 +333,18 @@ read_part(struct tree *t, int index)
 		note_add(t->a, t->msg, NOTE_PARTIAL, SPAN(""));
 	if (span_eq(p->type, SPAN("message/external-body")))
 		note_add(t->a, t->msg, NOTE_EXTERNAL_BODY, SPAN(""));
-	if (span_eq(p->type, SPAN("application/mac-binhex40")))
+	if (span_eq(p->type, SPAN("application/mac-binhex40"))) {
 		note_add(t->a, t->msg, NOTE_BINHEX, p->file_name);
+		p->doubtful = t->msg->odd = true;
+	}
 	decode_body(t, p);
 	switch (p->kind) {
 	case PART_MULTIPART: {
 		struct span boundary = content_param(&type, "boundary");
 
 		if (boundary.n > 0) {
+			if (p->encoding.n > 0 && !is_identity(p->encoding))
+				t->msg->odd = true;          /* RFC 2045, 6.4 forbids it; some decode, some do not */
 			split(t, index, boundary);
 		} else {
 			note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("none given"));
@@ -369,6 +424,50 @@ read_from(struct arena *a, struct message *msg)
 			note_add(a, msg, NOTE_FROM_AMBIGUOUS, list[i].addr);
 }
 
+static int
+by_address(const void *a, const void *b)
+{
+	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* CR without LF, where some clients see a line end and others do not. */
+static bool
+has_bare_cr(struct span s)
+{
+	for (size_t at = 0, hit; (hit = span_find_char(span_from(s, at), '\r')) != SPAN_NONE; at += hit + 1)
+		if (at + hit + 1 == s.n || s.p[at + hit + 1] != '\n')
+			return true;
+	return false;
+}
+
+/* After the strict reading: does anything give cause for others, and where do they differ? */
+static void
+read_otherwise(struct tree *t)
+{
+	struct message *msg = t->msg;
+
+	msg->strict_count = msg->part_count;
+	if (t->delimiter_count > 0)
+		qsort(t->delimiters, t->delimiter_count, sizeof *t->delimiters, by_address);
+	struct span foreign = sweep_foreign(t);
+
+	if (has_bare_cr(msg->raw)) {
+		note_add(t->a, msg, NOTE_BARE_LINE_END, SPAN(""));
+		msg->odd = true;
+	}
+	if (foreign.n > 0) {
+		msg->odd = true;
+		if (t->undelimited)
+			note_add(t->a, msg, NOTE_AMBIGUOUS_BOUNDARY, foreign);
+	}
+	if (msg->odd || message_noted(msg, NOTE_BROKEN_BOUNDARY) || message_noted(msg, NOTE_BROKEN_HEADER) || span_find_char(msg->raw, '\0') != SPAN_NONE) {
+		msg->odd = true;
+		sweep_read(t);
+	}
+}
+
 static void
 note_raw(struct arena *a, struct message *msg)
 {
@@ -397,6 +496,7 @@ message_parse(struct arena *a, struct span raw, struct message *msg)
 	part_new(&t, -1, 0, raw);
 	for (size_t i = 0; i < msg->part_count; i++)
 		read_part(&t, (int)i);
+	read_otherwise(&t);
 	msg->subject = header_value(&msg->headers, "Subject");
 	read_from(a, msg);
 	note_raw(a, msg);

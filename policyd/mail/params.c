@@ -9,6 +9,7 @@ struct piece {                               /* name*2*=value before it is put t
 	struct span name, value;
 	int number;                          /* -1: no continuation */
 	bool encoded;
+	bool odd;                            /* its value ends elsewhere for other clients */
 };
 
 /* White space and comments; comments nest, and are counted, not descended into. */
@@ -32,26 +33,36 @@ skip_blank(struct span s, size_t at)
 	return at < s.n ? at : s.n;
 }
 
+/* `*odd`: quotes or escapes where the grammar has none, so that clients find another end or other letters. */
 static struct span
-take_value(struct arena *a, struct span s, size_t *at)
+take_value(struct arena *a, struct span s, size_t *at, bool *odd)
 {
-	char *out = arena_alloc(a, s.n + 1);
-	size_t n = 0;
+	size_t n = 0, end = *at + 1;
+	bool quoted = *at < s.n && s.p[*at] == '"';
 
-	if (*at < s.n && s.p[*at] == '"') {
+	while (end < s.n && s.p[end] != (quoted ? '"' : ';'))
+		end += s.p[end] == '\\' && quoted ? 2 : 1;
+	char *out = arena_alloc(a, (end < s.n ? end : s.n) - (*at < s.n ? *at : s.n) + 1);
+
+	if (quoted) {
 		for (++*at; *at < s.n && s.p[*at] != '"'; ++*at) {
 			if (s.p[*at] == '\\' && *at + 1 < s.n)
 				++*at;
+			*odd |= s.p[*at] == '"' || s.p[*at] == ';';
 			if (s.p[*at] != '\r' && s.p[*at] != '\n')
 				out[n++] = s.p[*at];
 		}
-		++*at;
-		while (*at < s.n && s.p[*at] != ';')
-			++*at;
+		*odd |= *at >= s.n;
+		for (++*at; *at < s.n && s.p[*at] != ';'; ++*at)
+			*odd |= !ascii_space(s.p[*at]);
 		return span_make(out, n);
 	}
-	while (*at < s.n && s.p[*at] != ';')
-		out[n++] = s.p[(*at)++];
+	for (; *at < s.n && s.p[*at] != ';'; ++*at) {
+		char c = s.p[*at];
+
+		*odd |= c == '"' || c == '\\' || c == '(' || (c == '\'' && n == 0 && *at + 1 < s.n && s.p[*at + 1] != '\'');
+		out[n++] = c;
+	}
 	return span_trim(span_make(out, n));
 }
 
@@ -91,15 +102,19 @@ percent_decode(struct arena *a, struct span s)
 static void
 piece_name(struct arena *a, struct span raw, struct piece *p)
 {
-	struct span rest = lower(a, raw), name = span_cut(&rest, '*');
+	size_t comment = span_find_char(raw, '(');
 	uint64_t number;
 
-	*p = (struct piece){ .name = name, .number = -1 };
+	*p = (struct piece){ .number = -1, .odd = comment != SPAN_NONE };
+	raw = span_trim(span_head(raw, comment));
+	struct span rest = lower(a, raw), name = span_cut(&rest, '*');
+
+	p->name = name;
 	if (name.n == raw.n)
 		return;
 	struct span digits = span_cut(&rest, '*');
 
-	p->encoded = raw.p[raw.n - 1] == '*';
+	p->encoded = raw.n > 0 && raw.p[raw.n - 1] == '*';
 	if (digits.n > 0 && span_u64(digits, &number) && number < PIECES)
 		p->number = (int)number;
 }
@@ -110,40 +125,134 @@ same_param(const struct piece *a, const struct piece *b)
 	return span_eq(a->name, b->name);
 }
 
-/* All pieces of one name, in the order of their numbers: the charset stands in the first. */
+static bool
+is_plain(const struct piece *p)
+{
+	return p->number < 0 && !p->encoded;
+}
+
+/* The piece of that name and number, of a plain or an extended kind; NULL: none. The first counts. */
+static const struct piece *
+piece_find(const struct piece *pieces, size_t count, const struct piece *like, int number, bool plain)
+{
+	for (size_t i = 0; i < count; i++)
+		if (same_param(&pieces[i], like) && pieces[i].number == number && is_plain(&pieces[i]) == plain)
+			return &pieces[i];
+	return NULL;
+}
+
+/* name*0, name*1, ... in the order of their numbers, which need not be that of the header. The charset stands in the
+ * first. Some clients want them from 0 without a gap, some in the order written: then the value is ambiguous. */
 static struct span
-assemble(struct arena *a, const struct piece *pieces, size_t count, size_t first)
+join_pieces(struct arena *a, const struct piece *pieces, size_t count, const struct piece *like, bool *ambiguous)
 {
 	struct span out = { NULL, 0 }, charset = SPAN("");
+	const struct piece *by_number[PIECES] = { NULL }, *p, *before = NULL;
+	int expected = 0;
 	bool unknown, wrong;
 
-	if (pieces[first].number < 0 && !pieces[first].encoded)
-		return header_decode(a, pieces[first].value);
-	for (int number = -1; number < PIECES; number++)
-		for (size_t i = first; i < count; i++) {
-			struct span value = pieces[i].value;
+	for (size_t i = count; i-- > 0;)
+		if (same_param(&pieces[i], like) && pieces[i].number >= 0)
+			by_number[pieces[i].number] = &pieces[i];
+	for (int number = 0; number < PIECES; number++) {
+		if ((p = by_number[number]) == NULL)
+			continue;
+		struct span value = p->value, rest = value;
 
-			if (!same_param(&pieces[i], &pieces[first]) || pieces[i].number != number ||
-			    (number < 0 && !pieces[i].encoded))
-				continue;
-			if (pieces[i].encoded && (number <= 0)) {
-				struct span rest = value, name = span_cut(&rest, '\'');
+		*ambiguous |= number != expected++ || (before && p < before);
+		if (p->encoded && before == NULL) {
+			struct span name = span_cut(&rest, '\'');
 
-				if (name.n < value.n) {
-					charset = name;
-					span_cut(&rest, '\'');
-					value = rest;
-				}
+			if (name.n < value.n) {
+				charset = name;
+				span_cut(&rest, '\'');
+				value = rest;
 			}
-			if (pieces[i].encoded)
-				value = percent_decode(a, value);
-			char *p = arena_grow(a, (void *)out.p, out.n, out.n + value.n + 1);
-
-			memcpy(p + out.n, value.p ? value.p : "", value.n);
-			out = span_make(p, out.n + value.n);
-			break;
+		} else if (p->encoded) {
+			*ambiguous |= span_find_char(value, '\'') != SPAN_NONE;
 		}
+		before = p;
+		if (p->encoded)
+			value = percent_decode(a, value);
+		char *text = arena_grow(a, (void *)out.p, out.n, out.n + value.n + 1);
+
+		memcpy(text + out.n, value.p ? value.p : "", value.n);
+		out = span_make(text, out.n + value.n);
+	}
 	return charset_to_utf8(a, out, charset, &unknown, &wrong);
+}
+
+static struct span
+extended_value(struct arena *a, struct span value)
+{
+	struct span rest = value, charset = span_cut(&rest, '\'');
+	bool unknown, wrong;
+
+	if (charset.n == value.n)
+		return charset_to_utf8(a, percent_decode(a, value), SPAN(""), &unknown, &wrong);
+	span_cut(&rest, '\'');
+	return charset_to_utf8(a, percent_decode(a, rest), charset, &unknown, &wrong);
+}
+
+/* RFC 2231 and 6266: name*= before all, then name*0= name*1= ..., then name=. Clients that do not know the extended
+ * forms show the plain one; those that know both agree on the order only for name*=. */
+static struct param
+assemble(struct arena *a, const struct piece *pieces, size_t count, const struct piece *like)
+{
+	const struct piece *whole = piece_find(pieces, count, like, -1, false), *plain = piece_find(pieces, count, like, -1, true);
+	struct param out = { .name = like->name };
+	bool numbered = false;
+
+	for (size_t i = 0; i < count; i++)
+		if (same_param(&pieces[i], like)) {
+			numbered |= pieces[i].number >= 0;
+			out.ambiguous |= pieces[i].odd;
+		}
+	if (whole) {
+		out.value = extended_value(a, whole->value);
+		out.ambiguous |= numbered;
+	} else if (numbered) {
+		bool first = piece_find(pieces, count, like, 0, false) != NULL;
+
+		out.value = join_pieces(a, pieces, count, like, &out.ambiguous);
+		out.ambiguous |= plain && !span_eq(out.value, plain->value);
+		if (plain && !first)
+			out.value = header_decode(a, plain->value);
+	} else {
+		out.value = header_decode(a, plain->value);
+	}
+	return out;
+}
+
+/* Is there anything in it that only a full parser takes as meant? Most clients have none. */
+static bool
+is_odd(struct span raw)
+{
+	size_t quotes = 0, hit = span_find_nocase(raw, SPAN("boundary"));
+	bool quoted = false;
+
+	for (size_t i = 0; i < raw.n; i++) {
+		unsigned char c = (unsigned char)raw.p[i];
+
+		if (c == '"') {
+			quotes++;
+			quoted = !quoted;
+		} else if (c == '\\' || c == 0x7f || (c < 0x20 && !ascii_space((char)c))) {
+			return true;
+		} else if (!quoted && (c == '(' || (c == '=' && i > 0 && ascii_space(raw.p[i - 1])))) {
+			return true;
+		} else if (c == '=' && i + 1 < raw.n && (raw.p[i + 1] == '?' || (!quoted && ascii_space(raw.p[i + 1])))) {
+			return true;
+		}
+	}
+	if (quotes % 2 != 0)
+		return true;
+	if (hit == SPAN_NONE)
+		return false;
+	struct span after = span_from(raw, hit + 8);
+
+	return after.n == 0 || after.p[0] != '=' || !span_starts_nocase(span_trim(raw), SPAN("multipart/")) ||
+	       span_find_nocase(after, SPAN("boundary=")) != SPAN_NONE;
 }
 
 void
@@ -152,7 +261,7 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 	struct piece pieces[PIECES];
 	size_t count = 0, at = skip_blank(raw, 0), start = at;
 
-	*out = (struct content){ 0 };
+	*out = (struct content){ .odd = is_odd(raw) };
 	while (at < raw.n && raw.p[at] != ';' && raw.p[at] != '(')
 		at++;
 	out->value = lower(a, span_trim(span_make(raw.p + start, at - start)));
@@ -166,13 +275,17 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 		struct span name = span_trim(span_make(raw.p + name_start, at - name_start));
 
 		if (at >= raw.n || raw.p[at] == ';' || name.n == 0) {
+			/* "name=a;.zip": some clients take what has no "=" for more of the value before it */
+			if (count > 0 && name.n > 0 && at >= raw.n)
+				pieces[count - 1].odd |= span_find_char(name, '.') != SPAN_NONE;
 			while (at < raw.n && raw.p[at] != ';')
 				at++;
 			continue;
 		}
 		at = skip_blank(raw, at + 1);
 		piece_name(a, name, &pieces[count]);
-		pieces[count++].value = take_value(a, raw, &at);
+		pieces[count].value = take_value(a, raw, &at, &pieces[count].odd);
+		count++;
 	}
 	for (size_t i = 0; i < count; i++) {
 		bool known = false;
@@ -180,19 +293,28 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 		for (size_t k = 0; k < i; k++)
 			if (same_param(&pieces[k], &pieces[i])) {
 				known = true;
-				out->duplicate |= pieces[i].number < 0 && pieces[k].number < 0 && pieces[i].encoded == pieces[k].encoded &&
+				out->duplicate |= pieces[i].number == pieces[k].number && pieces[i].encoded == pieces[k].encoded &&
 				    !span_eq(pieces[i].value, pieces[k].value);
 			}
 		if (!known && out->count < sizeof out->params / sizeof *out->params)
-			out->params[out->count++] = (struct param){ pieces[i].name, assemble(a, pieces, count, i) };
+			out->params[out->count++] = assemble(a, pieces, count, &pieces[i]);
 	}
+	out->odd |= count == PIECES;
+}
+
+const struct param *
+content_find(const struct content *c, const char *name)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (span_eq(c->params[i].name, span_of(name)))
+			return &c->params[i];
+	return NULL;
 }
 
 struct span
 content_param(const struct content *c, const char *name)
 {
-	for (size_t i = 0; i < c->count; i++)
-		if (span_eq(c->params[i].name, span_of(name)))
-			return c->params[i].value;
-	return SPAN("");
+	const struct param *p = content_find(c, name);
+
+	return p ? p->value : SPAN("");
 }

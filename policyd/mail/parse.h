@@ -4,6 +4,22 @@
 
 #include "policyd/mail/message.h"
 
+struct tree {                                /* the parse in work */
+	struct arena *a;
+	struct message *msg;
+	size_t room;
+	const char **delimiters;             /* where the lines are that the strict reading takes for delimiters */
+	size_t delimiter_count, delimiter_room;
+	bool undelimited;                    /* a multipart whose boundary never came */
+};
+/* A part at the end of the array; NULL (and noted) when a bound is met. */
+struct part *part_new(struct tree *t, int parent, int depth, struct span raw);
+
+/* sweep.c: what clients that are not strict may find; adds parts of reading 1 */
+void sweep_read(struct tree *t);
+/* A delimiter-like line that belongs to no multipart of ours; empty: none. `delimiters` is sorted. */
+struct span sweep_foreign(const struct tree *t);
+
 /* Notes and arrays of a message under construction. */
 void note_add(struct arena *a, struct message *msg, enum mail_note what, struct span evidence);
 
@@ -15,14 +31,18 @@ struct span header_decode(struct arena *a, struct span raw_value);
 /* params.c: "text/html; charset=utf-8; name*0=..." */
 struct param {
 	struct span name, value;             /* lower case name; decoded UTF-8 value (RFC 2231, 2047) */
+	bool ambiguous;                      /* clients find different values */
 };
 struct content {
 	struct span value;                   /* before the first ';', lower case, comments removed */
 	struct param params[16];
 	size_t count;
+	bool odd;                            /* not as RFC 2045 has it: comments, escapes, encoded words, a boundary in pieces */
 	bool duplicate;                      /* a parameter stood there twice with different values */
 };
 void content_parse(struct arena *a, struct span raw_value, struct content *out);
+/* The parameter of that name; NULL: none. */
+const struct param *content_find(const struct content *c, const char *name);
 struct span content_param(const struct content *c, const char *name);
 
 /* decode.c: transfer encodings; every input decodes, `*broken` says that it was not clean. */
@@ -50,6 +70,7 @@ void links_of_text(struct arena *a, struct message *msg, struct span text, int p
 void domain_prepare(void);
 
 /* attachment.c: real type by content, findings by type, archives listed. */
+struct span attachment_type(struct span data);       /* by its first bytes; empty: unknown */
 void attachment_read(struct arena *a, struct message *msg, int part);
 
 /* text.c */

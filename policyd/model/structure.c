@@ -122,7 +122,7 @@ part_features(struct feature_maker *m, const struct message *msg)
 	char tree[64];
 	size_t n = 0;
 
-	for (size_t i = 0; i < msg->part_count && i < 30; i++) {
+	for (size_t i = 0; i < msg->strict_count && i < 30; i++) {
 		const struct part *p = &msg->parts[i];
 		size_t dot = span_find_last(p->file_name, '.');
 		char shape[SHAPE_MOST];
@@ -143,7 +143,7 @@ part_features(struct feature_maker *m, const struct message *msg)
 		}
 	}
 	feature_add(m, true, "tree", span_make(tree, n));
-	feature_number(m, true, "parts", msg->part_count < 20 ? msg->part_count : 20);
+	feature_number(m, true, "parts", msg->strict_count < 20 ? msg->strict_count : 20);
 	for (size_t i = 0; i < msg->note_count; i++)
 		feature_add(m, true, "note", span_of(mail_note_names[msg->notes[i].what]));
 	for (size_t i = 0; i < msg->entry_count && i < 20; i++)

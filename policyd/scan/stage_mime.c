@@ -15,6 +15,7 @@ static const struct { double points; unsigned classes; } found[NOTE__COUNT] = {
 	[NOTE_AMBIGUOUS_TYPE]     = { 1.5, 0 },
 	[NOTE_AMBIGUOUS_ENCODING] = { 2.0, CLASS_UNSCANNABLE },
 	[NOTE_AMBIGUOUS_NAME]     = { 1.5, 0 },
+	[NOTE_OTHER_READING]      = { 2.0, CLASS_UNSCANNABLE },
 	[NOTE_BROKEN_BOUNDARY]    = { 0.2, 0 },
 	[NOTE_BROKEN_BASE64]      = { 0.5, 0 },
 	[NOTE_BROKEN_QP]          = { 0.2, 0 },

@@ -1,0 +1,382 @@
+/* sweep.c - the readings of clients that are not strict, all at once.
+ *
+ * One reading per client would multiply: boundary rules times header rules times decoders. So the second reading asks
+ * not what the headers mean but what stands in the bytes. Any line "--..." with a header or an empty line after it may
+ * be a delimiter; what follows any of the first empty lines of such a segment, or its last header-like line, may be a
+ * body; a body is decoded by every way (decode_odd.h) that its letters or its header's words suggest. What the strict
+ * reading does not have is kept as a part of reading 1, goes to ClamAV as all parts do, and is named when it is a file.
+ *
+ * It runs only on a mail that gives cause (message.odd): about 2 % of honest mail. Work: each byte is in one segment,
+ * each segment has at most BODIES bodies, each of them at most WAYS decodings; decoded entities are swept again, at most
+ * DEPTH deep; all output counts against MAX_SWEEP. */
+#include <stdlib.h>
+
+#include "policyd/base/limits.h"
+#include "policyd/mail/decode_odd.h"
+#include "policyd/mail/parse.h"
+
+enum { BODIES = 5, DEPTH = 3, LOOK = 4096, HEAD_LINES = 300, LEAST = 4, QUEUE = 64 };
+
+struct known {                               /* bytes that are a part already */
+	size_t n;
+	uint64_t hash;
+};
+
+struct sweep {
+	struct tree *t;
+	size_t left;                         /* bytes that may still be decoded */
+	size_t strict;                       /* parts of the strict reading */
+	struct known *known;
+	size_t known_count, known_room;
+	struct { struct span bytes; int depth; } queue[QUEUE];
+	size_t queued;
+	int depth;                           /* of what is being swept */
+};
+
+/* The line at `at`, ended by LF, CR LF or a bare CR, as any of them is somewhere. */
+static struct span
+line_at(struct span s, size_t at, size_t *next)
+{
+	size_t end = at;
+
+	while (end < s.n && s.p[end] != '\n' && s.p[end] != '\r')
+		end++;
+	*next = end + 1 < s.n && s.p[end] == '\r' && s.p[end + 1] == '\n' ? end + 2 : end + 1;
+	*next = *next < s.n ? *next : s.n;
+	return span_make(s.p + at, end - at);
+}
+
+static bool
+is_blank(struct span line)
+{
+	return span_trim(line).n == 0;
+}
+
+/* "Name: ...", with room for what clients forgive: blanks and odd bytes before, a blank before the colon. */
+static bool
+is_header(struct span line)
+{
+	size_t colon = span_find_char(span_head(line, 80), ':'), letters = 0;
+
+	if (colon == SPAN_NONE || colon < 2)
+		return false;
+	for (size_t i = 0; i < colon; i++)
+		letters += ascii_alnum(line.p[i]) || line.p[i] == '-';
+	return letters + 4 >= colon;
+}
+
+/* The same, but it speaks of content: what makes a line of dashes before it a delimiter beyond doubt. */
+static bool
+is_content(struct span line)
+{
+	return span_find_nocase(span_head(line, 24), SPAN("content-")) != SPAN_NONE;
+}
+
+static bool
+is_known(struct sweep *s, struct span data)
+{
+	struct known k = { data.n, span_hash(data, 7) };
+
+	for (size_t i = 0; i < s->known_count; i++)
+		if (s->known[i].n == k.n && s->known[i].hash == k.hash)
+			return true;
+	ARENA_PUSH(s->t->a, s->known, s->known_count, s->known_room);
+	s->known[s->known_count++] = k;
+	return false;
+}
+
+static struct span
+name_of(struct sweep *s, struct span head)
+{
+	static const char *const where[][2] = { { "Content-Disposition", "filename" }, { "Content-Type", "name" } };
+	struct message scratch = { 0 };
+	struct header_list headers;
+	struct span body, name = SPAN("");
+
+	headers_parse(s->t->a, &scratch, span_head(head, MAX_HEADER_LINE), &headers, &body);
+	for (size_t i = 0; i < 2 && name.n == 0; i++) {
+		const struct header *h = header_get(&headers, span_of(where[i][0]), 0);
+		struct content c;
+
+		if (h == NULL)
+			continue;
+		content_parse(s->t->a, h->raw, &c);
+		name = content_param(&c, where[i][1]);
+	}
+	return name;
+}
+
+static bool
+is_file(struct span real_type)
+{
+	return real_type.n > 0 && !span_starts(real_type, SPAN("image/")) && !span_starts(real_type, SPAN("audio/")) &&
+	    !span_starts(real_type, SPAN("text/"));
+}
+
+/* Room for the decoders: false when the budget of this mail is spent. */
+static bool
+afford(struct sweep *s, size_t bytes)
+{
+	if (s->left < bytes || s->t->msg->part_count >= MAX_PARTS) {
+		note_add(s->t->a, s->t->msg, NOTE_LIMIT, SPAN("readings"));
+		s->left = 0;
+		return false;
+	}
+	s->left -= bytes;
+	return true;
+}
+
+/* One decoding of one body; unless it is a part already. */
+static void
+keep(struct sweep *s, struct span head, struct span data, const char *encoding, struct span name)
+{
+	struct tree *t = s->t;
+
+	if (data.n < LEAST || is_known(s, data))
+		return;
+	if (s->queued < QUEUE && s->depth < DEPTH && span_find_nocase(span_head(data, 16 * LOOK), SPAN("content-")) != SPAN_NONE) {
+		s->queue[s->queued].bytes = data;
+		s->queue[s->queued++].depth = s->depth + 1;
+	}
+	int index = (int)t->msg->part_count;
+	struct part *p = part_new(t, 0, 1, data);
+
+	if (p == NULL)
+		return;
+	p->reading = 1;
+	p->kind = PART_ATTACHMENT;
+	p->type = SPAN("application/octet-stream");
+	p->encoding = span_of(encoding);
+	p->disposition = SPAN("attachment");
+	p->data = data;
+	p->file_name = name.n > 0 ? name : name_of(s, head);
+	attachment_read(t->a, t->msg, index);
+	p = &t->msg->parts[index];
+	if (is_file(p->real_type))
+		note_add(t->a, t->msg, NOTE_OTHER_READING, p->file_name.n > 0 ? p->file_name : p->real_type);
+}
+
+/* Mostly letters of base64, and hardly a blank: text has one in six. Where the header says so, any but prose. */
+static bool
+looks_base64(struct span body, bool said)
+{
+	size_t letters = 0, blanks = 0, others = 0;
+
+	body = span_head(body, LOOK);
+	for (size_t i = 0; i < body.n; i++) {
+		char c = body.p[i];
+
+		if (ascii_alnum(c) || c == '+' || c == '/' || c == '=')
+			letters++;
+		else if (c == ' ' || c == '\t')
+			blanks++;
+		else if (c != '\r' && c != '\n')
+			others++;
+	}
+	if (said && letters >= 4 && (blanks * 12 < letters || others * 50 < letters))
+		return true;
+	return letters >= 16 && blanks * 12 < letters && others * 4 < letters;
+}
+
+static bool
+looks_quoted(struct span body)
+{
+	size_t equals = 0;
+
+	body = span_head(body, LOOK);
+	for (size_t i = 0; i + 1 < body.n; i++)
+		equals += body.p[i] == '=';
+	return equals > 1;
+}
+
+static bool
+says(struct span head, const char *word)
+{
+	return span_find_nocase(head, span_of(word)) != SPAN_NONE;
+}
+
+/* Only letters, blanks, and padding at the end: all ways agree. */
+static bool
+is_clean_base64(struct span body)
+{
+	bool padded = false;
+
+	for (size_t i = 0; i < body.n; i++) {
+		char c = body.p[i];
+
+		if (ascii_alnum(c) || c == '+' || c == '/') {
+			if (padded)
+				return false;
+		} else if (c == '=') {
+			padded = true;
+		} else if (!ascii_space(c)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void
+sweep_body(struct sweep *s, struct span head, struct span body)
+{
+	struct arena *a = s->t->a;
+	struct span words = span_head(head, 16 * LOOK), name;
+	bool broken;
+
+	if (body.n < LEAST || !afford(s, body.n))
+		return;
+	if (is_file(attachment_type(body)))
+		keep(s, head, body, "8bit", SPAN(""));
+	if (looks_base64(body, says(words, "64"))) {
+		bool clean = is_clean_base64(body);
+
+		if (!afford(s, clean ? body.n : body.n * (BASE64__WAYS + 1)))
+			return;
+		keep(s, head, decode_base64(a, body, &broken), "base64", SPAN(""));
+		for (int way = 0; !clean && way < BASE64__WAYS; way++)
+			keep(s, head, decode_base64_way(a, body, (enum base64_way)way), "base64", SPAN(""));
+	}
+	if (looks_quoted(body)) {
+		if (!afford(s, body.n * 4))
+			return;
+		keep(s, head, decode_quoted(a, body, false, &broken), "quoted-printable", SPAN(""));
+		for (size_t drop = 0; broken && drop < 3; drop++)
+			keep(s, head, decode_quoted_dropping(a, body, drop), "quoted-printable", SPAN(""));
+	}
+	if (says(words, "uu") || span_find(body, SPAN("begin ")) != SPAN_NONE) {
+		if (!afford(s, body.n))
+			return;
+		keep(s, head, decode_uu_lines(a, body), "x-uuencode", SPAN(""));
+	}
+	if (says(words, "binhex") || says(span_head(body, LOOK), "binhex")) {
+		bool cut = false;
+
+		if (!afford(s, body.n * 5))
+			return;
+		struct span data = decode_binhex(a, body, &name, &cut);
+
+		if (cut)
+			note_add(a, s->t->msg, NOTE_LIMIT, SPAN("binhex"));
+		keep(s, head, data, "binhex", name);
+	}
+	if (span_find(body, SPAN("=ybegin ")) != SPAN_NONE && afford(s, body.n)) {
+		struct span data = decode_yenc(a, body, &name);
+
+		keep(s, head, data, "yenc", name);
+	}
+}
+
+/* Does the strict reading have this very body, or has it decoded the bytes around it, and was of one mind about it? */
+static bool
+read_strictly(const struct sweep *s, struct span body)
+{
+	const struct message *msg = s->t->msg;
+
+	for (size_t i = 0; i < s->strict; i++) {
+		const struct part *p = &msg->parts[i];
+
+		if (p->doubtful || body.p < p->raw.p || body.p >= p->raw.p + p->raw.n)
+			continue;
+		if (p->data.p != p->raw.p || (p->raw.p == body.p && p->raw.n <= body.n && p->raw.n + 2 >= body.n))
+			return true;
+	}
+	return false;
+}
+
+static void
+add_start(size_t starts[BODIES], size_t *count, size_t at)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (starts[i] == at)
+			return;
+	if (*count < BODIES)
+		starts[(*count)++] = at;
+}
+
+static void
+sweep_segment(struct sweep *s, struct span segment)
+{
+	size_t starts[BODIES], count = 0, blanks = 0, last_header = SPAN_NONE, next;
+
+	for (size_t at = 0, lines = 0; at < segment.n && lines < HEAD_LINES && blanks < 3; at = next, lines++) {
+		struct span line = line_at(segment, at, &next);
+
+		if (is_blank(line)) {
+			add_start(starts, &count, next);
+			blanks++;
+		} else if (is_header(line)) {
+			last_header = next;
+		}
+	}
+	if (last_header != SPAN_NONE)
+		add_start(starts, &count, last_header);
+	for (size_t i = 0; i < count && s->left > 0; i++) {
+		struct span body = span_from(segment, starts[i]);
+
+		if (!read_strictly(s, body))
+			sweep_body(s, span_head(segment, starts[i]), body);
+	}
+}
+
+static void
+sweep_bytes(struct sweep *s, struct span bytes)
+{
+	size_t start = 0, next;
+
+	for (size_t at = 0; at < bytes.n && s->left > 0; at = next) {
+		struct span line = line_at(bytes, at, &next);
+
+		if (line.n <= 2 || line.p[0] != '-' || line.p[1] != '-')
+			continue;
+		size_t after, end = at;
+		struct span following = line_at(bytes, next, &after);
+
+		if (next < bytes.n && !is_blank(following) && !is_header(following) && !is_content(following) && !span_ends(span_trim(line), SPAN("--")))
+			continue;
+		if (end > start && bytes.p[end - 1] == '\n')
+			end--;
+		if (end > start && bytes.p[end - 1] == '\r')
+			end--;
+		sweep_segment(s, span_make(bytes.p + start, end - start));
+		start = next;
+	}
+	if (s->left > 0)
+		sweep_segment(s, span_from(bytes, start));
+}
+
+void
+sweep_read(struct tree *t)
+{
+	struct sweep s = { .t = t, .left = MAX_SWEEP, .strict = t->msg->part_count };
+
+	for (size_t i = 0; i < s.strict; i++)
+		is_known(&s, t->msg->parts[i].data);
+	sweep_bytes(&s, t->msg->raw);
+	for (size_t i = 0; i < s.queued && s.left > 0; i++) {
+		s.depth = s.queue[i].depth;
+		sweep_bytes(&s, s.queue[i].bytes);
+	}
+}
+
+/* Delimiter-like lines before a content header that no multipart of the strict reading owns: the first of them. */
+struct span
+sweep_foreign(const struct tree *t)
+{
+	struct span raw = t->msg->raw;
+	size_t at = 0, owned = 0, hit;
+
+	while ((hit = span_find(span_from(raw, at), SPAN("\n--"))) != SPAN_NONE) {
+		size_t next, after;
+		const char *p = raw.p + at + hit + 1;
+		struct span line = line_at(raw, at + hit + 1, &next);
+
+		at = at + hit + 1;
+		while (owned < t->delimiter_count && t->delimiters[owned] < p)
+			owned++;
+		if (owned < t->delimiter_count && t->delimiters[owned] == p)
+			continue;
+		if (line.n > 2 && next < raw.n && is_content(line_at(raw, next, &after)))
+			return line;
+	}
+	return SPAN("");
+}

@@ -1,0 +1,130 @@
+/* mailscan.c - what the parser and ClamAV make of mails: for measuring on suites and corpora, without a daemon.
+ *
+ *   mailscan [-d DATABASE] [-p] [-t] FILE...       or the files' names on standard input
+ *
+ * Prints a line per file: verdict (virus, unscannable, clean), the file, the symbols. -d scans with libclamav and that
+ * database, without it only the parse runs; -p prints the parts too; -t prints the microseconds of the parse (best of 5)
+ * and the arena's bytes instead of symbols. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policyd/base/clock.h"
+#include "policyd/mail/prepare.h"
+#include "policyd/scan/stage.h"
+#include "policyd/worker/antivirus.h"
+
+static struct config config;
+static struct kit kit = { .config = &config };
+static bool timing, parts;
+
+static char *
+read_file(const char *path, size_t *n)
+{
+	FILE *f = fopen(path, "rb");
+	char *bytes = NULL;
+	size_t room = 0;
+
+	*n = 0;
+	if (f == NULL) {
+		perror(path);
+		exit(2);
+	}
+	do {
+		room = room ? room * 2 : 65536;
+		if ((bytes = realloc(bytes, room)) == NULL)
+			abort();
+		*n += fread(bytes + *n, 1, room - *n, f);
+	} while (*n == room);
+	fclose(f);
+	return bytes;
+}
+
+static void
+print_parts(const struct message *msg)
+{
+	for (size_t i = 0; i < msg->part_count; i++) {
+		const struct part *p = &msg->parts[i];
+
+		printf("    %zu in %d, reading %d: " SPAN_FMT " enc=" SPAN_FMT " name=" SPAN_FMT " raw %zu data %zu " SPAN_FMT "\n", i, p->parent,
+		    p->reading, SPAN_ARG(p->type), SPAN_ARG(p->encoding), SPAN_ARG(p->file_name), p->raw.n, p->data.n, SPAN_ARG(p->real_type));
+	}
+}
+
+static void
+show(const char *path)
+{
+	size_t n, used = 0;
+	char *bytes = read_file(path, &n);
+	struct arena *arena = arena_open(MAX_SCAN_MEMORY);
+	struct scan *scan = ARENA_NEW(arena, struct scan);
+	int64_t best = INT64_MAX;
+	bool odd = false;
+
+	for (int i = 0; timing && i < 5; i++) {
+		struct arena_mark mark = arena_mark(arena);
+		struct message msg;
+		int64_t start = clock_us();
+
+		message_parse(arena, span_make(bytes, n), &msg);
+		int64_t took = clock_us() - start;
+
+		best = took < best ? took : best;
+		used = arena_used(arena);
+		odd = msg.odd;
+		arena_rewind(arena, mark);
+	}
+	if (timing) {
+		printf("%8lld us  %zu bytes of mail  %zu of memory  %s%s\n", (long long)best, n, used, odd ? "swept " : "", path);
+	} else {
+		scan->arena = arena;
+		scan->kit = &kit;
+		scan->message.raw = span_make(bytes, n);
+		stage_mime(scan);
+		if (kit.antivirus)
+			stage_clamav(scan);
+		unsigned c = scan->verdict.classes;
+
+		printf("%s\t%s\t", c & CLASS_VIRUS ? "virus" : c & CLASS_UNSCANNABLE ? "unscannable" : "clean", path);
+		for (size_t i = 0; i < scan->verdict.count; i++)
+			printf(" " SPAN_FMT, SPAN_ARG(scan->verdict.at[i].name));
+		puts("");
+		if (parts)
+			print_parts(&scan->message);
+	}
+	arena_close(arena);
+	free(bytes);
+}
+
+int
+main(int argc, char **argv)
+{
+	char why[500], line[4096];
+
+	for (int c; (c = getopt(argc, argv, "d:pt")) != -1;) {
+		if (c == 'd') {
+			config.clamav = CLAMAV_LIB;
+			snprintf(config.clamav_database, sizeof config.clamav_database, "%s", optarg);
+		} else if (c == 'p') {
+			parts = true;
+		} else if (c == 't') {
+			timing = true;
+		} else {
+			return 2;
+		}
+	}
+	config.clamav_timeout_ms = 20000;
+	mail_prepare();
+	if (config.clamav == CLAMAV_LIB && !antivirus_open(&config, "/tmp", &kit.antivirus, why, sizeof why)) {
+		fprintf(stderr, "%s\n", why);
+		return 2;
+	}
+	for (int i = optind; i < argc; i++)
+		show(argv[i]);
+	while (optind == argc && fgets(line, sizeof line, stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		show(line);
+	}
+	return 0;
+}
