@@ -30,7 +30,7 @@ ENGINE  := $(patsubst %.c,$O/%.o,$(filter-out $(MAINS),$(SRC)))
 UNIT    := $(shell find tests/unit -name 'test_*.c')
 UNITBIN := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 
-.PHONY: all help deps deps-bench run test check unit units rules-test system layers ledger soak bench eval install clean
+.PHONY: all help deps deps-bench run test check unit units rules-test system suites suites-check layers ledger soak bench eval install clean
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -87,9 +87,12 @@ $B/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@echo "LD  $@"
 	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -o $@ $< -lm $(shell pkg-config --libs libclamav)
-$B/mailscan: tests/suites/mailscan.c $B/engine.a
+$B/mailscan: $(wildcard tests/suites/*.c) $B/engine.a
 	@echo "LD  $@"
 	@$(CC) $(CFLAGS) $(CPPFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+suites: deps                               ## hostile and odd mail from several projects: a table of what passes
+	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all build$(if $(SAN),/san)/testing/mailscan
+	@POLICYD_BUILD=$(CURDIR)/build$(if $(SAN),/san)/testing python3 -m tests.suites.run
 bench: deps-bench                          ## speed beside rspamd, clamav-milter and bare libclamav (about 25 minutes)
 	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
 	@$(SUDO) python3 tests/bench/bench.py
