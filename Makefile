@@ -6,7 +6,7 @@
 
 comma   := ,
 CC      ?= cc
-B       := build$(if $(SAN),/san)$(if $(TESTING),/testing)
+B       := build$(if $(SAN),/san)$(if $(TESTING),/testing)$(if $(COV),/cov)
 O       := $B/obj
 PREFIX  ?= /usr/local
 SHARE   := $(PREFIX)/share/policyd
@@ -18,10 +18,11 @@ PKGS    := lua5.4 libpcre2-8 hiredis libcares libevent libconfig jansson libpsl 
            libclamav libseccomp
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wno-format-truncation
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
-CFLAGS  := -std=c11 -O2 -g $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+CFLAGS  := -std=c11 -O2 -g $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+           $(if $(COV),--coverage)
 CPPFLAGS = -D_GNU_SOURCE -DPOLICYD_VERSION='"$(VERSION)"' -DPOLICYD_SHARE='"$(SHARE)"' $(if $(TESTING),-DPOLICYD_TESTING) -I. \
            $(shell pkg-config --cflags $(PKGS))
-LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=address$(comma)undefined)
+LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=address$(comma)undefined) $(if $(COV),--coverage)
 LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lmilter -lunistring -lm
 
 SRC     := $(shell find policyd lua milter quarantine -name '*.c')
@@ -30,7 +31,12 @@ ENGINE  := $(patsubst %.c,$O/%.o,$(filter-out $(MAINS),$(SRC)))
 UNIT    := $(shell find tests/unit -name 'test_*.c')
 UNITBIN := $(patsubst tests/unit/%.c,$B/unit/%,$(UNIT))
 
-.PHONY: all help deps deps-bench run test check unit units rules-test system suites suites-check layers ledger soak bench eval install clean
+FUZZ    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+F       := build/fuzz
+FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
+FUZZ_S  ?= 600
+
+.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-check layers ledger soak bench eval install clean
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -67,7 +73,7 @@ run: deps                                  ## the whole system on loopback, with
 test: deps                                 ## everything: unit, rules, layers, and system tests with real MTAs
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 SAN=$(SAN) all units
 	@$(MAKE) --no-print-directory TESTING=1 SAN=$(SAN) check
-check: all unit rules-test layers system
+check: all unit rules-test layers fuzz-short system
 units: $(UNITBIN)
 unit: $(UNITBIN)
 	@for t in $(UNITBIN); do echo "== $$t"; $$t || exit 1; done
@@ -103,6 +109,41 @@ soak: deps                                 ## 1,000 reloads under load
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load
 
+# Objects of clang's own for fuzzing, beside gcc's; replay runs the committed inputs through gcc's build of the targets.
+$F/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "CC  $< (fuzz)"
+	@clang $(FUZZFLAGS) -fsanitize=fuzzer-no-link,address,undefined $(CPPFLAGS) -MMD -MP -c -o $@ $<
+$F/engine.a: $(ENGINE:$O/%=$F/obj/%)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+$F/fuzz_%: $F/obj/tests/fuzz/fuzz_%.o $F/engine.a
+	@echo "LD  $@"
+	@clang -fsanitize=fuzzer,address,undefined -pie -o $@ $^ $(LDLIBS)
+$B/replay/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $B/engine.a
+	@mkdir -p $(@D)
+	@echo "LD  $@"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+fuzz-build:
+	@$(MAKE) $(JOBS) --no-print-directory $(FUZZ:%=$F/%)
+fuzz: deps                                 ## every parser of outside bytes under libFuzzer, FUZZ_S=600 seconds a target; then coverage
+	@$(MAKE) --no-print-directory fuzz-build
+	@sh tests/fuzz/run.sh $F $(FUZZ_S) $(FUZZ)
+	@$(MAKE) --no-print-directory fuzz-coverage
+fuzz-short:
+	@if echo 'int main(void) { return 0; }' | clang -fsanitize=address -x c -o /dev/null - 2>/dev/null; then \
+		$(MAKE) --no-print-directory fuzz-build && sh tests/fuzz/run.sh $F 3 $(FUZZ); \
+	else $(MAKE) --no-print-directory SAN=1 fuzz-replay; fi
+fuzz-replay: $(FUZZ:%=$B/replay/%)
+	@sh tests/fuzz/replay.sh $B/replay $(FUZZ)
+fuzz-corpus: fuzz-build
+	@sh tests/fuzz/merge.sh $F $(FUZZ)
+fuzz-coverage: deps                        ## lines of the parsers that the committed inputs of the fuzz targets reach
+	@$(MAKE) $(JOBS) --no-print-directory COV=1 $(FUZZ:%=build/cov/replay/%)
+	@find build/cov -name '*.gcda' -delete
+	@$(MAKE) --no-print-directory COV=1 fuzz-replay
+	@sh tests/fuzz/coverage.sh
+
 install: all                               ## into DESTDIR, under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SHARE)/rules $(DESTDIR)$(SHARE)/lua $(DESTDIR)/etc/policyd
 	install -m 755 $B/policyd $B/policyctl $(DESTDIR)$(PREFIX)/sbin
@@ -111,6 +152,6 @@ install: all                               ## into DESTDIR, under PREFIX
 	[ -e $(DESTDIR)/etc/policyd/policyd.conf ] || install -m 640 etc/policyd.conf $(DESTDIR)/etc/policyd/policyd.conf
 
 clean:                                     ## remove what was built
-	rm -rf build/obj build/policyd build/policyctl build/engine.a build/unit build/testing build/san
+	rm -rf build/obj build/policyd build/policyctl build/engine.a build/unit build/testing build/san build/fuzz build/cov
 
--include $(shell find $O $B/unit -name '*.d' -type f 2>/dev/null)
+-include $(shell find $O $F/obj $B/unit -name '*.d' -type f 2>/dev/null)

@@ -5,6 +5,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Under AddressSanitizer what nobody was given is poisoned, so that one byte past an allocation is seen here too. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define ARENA_POISON
+#endif
+#endif
+#if defined ARENA_POISON || defined __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { GAP = 16 };
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+enum { GAP = 0 };
+#endif
+
 enum { BLOCK = 64 * 1024, ALIGN = 16 };
 
 struct block {
@@ -44,6 +59,7 @@ arena_pop(struct arena *a)
 
 	a->top = gone->before;
 	a->total -= gone->size;
+	ASAN_UNPOISON_MEMORY_REGION(gone->data, gone->size);
 	free(gone);
 }
 
@@ -66,9 +82,11 @@ round_up(size_t n)
 void *
 arena_alloc(struct arena *a, size_t size)
 {
+	size_t asked = size ? size : 1;
+
 	if (size > a->limit)
 		arena_full(size, a->limit);
-	size = round_up(size ? size : 1);
+	size = round_up(asked) + GAP;
 	if (a->top == NULL || a->top->size - a->top->used < size) {
 		size_t want = size > BLOCK / 4 ? size : BLOCK;
 
@@ -83,10 +101,12 @@ arena_alloc(struct arena *a, size_t size)
 		b->used = 0;
 		a->top = b;
 		a->total += want;
+		ASAN_POISON_MEMORY_REGION(b->data, want);
 	}
 	void *p = a->top->data + a->top->used;
 
 	a->top->used += size;
+	ASAN_UNPOISON_MEMORY_REGION(p, asked);
 	return p;
 }
 
@@ -103,11 +123,13 @@ void *
 arena_grow(struct arena *a, void *old, size_t old_size, size_t new_size)
 {
 	struct block *top = a->top;
-	size_t old_round = round_up(old_size ? old_size : 1), new_round = round_up(new_size ? new_size : 1);
+	size_t old_round = round_up(old_size ? old_size : 1) + GAP, new_round = round_up(new_size ? new_size : 1) + GAP;
 
 	if (old && top && (char *)old + old_round == top->data + top->used &&
 	    new_size < a->limit && top->used - old_round + new_round <= top->size) {
 		top->used += new_round - old_round;
+		ASAN_POISON_MEMORY_REGION(old, new_round);
+		ASAN_UNPOISON_MEMORY_REGION(old, new_size ? new_size : 1);
 		return old;
 	}
 	void *p = arena_alloc(a, new_size);
@@ -163,8 +185,10 @@ arena_rewind(struct arena *a, struct arena_mark mark)
 {
 	while (a->top && a->top != mark.block)
 		arena_pop(a);
-	if (a->top)
+	if (a->top) {
 		a->top->used = mark.used;
+		ASAN_POISON_MEMORY_REGION(a->top->data + mark.used, a->top->size - mark.used);
+	}
 }
 
 size_t

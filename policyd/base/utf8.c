@@ -87,3 +87,13 @@ utf8_valid(struct span s)
 	}
 	return true;
 }
+
+struct span
+utf8_head(struct span s, size_t n)
+{
+	if (n >= s.n)
+		return s;
+	while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+		n--;
+	return span_head(s, n);
+}

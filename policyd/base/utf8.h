@@ -15,4 +15,7 @@ size_t utf8_encode(uint32_t code, char out[4]);
 
 bool utf8_valid(struct span s);
 
+/* At most `n` bytes of valid UTF-8, never ending inside a character. */
+struct span utf8_head(struct span s, size_t n);
+
 #endif

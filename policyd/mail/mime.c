@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "policyd/base/limits.h"
+#include "policyd/base/utf8.h"
 #include "policyd/mail/forged.h"
 #include "policyd/mail/parse.h"
 #include "policyd/mail/prepare.h"
@@ -32,7 +33,7 @@ note_add(struct arena *a, struct message *msg, enum mail_note what, struct span 
 
 	if (msg->notes == NULL)
 		msg->notes = ARENA_ARRAY(a, struct note, NOTE__COUNT);
-	msg->notes[msg->note_count++] = (struct note){ what, arena_copy(a, span_head(utf8, MAX_EVIDENCE)), 1 };
+	msg->notes[msg->note_count++] = (struct note){ what, arena_copy(a, utf8_head(utf8, MAX_EVIDENCE)), 1 };
 }
 
 bool
@@ -238,7 +239,7 @@ read_text(struct tree *t, int index)
 	if (wrong)
 		note_add(t->a, t->msg, NOTE_CHARSET_WRONG, p->charset);
 	if (p->kind == PART_TEXT) {
-		p->text = span_head(utf8, MAX_TEXT);
+		p->text = utf8_head(utf8, MAX_TEXT);
 		links_of_text(t->a, t->msg, p->text, index);
 		if (span_find(p->data, SPAN("=ybegin ")) != SPAN_NONE || span_find(p->data, SPAN("(This file must be converted with BinHex")) != SPAN_NONE)
 			p->doubtful = t->msg->odd = true;

@@ -235,7 +235,7 @@ link_add(struct arena *a, struct message *msg, struct span raw, enum link_source
 		end++;
 	struct span authority = span_head(rest, end), path = span_from(rest, end);
 	size_t at = span_find_last(authority, '@');
-	struct link link = { .raw = raw, .source = source, .part = part, .shown = span_head(shown, MAX_EVIDENCE) };
+	struct link link = { .raw = raw, .source = source, .part = part, .shown = utf8_head(shown, MAX_EVIDENCE) };
 
 	link.has_user = at != SPAN_NONE;
 	if (link.has_user)

@@ -1,0 +1,70 @@
+/* fuzz_ipc.c - packets between our processes: a worker that a mail has taken over sends what it likes. */
+#include "policyd/model/features.h"
+#include "policyd/scan/scanned.h"
+#include "policyd/wire.h"
+#include "tests/fuzz/fuzz.h"
+
+static void
+unpack_all(struct arena *a, unsigned kind, struct unpack *u)
+{
+	struct scanned scanned;
+	struct session session;
+	struct envelope envelope;
+	struct symbol symbol;
+	struct store_request request;
+	struct features features;
+	char text[40];
+
+	switch (kind % 6) {
+	case 0:
+		if (scanned_unpack(u, &scanned)) {
+			for (uint32_t i = 0; i < scanned.symbol_count; i++) {
+				fuzz_touch(scanned.symbols[i].name);
+				fuzz_touch(scanned.symbols[i].evidence);
+			}
+			fuzz_touch(scanned.subject);
+			fuzz_touch(scanned.subject_raw);
+			scanned_free(&scanned);
+		}
+		break;
+	case 1:
+		wire_unpack_session(u, &session);
+		wire_unpack_envelope(u, &envelope);
+		break;
+	case 2:
+		wire_unpack_symbol(u, &symbol);
+		fuzz_touch(symbol.name);
+		fuzz_touch(symbol.evidence);
+		break;
+	case 3:
+		if (wire_unpack_store(u, a, &request))
+			for (uint32_t i = 0; i < request.recipient_count; i++)
+				fuzz_touch(request.recipients[i].raw);
+		break;
+	case 4:
+		if (features_unpack(u->left, a, &features))
+			for (uint32_t i = 0; i < features.words.count; i++)
+				fuzz_touch(span_make(&features.words.hash[i], sizeof(uint32_t)));
+		break;
+	default:
+		unpack_u8(u);
+		unpack_u32(u);
+		unpack_u64(u);
+		unpack_f64(u);
+		fuzz_touch(unpack_span(u));
+		unpack_text(u, text, sizeof text);
+		FUZZ_PROMISE(memchr(text, '\0', sizeof text) != NULL);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct arena *a = arena_open(MAX_SCAN_MEMORY);
+	unsigned kind = fuzz_choice(&data, &size);
+	struct unpack u = { fuzz_input(a, data, size), false };
+
+	unpack_all(a, kind, &u);
+	arena_close(a);
+	return 0;
+}
