@@ -82,7 +82,11 @@ wire_pack_store(struct buf *b, const struct store_request *r)
 		pack_span(b, r->recipients[i].address);
 		pack_span(b, r->recipients[i].customer);
 		pack_f64(b, r->recipients[i].points);
+		pack_f64(b, r->recipients[i].tag);
+		pack_f64(b, r->recipients[i].quarantine);
+		pack_f64(b, r->recipients[i].discard);
 		pack_u32(b, r->recipients[i].retention_days);
+		pack_u8(b, r->recipients[i].mode);
 	}
 }
 
@@ -116,7 +120,11 @@ wire_unpack_store(struct unpack *u, struct arena *a, struct store_request *r)
 		to->address = unpack_span(u);
 		to->customer = unpack_span(u);
 		to->points = unpack_f64(u);
+		to->tag = unpack_f64(u);
+		to->quarantine = unpack_f64(u);
+		to->discard = unpack_f64(u);
 		to->retention_days = unpack_u32(u);
+		to->mode = unpack_u8(u);
 	}
 	return !u->bad;
 }

@@ -25,7 +25,8 @@ enum wire {
 	W_CONTROL,          /* master: text JSON request, fds: client connection, then the client's own */
 
 	/* policyctl <-> control.sock, and after the handing over with the process that serves it */
-	W_REQUEST = 20,     /* text JSON {"cmd": "quarantine.list", ...}, fds as the command says */
+	W_REQUEST = 20,     /* text JSON {"cmd": "quarantine.list", ...}, fds as the command says; to store.sock as well:
+	                       quarantine/store/requests.h */
 	W_REPLY,            /* text JSON; {"more": true} on all but the last; {"error": "...", "exit": 2} */
 
 	/* first packet of whoever connects to broker.sock */
@@ -63,7 +64,7 @@ enum wire {
 
 	/* broker -> store */
 	W_STORE = 80,       /* stored (wire_pack_store); fd sealed mail  -> W_STORED or W_STORE_FAILED */
-	W_STORED,           /* text quarantine id, u8 1 if a retry found its entry again */
+	W_STORED,           /* u8 1 if a retry found its entry again, u32 n, n x text quarantine id, one a recipient */
 	W_STORE_FAILED,     /* text why */
 
 	/* store -> deliver */
@@ -86,13 +87,16 @@ void wire_unpack_envelope(struct unpack *u, struct envelope *e);
 void wire_pack_symbol(struct buf *b, const struct symbol *s);
 void wire_unpack_symbol(struct unpack *u, struct symbol *s);       /* borrowed from the packet */
 
-/* What the store keeps of one mail beside its bytes. One entry per mail, one state per recipient. */
+/* What the store keeps of one mail beside its bytes. One entry per mail and customer, one state per recipient. */
+enum stored_mode { STORED_HOLD, STORED_COPY };              /* kept instead of delivered; copy of what was rejected */
+
 struct store_recipient {
 	struct span raw;                     /* the RCPT argument, byte exact */
 	struct span address;                 /* canonical, for listings */
 	struct span customer;
-	double points;
+	double points, tag, quarantine, discard;    /* his own thresholds then */
 	uint32_t retention_days;
+	uint8_t mode;                        /* enum stored_mode */
 };
 struct store_request {
 	struct session session;
@@ -102,7 +106,7 @@ struct store_request {
 	int64_t time_s;
 	struct span class_name;              /* "spam", "virus", "unscannable", ... */
 	struct span message_id, from, subject;
-	struct span symbols;                 /* "GTUBE=1000 BAYES=2.1", for people */
+	struct span symbols;                 /* JSON: [{"name": "GTUBE", "points": 1000, "evidence": ""}, ...] */
 	struct store_recipient *recipients;
 	uint32_t recipient_count;
 };

@@ -25,6 +25,7 @@ struct question {
 struct link {
 	struct event_base *base;
 	char *path;
+	bool lazy;
 	int sock;                            /* -1: not connected */
 	struct event *readable, *writable, *tick;
 	struct question *first, **last;      /* oldest first */
@@ -86,7 +87,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 			return;
 		if (result == IPC_CLOSED) {
 			link_drop(link);
-			link_connect(link);
+			if (!link->lazy || link->first)
+				link_connect(link);
 			return;
 		}
 		struct question *q = link->first;
@@ -162,7 +164,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (link->sock < 0 && now >= link->retry_at_ms)
+	if (link->sock < 0 && now >= link->retry_at_ms && (!link->lazy || link->first))
 		link_connect(link);
 	for (struct question *q = link->first; q;) {
 		if (q->deadline_ms > now) {
@@ -176,8 +178,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-struct link *
-link_open(struct event_base *base, const char *path)
+static struct link *
+open_link(struct event_base *base, const char *path, bool lazy)
 {
 	struct link *link = calloc(1, sizeof *link);
 	struct timeval tick = { 0, TICK_MS * 1000 };
@@ -193,8 +195,22 @@ link_open(struct event_base *base, const char *path)
 		link_close(link);
 		return NULL;
 	}
-	link_connect(link);
+	link->lazy = lazy;
+	if (!lazy)
+		link_connect(link);
 	return link;
+}
+
+struct link *
+link_open(struct event_base *base, const char *path)
+{
+	return open_link(base, path, false);
+}
+
+struct link *
+link_open_lazy(struct event_base *base, const char *path)
+{
+	return open_link(base, path, true);
 }
 
 void
@@ -237,7 +253,9 @@ link_ask(struct link *link, uint32_t type, struct buf *body, const int *fds, int
 	q->arg = arg;
 	*link->last = q;
 	link->last = &q->next;
-	if (link->sock >= 0)
+	if (link->sock < 0 && link->lazy && clock_ms() >= link->retry_at_ms)
+		link_connect(link);
+	else if (link->sock >= 0)
 		link_flush(link);
 	return true;
 }

@@ -17,6 +17,8 @@ struct link;
 typedef void (*link_callback)(void *arg, struct packet *answer);
 
 struct link *link_open(struct event_base *base, const char *path);   /* NULL: no memory */
+/* The same, connected only while there is something to ask: for sockets that drop who says nothing (control.sock). */
+struct link *link_open_lazy(struct event_base *base, const char *path);
 void link_close(struct link *link);                                  /* unanswered callbacks are not called */
 
 /* Takes `body` (freed later); descriptors stay the caller's and must be open until the callback.

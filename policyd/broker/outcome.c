@@ -133,6 +133,27 @@ tx_conclude(struct tx *tx)
 	}
 }
 
+/* The copies are safe whether or not their names can be told. */
+static void
+read_ids(struct tx *tx, struct unpack *u)
+{
+	unpack_u8(u);
+	uint32_t count = unpack_u32(u);
+
+	tx->quarantine_ids = !u->bad && count <= tx->recipient_count ? calloc(count, sizeof *tx->quarantine_ids) : NULL;
+	tx->copy_count = tx->quarantine_ids ? count : 0;
+	for (uint32_t i = 0; i < tx->copy_count; i++)
+		unpack_text(u, tx->quarantine_ids[i], QUARANTINE_ID_ROOM);
+}
+
+const char *
+tx_quarantine_id(const struct tx *tx, uint32_t i)
+{
+	uint32_t copy = tx->recipients[i].copy;
+
+	return tx->fates && tx->fates[i].store && copy < tx->copy_count ? tx->quarantine_ids[copy] : "";
+}
+
 static void
 tx_stored(void *arg, struct packet *answer)
 {
@@ -141,7 +162,7 @@ tx_stored(void *arg, struct packet *answer)
 
 	tx->storing = false;
 	if (answer && answer->type == W_STORED) {
-		unpack_text(&u, tx->quarantine_id, sizeof tx->quarantine_id);
+		read_ids(tx, &u);
 		tx_conclude(tx);
 	} else {
 		static int64_t complained;
@@ -168,7 +189,7 @@ class_name(const struct tx *tx)
 
 struct copy {
 	char address[MAX_ADDRESS + 1];       /* canonical */
-	const struct recipient *recipient;
+	struct recipient *recipient;
 };
 
 static int
@@ -182,7 +203,7 @@ by_address(const void *a, const void *b)
 
 /* One copy a mailbox, also when the client named it twice, or in two spellings. */
 static uint32_t
-copies_wanted(const struct tx *tx, struct copy *copies)
+copies_wanted(struct tx *tx, struct copy *copies)
 {
 	uint32_t n = 0, kept = 0;
 
@@ -193,9 +214,11 @@ copies_wanted(const struct tx *tx, struct copy *copies)
 			n++;
 		}
 	qsort(copies, n, sizeof *copies, by_address);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		if (kept == 0 || strcmp(copies[kept - 1].address, copies[i].address) != 0)
 			copies[kept++] = copies[i];
+		copies[i].recipient->copy = kept - 1;
+	}
 	return kept;
 }
 
@@ -204,10 +227,11 @@ tx_store(struct tx *tx, uint32_t most)
 {
 	struct store_recipient *list = calloc(most, sizeof *list);
 	struct copy *copies = calloc(most, sizeof *copies);
-	struct buf body = { 0 }, symbols = { 0 };
+	char *symbols = tell_symbols(tx, tx->have_scanned ? &tx->scanned.scores[0] : NULL);
+	struct buf body = { 0 };
 	bool asked = false;
 
-	if (list && copies) {
+	if (list && copies && symbols) {
 		uint32_t n = copies_wanted(tx, copies);
 
 		for (uint32_t i = 0; i < n; i++) {
@@ -215,13 +239,13 @@ tx_store(struct tx *tx, uint32_t most)
 
 			list[i] = (struct store_recipient){ .raw = span_of(r->raw), .address = span_of(copies[i].address),
 			    .customer = span_of(r->policy->customer), .retention_days = r->policy->retention_days,
+			    .tag = r->policy->tag, .quarantine = r->policy->quarantine, .discard = r->policy->discard,
 			    .points = tx->have_scanned ? tx->scanned.scores[r->score].points : 0 };
 		}
-		headers_symbols(&symbols, tx, tx->have_scanned ? &tx->scanned.scores[0] : NULL, " ", 0);
 		struct store_request request = {
 			.session = tx->session, .envelope = tx->envelope, .size = tx->size, .time_s = wall_s(),
 			.class_name = span_of(class_name(tx)), .message_id = tx->scanned.message_id, .from = tx->scanned.from,
-			.subject = tx->scanned.subject, .symbols = buf_span(&symbols), .recipients = list, .recipient_count = n,
+			.subject = tx->scanned.subject, .symbols = span_of(symbols), .recipients = list, .recipient_count = n,
 		};
 		int left = clock_left_ms(tx->deadline_ms) - STORE_RESERVE_MS;
 
@@ -230,7 +254,7 @@ tx_store(struct tx *tx, uint32_t most)
 		asked = link_ask(tx->broker->store, W_STORE, &body, &tx->mail_fd, 1, left > 0 ? left : 1, tx_stored, tx);
 		tx->storing = asked;
 	}
-	buf_free(&symbols);
+	free(symbols);
 	free(copies);
 	free(list);
 	return asked;

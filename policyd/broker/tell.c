@@ -72,6 +72,19 @@ symbols_json(const struct tx *tx, const struct scanned_class *score)
 	return list;
 }
 
+char *
+tell_symbols(const struct tx *tx, const struct scanned_class *score)
+{
+	json_t *list = symbols_json(tx, score);
+	char *json;
+
+	if (tx->poison)
+		json_array_append_new(list, json_pack("{s:s, s:f, s:s}", "name", "POISON", "points", 0.0, "evidence", "it ended two workers"));
+	json = json_dumps(list, JSON_COMPACT);
+	json_decref(list);
+	return json;
+}
+
 static json_t *
 event_start(const struct tx *tx, const char *what, const char *recipient, const char *reply)
 {
@@ -86,9 +99,9 @@ event_start(const struct tx *tx, const char *what, const char *recipient, const 
 
 /* The event goes to the history, and to the log when JSON is asked for there. */
 static void
-record(const struct tx *tx, json_t *event)
+record(const struct tx *tx, const char *quarantine_id, json_t *event)
 {
-	const struct span ids[] = { span_of(tx->envelope.queue_id), tx->scanned.message_id, span_of(tx->quarantine_id) };
+	const struct span ids[] = { span_of(tx->envelope.queue_id), tx->scanned.message_id, span_of(quarantine_id) };
 	char *json = json_dumps(event, JSON_COMPACT);
 
 	if (json) {
@@ -110,8 +123,10 @@ print_threshold(char to[24], double points)
 }
 
 static void
-log_recipient(const struct tx *tx, const struct recipient *r, const struct fate *fate, const char *address, const char *reply)
+log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *reply)
 {
+	const struct recipient *r = &tx->recipients[i];
+	const struct fate *fate = &tx->fates[i];
 	const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[r->score] : NULL;
 	char client[INET6_ADDRSTRLEN], origin[INET6_ADDRSTRLEN], tag[24], quarantine[24], discard[24];
 	bool relayed = tx->origin.family != 0;
@@ -129,7 +144,7 @@ log_recipient(const struct tx *tx, const struct recipient *r, const struct fate 
 	    relayed ? origin : "", relayed ? "] " : "", tx->envelope.sender, address,
 	    tx->envelope.queue_id[0] ? tx->envelope.queue_id : "-", tx->reference, SPAN_ARG(tx->scanned.message_id),
 	    score ? score->points : 0, tag, quarantine, discard, fate->store ? "quarantine-id: " : "",
-	    fate->store ? tx->quarantine_id : "", fate->store ? ", " : "", SPAN_ARG(buf_span(&symbols)),
+	    tx_quarantine_id(tx, i), fate->store ? ", " : "", SPAN_ARG(buf_span(&symbols)),
 	    (unsigned long long)tx->size, (long long)(clock_ms() - tx->start_ms),
 	    tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
 	    fate->wanted != fate->outcome ? ", not as wanted" : "");
@@ -149,7 +164,7 @@ tell_outcome(const struct tx *tx, const char *reply)
 
 		customers_canonical(span_of(r->raw), address, sizeof address);
 		if (!tx->config->log_json)
-			log_recipient(tx, r, fate, address, reply);
+			log_recipient(tx, i, address, reply);
 		json_t *event = event_start(tx, "message", address, reply);
 
 		if (tx->origin.family != 0) {
@@ -169,11 +184,11 @@ tell_outcome(const struct tx *tx, const char *reply)
 		set_points(event, "quarantine", r->policy->quarantine);
 		set_points(event, "discard", r->policy->discard);
 		json_object_set_new(event, "symbols", symbols_json(tx, score));
-		json_object_set_new(event, "quarantine_id", json_string(fate->store ? tx->quarantine_id : ""));
+		json_object_set_new(event, "quarantine_id", json_string(tx_quarantine_id(tx, i)));
 		json_object_set_new(event, "size", json_integer((json_int_t)tx->size));
 		json_object_set_new(event, "took_ms", json_integer(clock_ms() - tx->start_ms));
 		json_object_set_new(event, "config", json_integer((json_int_t)tx->config->generation));
-		record(tx, event);
+		record(tx, tx_quarantine_id(tx, i), event);
 	}
 }
 
@@ -190,5 +205,5 @@ tell_refused(const struct tx *tx, const char *recipient, const char *reply)
 	json_t *event = event_start(tx, "rcpt", address, reply);
 
 	json_object_set_new(event, "outcome", json_string(reply[0] == '5' ? "reject" : "defer"));
-	record(tx, event);
+	record(tx, "", event);
 }

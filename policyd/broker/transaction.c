@@ -40,6 +40,7 @@ tx_free(struct tx *tx)
 		free(tx->recipients[i].raw);
 	free(tx->recipients);
 	free(tx->waiting_raw);
+	free(tx->quarantine_ids);
 	free(tx->fates);
 	settings_drop(tx->settings);
 	free(tx);

@@ -16,6 +16,8 @@ struct gate {
 	struct map conns, txs;
 };
 
+enum { QUARANTINE_ID_ROOM = 32 };
+
 enum lists_state { LISTS_NOT_ASKED, LISTS_PENDING, LISTS_KNOWN };
 
 struct conn {                                /* one SMTP client */
@@ -34,6 +36,7 @@ struct recipient {
 	const struct policy *policy;         /* interned: never goes away */
 	uint32_t class_id;
 	uint32_t score;                      /* which of the scanned scores is his */
+	uint32_t copy;                       /* which of the stored copies is his, if his fate is to be stored */
 };
 
 struct tx {                                  /* one mail */
@@ -75,10 +78,13 @@ struct tx {                                  /* one mail */
 	bool have_scanned, poison, storing;
 	struct fate *fates;                  /* per recipient */
 	struct settlement settlement;
-	char quarantine_id[40];
+	char (*quarantine_ids)[QUARANTINE_ID_ROOM];  /* of each copy, or NULL */
+	uint32_t copy_count;
 };
 
 void tx_free(struct tx *tx);
+/* Where recipient `i` finds his copy: "" when none was stored. */
+const char *tx_quarantine_id(const struct tx *tx, uint32_t i);
 
 enum { GATE_SEND_MS = 1000 };                /* a gate that does not read for so long loses the answer, and tempfails */
 
@@ -96,6 +102,8 @@ void answers_forget(struct tx *tx);
 /* The findings of DNS lists as symbols: u32 n, n x symbol. */
 void answers_pack_lists(const struct config *config, const struct dnsbl_result *lists, struct buf *body);
 
+/* tell.c: its symbols as JSON text, malloc'd, BAYES as `score` (or NULL) has it. */
+char *tell_symbols(const struct tx *tx, const struct scanned_class *score);
 /* tell.c: one log line and one event per recipient. `reply` is what SMTP was told. */
 void tell_outcome(const struct tx *tx, const char *reply);
 void tell_refused(const struct tx *tx, const char *recipient, const char *reply);

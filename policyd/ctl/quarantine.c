@@ -60,7 +60,7 @@ show_list(const json_t *reply)
 static void
 show_entry(const json_t *reply)
 {
-	static const char *const fields[] = { "class", "sender", "from", "subject", "message_id", "client", "queue_id", "symbols" };
+	static const char *const fields[] = { "class", "sender", "from", "subject", "message_id", "client", "queue_id" };
 	json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
 	size_t i;
 	char time[32];
@@ -70,6 +70,11 @@ show_entry(const json_t *reply)
 	for (i = 0; i < sizeof fields / sizeof *fields; i++) {
 		printf("%-11s ", fields[i]);
 		print_safe(ctl_text(e, fields[i]));
+		puts("");
+	}
+	json_array_foreach(json_object_get(reply, "symbols"), i, e) {
+		printf("symbol      %-28s %7.2f  ", ctl_text(e, "name"), ctl_number(e, "points"));
+		print_safe(ctl_text(e, "evidence"));
 		puts("");
 	}
 	json_array_foreach(json_object_get(reply, "entries"), i, e) {
@@ -85,7 +90,7 @@ show_entry(const json_t *reply)
 
 /* 1 when any recipient did not get there. */
 static int
-show_results(const json_t *reply, const char *wanted)
+show_results(const json_t *reply)
 {
 	size_t i;
 	json_t *r;
@@ -93,7 +98,7 @@ show_results(const json_t *reply, const char *wanted)
 
 	json_array_foreach(json_object_get(reply, "results"), i, r) {
 		printf("<%s> %s: %s\n", ctl_text(r, "recipient"), ctl_text(r, "state"), ctl_text(r, "reply"));
-		if (strcmp(ctl_text(r, "state"), wanted) != 0)
+		if (!json_is_true(json_object_get(r, "done")))
 			code = 1;
 	}
 	return code;
@@ -180,10 +185,8 @@ cmd_quarantine(int argc, char **argv)
 		show_list(reply);
 	else if (code == 0 && strcmp(kind, "show") == 0)
 		show_entry(reply);
-	else if (code == 0 && strcmp(kind, "release") == 0)
-		code = show_results(reply, "released");
-	else if (code == 0 && strcmp(kind, "delete") == 0)
-		code = show_results(reply, "deleted");
+	else if (code == 0 && (strcmp(kind, "release") == 0 || strcmp(kind, "delete") == 0))
+		code = show_results(reply);
 	else if (code == 0)
 		show_stats(reply);
 	json_decref(reply);

@@ -1,8 +1,10 @@
 /* index.h - the quarantine's index: a SQLite file beside the segments, for listings; made anew from them at any time.
  *
- * Tables  mail(id, seq, time_s, segment, offset, length, size, client, sender, class, message_id, header_from, subject,
- *              symbols, digest, queue_id, count)   rcpt(id, n, raw, address, domain, customer, points, state, note,
- *              expires_s)   segment(name, done, damaged)
+ * Tables  mail     one per stored mail: where it is, and what it says of itself
+ *         rcpt     one per recipient of it: his state, points and thresholds
+ *         daily    counts by day, customer and class
+ *         held     entries by customer and state, kept by triggers
+ *         segment  how far each file has been read
  * Errors  index_* answer false and say it in the log: the truth is in the segments, a rebuild mends it
  */
 #ifndef QUARANTINE_STORE_INDEX_H
@@ -12,23 +14,50 @@
 
 #include "policyd/wire.h"
 #include "quarantine/store/segment.h"
+#include "quarantine/store/sql.h"
 
-enum entry_state { STATE_NEW, STATE_RELEASING, STATE_RELEASED, STATE_DELETED, STATE_EXPIRED, STATE__COUNT };
+/* Numbers stand in the segments: new ones are added at the end. */
+enum entry_state { STATE_NEW, STATE_RELEASING, STATE_RELEASED, STATE_DELETED, STATE_EXPIRED, STATE_SEEN, STATE_REQUESTED, STATE__COUNT };
 extern const char *const entry_state_names[STATE__COUNT];
 
-enum { ID_ROOM = 32 };
+enum entry_vote { VOTE_NONE, VOTE_HAM, VOTE_SPAM, VOTE__COUNT };
+extern const char *const entry_vote_names[VOTE__COUNT];     /* "", "ham", "spam" */
+
+enum { ID_ROOM = 32, ACTOR_ROOM = 128, NOTE_ROOM = 400 };
 
 struct index;
 
 struct index *index_open(const char *path, char *why, size_t room);
 void index_close(struct index *x);
+struct sql *index_sql(struct index *x);      /* for list.c and stats.c */
 
 bool index_begin(struct index *x);
 bool index_commit(struct index *x);
-bool index_clear(struct index *x);
+void index_rollback(struct index *x);
+bool index_clear(struct index *x, int64_t oldest_day);      /* counts of days before stay: their mail is gone */
+
+struct index_rcpt {
+	uint32_t n;
+	char raw[MAX_ADDRESS + 1], address[MAX_ADDRESS + 1], customer[64], class_name[16], actor[ACTOR_ROOM];
+	enum entry_state state, before;
+	enum entry_vote vote;
+	int64_t time_s, changed_s;
+	uint32_t retention_days;
+};
+
+/* What a record of kind SEG_STATE says. */
+struct index_change {
+	uint64_t seq;                        /* of the record: an older one never undoes a newer */
+	enum entry_state state, before;
+	enum entry_vote vote;
+	int64_t changed_s;
+	const char *actor, *note;
+};
 
 bool index_add(struct index *x, const char *id, uint64_t seq, const struct store_request *r, const struct seg_place *place);
-bool index_state(struct index *x, const char *id, uint32_t n, enum entry_state state, const char *note);
+/* False: no such entry (yet). */
+bool index_change(struct index *x, const char *id, uint32_t n, const struct index_change *change);
+bool index_note(struct index *x, const char *id, uint32_t n, const char *note);     /* not durable: how a release gets on */
 bool index_count(struct index *x, const char *id);          /* one more arrival of the same mail */
 void index_segment(struct index *x, const char *name, uint64_t done, uint64_t damaged);
 uint64_t index_segment_done(struct index *x, const char *name);
@@ -37,22 +66,26 @@ uint64_t index_last_seq(struct index *x);
 /* A retry: same client, sender, digest, since `since_s`, and this recipient still new there: its id. */
 bool index_find_retry(struct index *x, const struct store_request *r, struct span raw, int64_t since_s, char id[ID_ROOM]);
 
-struct index_rcpt {
-	uint32_t n;
-	char raw[MAX_ADDRESS + 1], address[MAX_ADDRESS + 1];
-	enum entry_state state;
-	unsigned retention_days;
-};
 /* Where the mail of an id is, and who it is for (malloc'd). False: no such id. */
 bool index_find(struct index *x, const char *id, struct seg_place *place, struct index_rcpt **rcpts, size_t *count);
 
-/* Filters of quarantine.list; a JSON array of entries, newest first. */
-json_t *index_list(struct index *x, json_t *request);
-json_t *index_show(struct index *x, const char *id);
-json_t *index_stats(struct index *x);
 /* Each recipient that is being released: for going on after a restart. */
 void index_releasing(struct index *x, void (*each)(void *arg, const char *id, uint32_t n), void *arg);
 void index_expire(struct index *x, int64_t now_s);
 void index_forget_segment(struct index *x, const char *name);
+
+/* list.c: requests.h says what goes in and out. NULL and a sentence: the question is wrong. */
+json_t *index_list(struct index *x, const json_t *request, char *why, size_t room);
+json_t *index_entries(struct index *x, const char *id, const json_t *request);      /* of one mail, those in scope */
+json_t *index_symbols(struct index *x, const char *id);
+bool entry_in_scope(const json_t *request, struct span address, struct span customer);
+
+/* stats.c */
+json_t *index_stats(struct index *x, const json_t *request);
+json_t *index_rules(struct index *x, const json_t *request);
+/* An entry came in, or went from one state or vote to another. */
+void stats_stored(struct index *x, int64_t time_s, struct span customer, struct span class_name, uint64_t bytes);
+void stats_changed(struct index *x, const struct index_rcpt *rcpt, const struct index_change *change);
+void stats_forget(struct index *x, int64_t now_s);
 
 #endif

@@ -1,4 +1,6 @@
-/* requests.c - policyctl quarantine: list, show, release, delete, stats, rebuild. */
+/* requests.c - questions to the store (requests.h): where they come in, and who answers. */
+#include "quarantine/store/requests.h"
+
 #include <event2/event.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,38 +9,39 @@
 
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
-#include "quarantine/store/store.h"
+#include "quarantine/store/asker.h"
 
 enum { REPLY_MS = 5000 };
 
-struct caller {
+struct caller {                              /* a connection that the master handed over */
 	struct store *store;
-	int sock;
 	struct event *readable;
 	struct inbox inbox;
-	int open;
-	bool gone;
+	struct asker *asker;
+	int sock;
 };
 
-struct request {                             /* a release that waits for its results */
-	struct caller *caller;
-	uint32_t id;
-	json_t *results;
-	size_t open;
-};
-
-static void
-caller_free(struct caller *c)
+struct asker *
+asker_new(struct store *s, int sock)
 {
-	event_free(c->readable);
-	close(c->sock);
-	inbox_free(&c->inbox);
-	free(c);
+	struct asker *a = calloc(1, sizeof *a);
+
+	if (a)
+		*a = (struct asker){ .store = s, .sock = sock };
+	return a;
+}
+
+void
+asker_free(struct asker *a)
+{
+	a->gone = true;
+	if (a->open == 0)
+		free(a);
 }
 
 /* Takes `reply`; `fd` (or -1) goes with it. */
-static void
-send_reply(struct caller *c, uint32_t id, json_t *reply, int fd)
+void
+asker_reply_fd(struct asker *a, uint32_t id, json_t *reply, int fd)
 {
 	char *json = json_dumps(reply, JSON_COMPACT);
 	struct buf body = { 0 };
@@ -46,21 +49,27 @@ send_reply(struct caller *c, uint32_t id, json_t *reply, int fd)
 	pack_text(&body, json ? json : "{\"error\": \"no memory\", \"exit\": 1}");
 	struct packet packet = { .type = W_REPLY, .id = id, .body = buf_span(&body), .fds = { fd }, .fd_count = fd >= 0 };
 
-	if (!c->gone)
-		ipc_send_wait(c->sock, &packet, REPLY_MS);
+	if (!a->gone)
+		ipc_send_wait(a->sock, &packet, REPLY_MS);
 	buf_free(&body);
 	free(json);
 	json_decref(reply);
 }
 
-static json_t *
-error(const char *why, int code)
+void
+asker_reply(struct asker *a, uint32_t id, json_t *reply)
 {
-	return json_pack("{s:s, s:i}", "error", why, "exit", code);
+	asker_reply_fd(a, id, reply, -1);
+}
+
+void
+asker_error(struct asker *a, uint32_t id, const char *why, int code)
+{
+	asker_reply(a, id, json_pack("{s:s, s:i}", "error", why, "exit", code));
 }
 
 static const char *
-field(json_t *request, const char *name)
+field(const json_t *request, const char *name)
 {
 	const char *value = json_string_value(json_object_get(request, name));
 
@@ -68,147 +77,138 @@ field(json_t *request, const char *name)
 }
 
 static void
-show(struct caller *c, uint32_t id, json_t *request)
+list(struct asker *a, uint32_t id, json_t *request)
 {
-	struct store *s = c->store;
+	char why[256];
+	json_t *reply = index_list(a->store->index, request, why, sizeof why);
+
+	if (reply)
+		asker_reply(a, id, reply);
+	else
+		asker_error(a, id, why, 2);
+}
+
+static void
+show(struct asker *a, uint32_t id, json_t *request)
+{
+	struct store *s = a->store;
 	const char *mail_id = field(request, "id");
-	struct seg_place place;
-	struct seg_record record;
-	struct index_rcpt *rcpts;
-	struct buf bytes = { 0 }, mail = { 0 };
+	json_t *entries = index_entries(s->index, mail_id, request);
+	struct arena_mark mark = arena_mark(s->arena);
+	struct store_request stored;
+	struct seg_place place = { 0 };
+	struct index_rcpt *rcpts = NULL;
+	struct buf mail = { 0 };
 	size_t count;
-	char why[256] = "no such entry";
+	char why[256] = "";
 	int fd = -1;
 
-	if (!index_find(s->index, mail_id, &place, &rcpts, &count)) {
-		send_reply(c, id, error("there is no such entry in the quarantine", 1), -1);
+	if (json_array_size(entries) == 0 || !index_find(s->index, mail_id, &place, &rcpts, &count)) {
+		json_decref(entries);
+		asker_error(a, id, "there is no such entry in the quarantine", 1);
 		return;
 	}
 	free(rcpts);
-	bool good = segments_read(s->segments, &place, &bytes, &record, why, sizeof why) && segment_unpack(&record, &mail, why, sizeof why);
+	bool good = store_read(s, &place, s->arena, &stored, &mail, why, sizeof why);
 
 	if (good && json_is_true(json_object_get(request, "raw")))
 		fd = memfd_sealed("policyd-mail", buf_span(&mail));
-	json_t *reply = json_pack("{s:o, s:b, s:s, s:s, s:I}", "entries", index_show(s->index, mail_id), "damaged", !good, "why",
-	    good ? "" : why, "segment", place.name, "offset", (json_int_t)place.offset);
-
-	send_reply(c, id, reply, fd);
+	asker_reply_fd(a, id, json_pack("{s:o, s:o, s:b, s:s, s:s, s:I}", "entries", entries, "symbols", index_symbols(s->index, mail_id),
+	    "damaged", !good, "why", good ? "" : why, "segment", place.name, "offset", (json_int_t)place.offset), fd);
 	if (fd >= 0)
 		close(fd);
-	buf_free(&bytes);
+	arena_rewind(s->arena, mark);
 	buf_free(&mail);
 }
 
 static void
-request_step(struct request *r)
+stats(struct asker *a, uint32_t id, json_t *request)
 {
-	if (--r->open > 0)
-		return;
-	struct caller *c = r->caller;
+	struct store *s = a->store;
+	json_t *reply = index_stats(s->index, request);
 
-	send_reply(c, r->id, json_pack("{s:o}", "results", r->results), -1);
-	free(r);
-	if (--c->open == 0 && c->gone)
-		caller_free(c);
+	json_object_set_new(reply, "full", json_boolean(segments_full(s->segments)));
+	json_object_set_new(reply, "deliver_up", json_boolean(link_up(s->deliver)));
+	json_object_set_new(reply, "reinject", json_string(s->self->config->reinject));
+	asker_reply(a, id, reply);
 }
 
 static void
-add_result(struct request *r, const char *address, const char *state, const char *reply)
+rules(struct asker *a, uint32_t id, json_t *request)
 {
-	json_array_append_new(r->results, json_pack("{s:s, s:s, s:s}", "recipient", address, "state", state, "reply", reply));
+	asker_reply(a, id, index_rules(a->store->index, request));
 }
 
 static void
-released(void *arg, const char *address, enum entry_state state, const char *reply)
+rebuild(struct asker *a, uint32_t id, json_t *request)
 {
-	add_result(arg, address, entry_state_names[state], reply);
-	request_step(arg);
-}
+	int64_t start = clock_ms();
 
-/* One recipient of an entry, or all: released or deleted. */
-static void
-change(struct caller *c, uint32_t id, json_t *request, bool release)
-{
-	struct store *s = c->store;
-	const char *mail_id = field(request, "id"), *only = field(request, "rcpt");
-	bool again = json_is_true(json_object_get(request, "again"));
-	struct request *r = calloc(1, sizeof *r);
-	struct seg_place place;
-	struct index_rcpt *rcpts = NULL;
-	size_t count = 0, matched = 0;
-	char why[256];
+	store_recover(a->store, true);
+	json_t *reply = index_stats(a->store->index, request);
 
-	if (r == NULL || !index_find(s->index, mail_id, &place, &rcpts, &count)) {
-		free(r);
-		send_reply(c, id, error("there is no such entry in the quarantine", 1), -1);
-		return;
-	}
-	*r = (struct request){ .caller = c, .id = id, .results = json_array(), .open = 1 };
-	c->open++;
-	for (size_t i = 0; i < count; i++) {
-		struct index_rcpt *one = &rcpts[i];
-
-		if (only[0] && strcmp(only, one->address) != 0 && strcmp(only, one->raw) != 0)
-			continue;
-		matched++;
-		if (one->state == STATE_RELEASED && release && !again) {
-			add_result(r, one->address, "released", "it was released before; --again does it once more");
-		} else if (one->state == STATE_DELETED || one->state == STATE_EXPIRED) {
-			add_result(r, one->address, entry_state_names[one->state], "it is no longer there");
-		} else if (one->state == STATE_RELEASING) {
-			add_result(r, one->address, "releasing", "it is on its way");
-		} else if (!release) {
-			bool done = store_state(s, mail_id, one, STATE_DELETED, "deleted by policyctl");
-
-			add_result(r, one->address, done ? "deleted" : "new", done ? "deleted" : "the quarantine cannot be written");
-		} else {
-			r->open++;
-			if (!release_start(s, mail_id, one, released, r, why, sizeof why)) {
-				add_result(r, one->address, "failed", why);
-				r->open--;
-			}
-		}
-	}
-	free(rcpts);
-	if (matched == 0)
-		add_result(r, only, "failed", "that recipient is not in this entry");
-	request_step(r);
+	json_object_set_new(reply, "took_ms", json_integer(clock_ms() - start));
+	asker_reply(a, id, reply);
 }
 
 static void
-serve(struct caller *c, uint32_t id, struct span text)
+release(struct asker *a, uint32_t id, json_t *request)
 {
-	struct store *s = c->store;
+	json_object_set_new(request, "op", json_string("release"));
+	change_start(a, id, request);
+}
+
+static void
+remove_entries(struct asker *a, uint32_t id, json_t *request)
+{
+	json_object_set_new(request, "op", json_string("delete"));
+	change_start(a, id, request);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct asker *a, uint32_t id, json_t *request);
+} commands[] = {
+	{ "quarantine.list", list }, { "quarantine.show", show }, { "quarantine.change", change_start }, { "quarantine.release", release },
+	{ "quarantine.delete", remove_entries }, { "quarantine.stats", stats }, { "quarantine.rules", rules },
+	{ "quarantine.rebuild", rebuild }, { "store.status", stats },
+};
+
+void
+asker_serve(struct asker *a, uint32_t id, struct span text)
+{
 	json_t *request = json_loadb(text.p ? text.p : "", text.n, 0, NULL);
 	const char *cmd = field(request, "cmd");
+	size_t i = 0;
 
-	if (strcmp(cmd, "quarantine.list") == 0) {
-		send_reply(c, id, json_pack("{s:o}", "entries", index_list(s->index, request)), -1);
-	} else if (strcmp(cmd, "quarantine.show") == 0) {
-		show(c, id, request);
-	} else if (strcmp(cmd, "quarantine.release") == 0) {
-		change(c, id, request, true);
-	} else if (strcmp(cmd, "quarantine.delete") == 0) {
-		change(c, id, request, false);
-	} else if (strcmp(cmd, "quarantine.stats") == 0 || strcmp(cmd, "store.status") == 0) {
-		json_t *stats = index_stats(s->index);
-
-		json_object_set_new(stats, "full", json_boolean(segments_full(s->segments)));
-		json_object_set_new(stats, "deliver_up", json_boolean(link_up(s->deliver)));
-		json_object_set_new(stats, "reinject", json_string(s->self->config->reinject));
-		send_reply(c, id, stats, -1);
-	} else if (strcmp(cmd, "quarantine.rebuild") == 0) {
-		int64_t start = clock_ms();
-
-		store_recover(s, true);
-		json_t *stats = index_stats(s->index);
-
-		json_object_set_new(stats, "took_ms", json_integer(clock_ms() - start));
-		send_reply(c, id, stats, -1);
-	} else {
-		send_reply(c, id, error("unknown command", 2), -1);
-	}
+	a->open++;                           /* not freed under our hands */
+	while (i < sizeof commands / sizeof *commands && strcmp(cmd, commands[i].name) != 0)
+		i++;
+	if (i < sizeof commands / sizeof *commands)
+		commands[i].run(a, id, request);
+	else
+		asker_error(a, id, "unknown command", 2);
 	json_decref(request);
+	asker_done(a);
+}
+
+void
+asker_done(struct asker *a)
+{
+	if (--a->open == 0 && a->gone)
+		free(a);
+}
+
+/* ---- policyctl ---- */
+
+static void
+caller_free(struct caller *c)
+{
+	asker_free(c->asker);
+	event_free(c->readable);
+	close(c->sock);
+	inbox_free(&c->inbox);
+	free(c);
 }
 
 static void
@@ -225,13 +225,10 @@ on_caller(evutil_socket_t fd, short what, void *arg)
 	if (result == IPC_CLOSED || packet.type != W_REQUEST) {
 		if (result == IPC_OK)
 			packet_close_fds(&packet);
-		c->gone = true;
-		event_del(c->readable);
-		if (c->open == 0)
-			caller_free(c);
+		caller_free(c);
 		return;
 	}
-	serve(c, packet.id, unpack_span(&u));
+	asker_serve(c->asker, packet.id, unpack_span(&u));
 	packet_close_fds(&packet);
 }
 
@@ -242,7 +239,10 @@ store_request_connection(struct store *s, uint32_t id, struct span json, int *fd
 
 	for (int i = 1; i < fd_count; i++)
 		close(fds[i]);
-	if (c == NULL || (c->readable = event_new(s->base, fds[0], EV_READ | EV_PERSIST, on_caller, c)) == NULL) {
+	if (c == NULL || (c->asker = asker_new(s, fds[0])) == NULL ||
+	    (c->readable = event_new(s->base, fds[0], EV_READ | EV_PERSIST, on_caller, c)) == NULL) {
+		if (c)
+			free(c->asker);
 		free(c);
 		if (fd_count > 0)
 			close(fds[0]);
@@ -252,5 +252,5 @@ store_request_connection(struct store *s, uint32_t id, struct span json, int *fd
 	c->sock = fds[0];
 	fcntl(c->sock, F_SETFL, O_NONBLOCK);
 	event_add(c->readable, NULL);
-	serve(c, id, json);
+	asker_serve(c->asker, id, json);
 }

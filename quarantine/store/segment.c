@@ -19,7 +19,7 @@ enum { FREE_LEAST_PERCENT = 5, ZSTD_LEVEL = 3, SUM = 16 };
 struct file {
 	char name[SEG_NAME_ROOM];
 	int fd;                              /* -1: free slot */
-	uint64_t size;
+	uint64_t size, synced;
 	bool dirty, broken;
 };
 
@@ -213,9 +213,14 @@ segments_sync(struct segments *s, char *why, size_t room)
 		if (f->fd < 0 || !f->dirty)
 			continue;
 		if (fdatasync(f->fd) < 0) {
+			/* What is on the disk now nobody knows, and a second fsync would say all is well: what was not
+			 * synced before is cut off, and the file gets no more. */
 			good = fail(why, room, "fsync", f->name);
 			f->broken = true;
+			if (ftruncate(f->fd, (off_t)f->synced) == 0)
+				f->size = f->synced;
 		}
+		f->synced = f->size;
 		f->dirty = false;
 	}
 	if (s->dir_dirty && fsync(s->dir_fd) < 0)
@@ -352,6 +357,21 @@ static int
 is_segment(const struct dirent *e)
 {
 	return span_ends(span_of(e->d_name), SPAN(".seg")) && strlen(e->d_name) < SEG_NAME_ROOM;
+}
+
+bool
+segment_day(const char *name, int64_t *day, unsigned *retention_days)
+{
+	unsigned year, month, date, retention;
+
+	if (sscanf(name, "%4u%2u%2u-%4u-", &year, &month, &date, &retention) != 4)
+		return false;
+	struct tm tm = { .tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)date };
+
+	*day = timegm(&tm) / 86400;
+	if (retention_days)
+		*retention_days = retention;
+	return true;
 }
 
 void

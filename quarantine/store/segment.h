@@ -7,7 +7,8 @@
  *          48 u8[16] first half of SHA-256 over bytes 0..47 and what follows   64 meta, then body (zstd)
  *
  *         little-endian. SEG_MAIL: meta is the id and the store request (wire.h), the body its exact bytes.
- *         SEG_STATE: meta is id, u32 recipient, u8 state, text note; no body
+ *         SEG_STATE: meta is id, u32 recipient, u8 state, text note, u8 state before, u8 vote, u64 changed (s), text actor;
+ *         no body
  * Errors  false and a sentence. A sync that fails is final: that file gets no more records (errno of fsync is lost
  *         the second time)
  *
@@ -55,6 +56,9 @@ bool segment_unpack(const struct seg_record *record, struct buf *out, char *why,
  * look further. */
 int segments_next(struct segments *s, const char *name, uint64_t offset, struct buf *bytes, struct seg_record *record,
     uint64_t *next);
+
+/* What a file's name says: day (since 1970), days of retention (may be NULL). */
+bool segment_day(const char *name, int64_t *day, unsigned *retention_days);
 
 /* Calls back for every segment file, by name. */
 void segments_list(struct segments *s, void (*each)(void *arg, const char *name, uint64_t size), void *arg);

@@ -1,0 +1,22 @@
+/* asker.h - one connection that asks (requests.h), and what its questions are answered by. */
+#ifndef QUARANTINE_STORE_ASKER_H
+#define QUARANTINE_STORE_ASKER_H
+
+#include "quarantine/store/store.h"
+
+struct asker {
+	struct store *store;
+	int sock;
+	int open;                            /* questions in work; each holds it */
+	bool gone;                           /* nobody hears the answers */
+};
+
+void asker_reply(struct asker *a, uint32_t id, json_t *reply);                  /* takes `reply` */
+void asker_reply_fd(struct asker *a, uint32_t id, json_t *reply, int fd);       /* `fd` or -1 goes with it */
+void asker_error(struct asker *a, uint32_t id, const char *why, int code);
+void asker_done(struct asker *a);                                               /* a question less in work */
+
+/* change.c */
+void change_start(struct asker *a, uint32_t id, json_t *request);
+
+#endif
