@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -701,11 +702,25 @@ find_user(struct master *m, char *why, size_t room)
 	return true;
 }
 
+/* A shell's soft limit of 1024 is for programs that use select(); ours is what the system allows. Children inherit it. */
+static void
+raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+			log_warning("cannot raise the limit on open files: %s", strerror(errno));
+	}
+}
+
 bool
 master_open(struct master *m, const struct config *config, char *why, size_t room)
 {
 	sigset_t signals;
 
+	raise_files();
 	m->config = *config;
 	m->control = m->signals = m->lock = -1;
 	m->reload.fd = -1;

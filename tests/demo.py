@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """make run: the whole system on loopback with nothing configured; sample mail through the real milter protocol; then it
 keeps running until Ctrl-C. Everything lives in build/run."""
+import json
 import os
 import shutil
 import signal
@@ -15,10 +16,7 @@ os.environ.setdefault("POLICYD_BUILD", os.path.join(os.path.dirname(HERE), "buil
 from tests.lib.mail import EICAR  # noqa: E402
 from tests.lib.milter import Milter  # noqa: E402
 from tests.lib.policyd import Policyd  # noqa: E402
-from tests.lib.procs import TOP, free_port, rbldnsd  # noqa: E402
-
-WORDS = {"a": "accepted", "c": "accepted", "d": "taken, delivered to nobody", "r": "rejected", "t": "deferred", "y": "answered"}
-
+from tests.lib.procs import TOP, free_port, rbldnsd, wait_until  # noqa: E402
 
 class RunDir:
     def __init__(self):
@@ -45,19 +43,33 @@ def sample(name):
     return data.replace(b"@EICAR@", EICAR.encode())      # the file itself does not alarm a virus scanner
 
 
-def show(title, out, rcpts):
+def events(pd, queue_id, count):
+    """What policyctl trace knows of that mail: an event a recipient."""
+    def found():
+        r = pd.ctl("--json", "trace", queue_id, check=False)
+        told = json.loads(r.stdout)["events"] if r.returncode == 0 else []
+        return len(told) >= count and told
+    return {e["recipient"]: e for e in wait_until(found, 10)}
+
+
+def show(pd, title, out, rcpts, queue_id):
     print("\n  " + title)
+    told = events(pd, queue_id, len([r for r in rcpts if out["rcpts"][r][0] == "c"])) if "c" in [out["rcpts"][r][0] for r in rcpts] else {}
     for r in rcpts:
         letter, text = out["rcpts"][r]
-        if letter not in "c":
-            what = "refused at RCPT: " + text
-        elif r in out["deleted"]:
-            what = "not delivered (quarantined or discarded by his policy)"
-        else:
-            what = WORDS[out["reply"][0]] + (": " + out["reply"][1] if out["reply"][1] else "")
-        print("    <%s>  %s" % (r, what))
+        if letter != "c":
+            print("    <%s>  refused at RCPT: %s" % (r, text))
+            continue
+        e = told[r]
+        limits = ", ".join("%s %s" % (n, e[n]) for n in ("tag", "quarantine", "discard") if e.get(n) not in (None, "off"))
+        print("    %-22s %-11s %6.2f points (%s)%s" % ("<%s>" % r, e["outcome"], e["points"], limits or "no limits",
+              "  held as " + e["quarantine_id"] if e.get("quarantine_id") else ""))
+    if told:
+        found = sorted(next(iter(told.values()))["symbols"], key=lambda s: -abs(s["points"]))
+        print("      because: " + (", ".join("%s %+.1f" % (s["name"], s["points"]) for s in found[:6]) or "nothing was found"))
     for op, name, value in out["headers"]:
-        print("      %s header %s: %s" % (op, name, value.replace("\n", " ")[:110]))
+        if name in ("X-Spam-Flag", "Subject"):
+            print("      %s header %s: %s" % (op, name, value.replace("\n", " ")[:110]))
 
 
 def feed(pd):
@@ -67,15 +79,16 @@ def feed(pd):
     address = ("127.0.0.1", pd.milter_port)
     four = ["none@shop.example", "tag@shop.example", "hold@shop.example", "drop@shop.example"]
     print("\nSample mail through the milter on port %d:" % pd.milter_port)
-    for title, name, rcpts, client in (
+    for n, (title, name, rcpts, client) in enumerate((
             ("An ordinary mail", "ham.eml", ["bob@shop.example"], "198.51.100.7"),
             ("A newsletter that was asked for", "newsletter.eml", ["bob@shop.example"], "198.51.100.8"),
             ("Spam", "spam.eml", ["bob@shop.example"], "198.51.100.9"),
             ("The EICAR test virus", "virus.eml", ["bob@shop.example"], "198.51.100.10"),
             ("A client on a DNS blocklist (refused before any body is read)", "ham.eml", ["bob@shop.example"], "203.0.113.5"),
-            ("One spam to four recipients: no filtering, tag only, quarantine, discard", "spam.eml", four, "198.51.100.11")):
+            ("One spam to four recipients: no filtering, tag only, quarantine, discard", "spam.eml", four, "198.51.100.11")), 1):
+        queue_id = "DEMO%d" % n
         m = Milter(address, (client, 4711))
-        show(title, m.send(sample(name), rcpts, queue_id="DEMO"), rcpts)
+        show(pd, title, m.send(sample(name), rcpts, queue_id=queue_id), rcpts, queue_id)
         m.close()
 
 
@@ -123,6 +136,7 @@ and, to refuse listed clients without a milter, last in smtpd_recipient_restrict
     except KeyboardInterrupt:
         print("\nstopping")
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)     # a second Ctrl-C does not leave half of it running
         pd.close()
         dns.stop()
 

@@ -122,6 +122,13 @@ print_threshold(char to[24], double points)
 		snprintf(to, 24, "off");
 }
 
+/* A threshold as it is in force: who wants no filtering has none. */
+static double
+in_force(const struct recipient *r, double threshold)
+{
+	return r->policy->filter ? threshold : THRESHOLD_OFF;
+}
+
 static void
 log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *reply)
 {
@@ -134,9 +141,9 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 
 	ip_print(&tx->session.client, client);
 	ip_print(&tx->origin, origin);
-	print_threshold(tag, r->policy->tag);
-	print_threshold(quarantine, r->policy->quarantine);
-	print_threshold(discard, r->policy->discard);
+	print_threshold(tag, in_force(r, r->policy->tag));
+	print_threshold(quarantine, in_force(r, r->policy->quarantine));
+	print_threshold(discard, in_force(r, r->policy->discard));
 	headers_symbols(&symbols, tx, score, ",", 0);
 	log_info("%s %s, [%s]:%u %s%s%s<%s> -> <%s>, Queue-ID: %s, ref: %s, Message-ID: " SPAN_FMT ", Hits: %.2f, "
 	    "tag=%s quarantine=%s discard=%s, %s%s%stests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
@@ -180,9 +187,9 @@ tell_outcome(const struct tx *tx, const char *reply)
 		json_object_set_new(event, "from", text(tx->scanned.from));
 		json_object_set_new(event, "subject", text(tx->scanned.subject));
 		json_object_set_new(event, "points", json_real(score ? score->points : 0));
-		set_points(event, "tag", r->policy->tag);
-		set_points(event, "quarantine", r->policy->quarantine);
-		set_points(event, "discard", r->policy->discard);
+		set_points(event, "tag", in_force(r, r->policy->tag));
+		set_points(event, "quarantine", in_force(r, r->policy->quarantine));
+		set_points(event, "discard", in_force(r, r->policy->discard));
 		json_object_set_new(event, "symbols", symbols_json(tx, score));
 		json_object_set_new(event, "quarantine_id", json_string(tx_quarantine_id(tx, i)));
 		json_object_set_new(event, "size", json_integer((json_int_t)tx->size));
