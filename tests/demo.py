@@ -130,7 +130,8 @@ and, to refuse listed clients without a milter, last in smtpd_recipient_restrict
   check_policy_service {{ inet:127.0.0.1:{policy}, timeout=10s, default_action=DUNNO }}
 (README.md, "Plugging in Postfix", has the rest: a unix socket, releases, Sendmail.)""".format(
             ctl=ctl, log=os.path.relpath(d("policyd.log")), milter=pd.milter_port, policy=pd.policy_port), flush=True)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for s in (signal.SIGINT, signal.SIGTERM):             # a shell starts background jobs with SIGINT ignored
+            signal.signal(s, signal.default_int_handler)
         while pd.p.alive():
             time.sleep(0.5)
     except KeyboardInterrupt:

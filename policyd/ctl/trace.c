@@ -18,9 +18,21 @@ print_safe(const char *text)
 		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
 }
 
+/* "7", or "off" where the event has none. */
+static const char *
+threshold(const json_t *e, const char *name, char to[24])
+{
+	if (json_is_number(json_object_get(e, name)))
+		snprintf(to, 24, "%g", ctl_number(e, name));
+	else
+		snprintf(to, 24, "off");
+	return to;
+}
+
 static void
 show(const json_t *e)
 {
+	char tag[24], quarantine[24], discard[24];
 	time_t t = (time_t)(ctl_number(e, "time_ms") / 1000);
 	char when[32];
 	struct tm tm;
@@ -42,8 +54,8 @@ show(const json_t *e)
 		return;
 	printf("  subject: ");
 	print_safe(ctl_text(e, "subject"));
-	printf("\n  %.2f points (tag %g, quarantine %g, discard %g), %d bytes, %d ms\n", ctl_number(e, "points"), ctl_number(e, "tag"),
-	    ctl_number(e, "quarantine"), ctl_number(e, "discard"), (int)ctl_number(e, "size"), (int)ctl_number(e, "took_ms"));
+	printf("\n  %.2f points (tag %s, quarantine %s, discard %s), %d bytes, %d ms\n", ctl_number(e, "points"), threshold(e, "tag", tag),
+	    threshold(e, "quarantine", quarantine), threshold(e, "discard", discard), (int)ctl_number(e, "size"), (int)ctl_number(e, "took_ms"));
 	if (ctl_text(e, "quarantine_id")[0])
 		printf("  in quarantine: %s\n", ctl_text(e, "quarantine_id"));
 	json_array_foreach(json_object_get(e, "symbols"), i, s) {
