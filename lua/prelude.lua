@@ -9,40 +9,63 @@
 --   }
 --
 -- Instead of `when`, or beside it; all that stand there must hold:
---   header = "X-Mailer", matches = P       some header of that name matches (in its decoded value)
+--   header = "X-Mailer", matches = P       some header of that name matches (in its decoded value). Also "From:addr", "From:name",
+--                                          "From:domain", "X:raw", "ALL", "ToCc", "EnvelopeFrom", "MESSAGEID": see view.h
 --   header = "X-Mailer", lacks = P         it is there, and none of that name matches
+--   mime = "Content-Type", matches = P     the same in any part's header
 --   missing = "Date" or { ... }            none of these headers is there
 --   present = "List-Id" or { ... }         one of these headers is there
 --   subject = P, body = P, hidden = P      the decoded subject; the visible text; what a reader would not see
+--   paragraph = P                          subject and text, a paragraph a line, blanks made one
+--   rawbody = P, full = P                  decoded text parts with their markup; the whole mail as it came
 --   uri = P                                some link, as "http://host/path", one a line: ^ and $ are its ends
 --   file_name = P                          some attachment's or archive member's name, one a line
---   all = { "A", "B" }, any = {...}, none = {...}, at_least = 2    symbols found before (of C, or of other rules):
---                                          all of them, one of them (at_least so many), none of them
+--   attachment = P                         "declared/type real/type name" of some attachment, one a line
+--   meta = "A && (B || !C) && D + E >= 2"  an expression over symbols, of C or of other rules (expr.h)
+--   all = { "A", "B" }, any = {...}, none = {...}, at_least = 2    the same in lists: all of them, one of them (at_least so
+--                                          many), none of them
 -- P is a pattern text (any case), { text, flags }, or an re() object; see regex.h.
+--
+-- And:
+--   max_shots = 3         each match counts, up to three (otherwise one_shot: the first)
+--   mode = "shadow"       judged and shown, adds nothing; "canary(5)": counts in 5 of 100 mails, always the same; "off"; "on"
+--   depends_on = { "A" }  symbols that `when` looks at by msg:found: judged after them
+--   flags = { "nice" }    nice: speaks for the mail, its score is below 0; net: needs the network
+--   symbol = "__NAME"     a helper: for other rules' meta only, never shown, no score
+--
+-- scores { FOO = 1.5, BAR = 0 }            other points than the rules say; the last file wins
+-- scores { customer = "acme", FOO = 0 }    for that customer's mailboxes
+-- scores { context = "submission", FOO = 0 }    on listeners of that context
 --
 -- A test is headers (a map, or a list of { name, value } where the order matters), text, html, attachments
 -- ({ name, type, data }), or raw = the whole mail, or eml = a file in tests/ beside the rule file; session: sender,
 -- client, client_name, helo, login, context; hit = true or false; label.
 
-local complain, position, declare, is_note = complain, position, declare, is_note
-_ENV.complain, _ENV.position, _ENV.declare, _ENV.is_note = nil, nil, nil, nil
+local complain, warn, position, declare, is_note = complain, warn, position, declare, is_note
+local declare_score, nearest = declare_score, nearest
+for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "declare_score", "nearest" } do _ENV[name] = nil end
 
 local LIST = "table"
 local fields = {
   symbol = "string", score = "number", group = "string", description = "string", tests = LIST, when = "function",
-  header = "string", matches = true, lacks = true, missing = true, present = true, subject = true, body = true,
-  hidden = true, uri = true, file_name = true, all = LIST, any = LIST, none = LIST, at_least = "number",
+  header = "string", mime = "string", matches = true, lacks = true, missing = true, present = true, subject = true, body = true,
+  hidden = true, paragraph = true, rawbody = true, full = true, uri = true, file_name = true, attachment = true,
+  meta = "string", all = LIST, any = LIST, none = LIST, at_least = "number", max_shots = "number", one_shot = "boolean",
+  mode = "string", depends_on = LIST, flags = LIST,
 }
 local test_fields = {
   label = "string", headers = LIST, text = "string", html = "string", attachments = LIST, raw = "string", eml = "string",
   sender = "string", client = "string", client_name = "string", helo = "string", login = "string", context = "string",
   hit = "boolean",
 }
-local word = re([[^[A-Z][A-Z0-9_]{2,59}$]])
+local known_flags = { nice = true, net = true }
+local word = re([[^(?:__[A-Z0-9_]{1,58}|[A-Z][A-Z0-9_]{2,59})$]])
 local reserved = re([[^(?:DNSBL_|BAYES|VIRUS$|CLAMAV|RULE|SCORE|MIME_UNKNOWN|OVERSIZE$|FINDINGS_LIMIT$)|_UNKNOWN$]])
-local from_c = re([[^(?:DNSBL_[A-Z0-9_]+|VIRUS|CLAMAV_PHISH|CLAMAV_LIMIT|OVERSIZE|[A-Z]+_UNKNOWN)$]])
+local canary = re([[^canary\((\d{1,2})\)$]])
+-- A group with an open repeat inside that is repeated itself: on the wrong text it takes exponential time.
+local nested = re([[(?<!\\)\((?:[^()\\]|\\.)*(?<!\\)[+*](?![+])(?:[^()\\]|\\.)*\)(?:[+*](?![+])|\{\d+,\})]])
 
-local seen, wanted = {}, {}             -- symbol -> where; symbols that all/any/none name, to check at the end
+local seen = {}                         -- symbol -> where
 
 -- A pattern in any of its three forms. `more`: flags that this place always has.
 local function pattern(p, more)
@@ -55,126 +78,45 @@ local function names(list)
   return type(list) == "table" and list or { list }
 end
 
-local function evidence(value)
-  return type(value) == "string" and value ~= "" and value:sub(1, 160) or true
+-- { kind, view, header, pattern } for C (conditions.c), which judges all but `when`.
+local function match(kind, view, header, p)
+  return { kind, view, header, pattern(p, (view == "uri" or view == "file_name" or view == "attachment") and "m" or "") }
 end
 
--- What a pattern matched, in its whole length.
-local function matched(pat, text)
-  local first, last = pat:find(text)
-  return first and evidence(text:sub(first, last))
-end
-
--- Each makes a condition function(msg) of a spec's fields.
-local makers = {}
-
-function makers.header(spec)
-  local name, yes, no = spec.header, spec.matches and pattern(spec.matches, ""), spec.lacks and pattern(spec.lacks, "")
-  return function(msg)
-    local first = msg:header(name)
-    if not first then return false end
-    for _, value in ipairs(msg:header_count(name) > 1 and msg:headers(name) or { first }) do
-      if no and no:test(value) then return false end
-      if yes then
-        local hit = matched(yes, value)
-        if hit then return hit end
-      end
-    end
-    return not yes
+local function list_meta(spec)
+  local terms = {}
+  if spec.all and #spec.all > 0 then terms[#terms + 1] = table.concat(spec.all, " && ") end
+  if spec.none and #spec.none > 0 then terms[#terms + 1] = "!(" .. table.concat(spec.none, " || ") .. ")" end
+  if spec.any and (spec.at_least or 1) > 1 then
+    local each = {}
+    for i, name in ipairs(spec.any) do each[i] = "(" .. name .. " > 0)" end
+    terms[#terms + 1] = "(" .. table.concat(each, " + ") .. ") >= " .. spec.at_least
+  elseif spec.any then
+    terms[#terms + 1] = "(" .. table.concat(spec.any, " || ") .. ")"
   end
-end
-
-function makers.missing(spec)
-  local list = names(spec.missing)
-  return function(msg)
-    for _, name in ipairs(list) do
-      if msg:header(name) then return false end
-    end
-    return true
-  end
-end
-
-function makers.present(spec)
-  local list = names(spec.present)
-  return function(msg)
-    for _, name in ipairs(list) do
-      if msg:header(name) then return true end
-    end
-    return false
-  end
-end
-
-function makers.subject(spec)
-  local pat = pattern(spec.subject, "")
-  return function(msg) return matched(pat, msg.subject) end
-end
-
-function makers.body(spec)
-  local pat = pattern(spec.body, "")
-  return function(msg) return matched(pat, msg.text) end
-end
-
-function makers.hidden(spec)
-  local pat = pattern(spec.hidden, "")
-  return function(msg) return matched(pat, msg.hidden) end
-end
-
-function makers.uri(spec)
-  local pat = pattern(spec.uri, "m")
-  return function(msg) return matched(pat, msg.urls) end
-end
-
-function makers.file_name(spec)
-  local pat = pattern(spec.file_name, "m")
-  return function(msg) return matched(pat, msg.file_names) end
-end
-
-local function symbols(spec)
-  local all, any, none, need = spec.all or {}, spec.any, spec.none or {}, spec.at_least or 1
-  return function(msg)
-    for _, s in ipairs(all) do
-      if not msg:found(s) then return false end
-    end
-    for _, s in ipairs(none) do
-      if msg:found(s) then return false end
-    end
-    if not any then return true end
-    local count = 0
-    for _, s in ipairs(any) do
-      if msg:found(s) then
-        count = count + 1
-        if count >= need then return true end
-      end
-    end
-    return false
-  end
+  return table.concat(terms, " && ")
 end
 
 -- In this order: cheap ones first.
-local order = { "missing", "present", "header", "subject", "file_name", "uri", "hidden", "body" }
+local texts = { "subject", "file_name", "attachment", "uri", "hidden", "body", "paragraph", "rawbody", "full" }
 
 local function conditions(spec)
   local list = {}
-  if spec.all or spec.any or spec.none then list[#list + 1] = symbols(spec) end
-  for _, name in ipairs(order) do
-    if spec[name] ~= nil then list[#list + 1] = makers[name](spec) end
-  end
-  if spec.when then list[#list + 1] = spec.when end
-  return list
-end
+  local function add(c) list[#list + 1] = c end
 
--- All must hold; the evidence is the last one's that has any.
-local function join(list)
-  if #list == 1 then return list[1] end
-  return function(msg)
-    local found = true
-    for i = 1, #list do
-      local hit = list[i](msg)
-      if not hit then return false end
-      if hit ~= true then found = hit end
-    end
-    return found
+  if spec.all or spec.any or spec.none then add { "expr", list_meta(spec) } end
+  if spec.meta then add { "expr", spec.meta } end
+  if spec.missing then add { "missing", names(spec.missing) } end
+  if spec.present then add { "present", names(spec.present) } end
+  for _, view in ipairs { "header", "mime" } do
+    if spec[view] and spec.matches then add(match("match", view, spec[view], spec.matches)) end
+    if spec[view] and spec.lacks then add(match("lacks", view, spec[view], spec.lacks)) end
   end
+  for _, view in ipairs(texts) do
+    if spec[view] ~= nil then add(match("match", view, "", spec[view])) end
+  end
+  if spec.when then add { "call", spec.when } end
+  return list
 end
 
 local function sorted_pairs(map)
@@ -208,13 +150,18 @@ local function test_mail(test)
     table.concat(parts, "--=-test\n") .. "--=-test--\n"
 end
 
+local function hint(typed, known)
+  local near = type(typed) == "string" and nearest(typed, known)
+  return near and "; did you mean " .. near .. "?" or ""
+end
+
 local function check_fields(spec, known, bad)
   for key, value in pairs(spec) do
     local kind = known[key]
     if kind == nil then
-      bad("unknown field " .. tostring(key))
+      bad("unknown field " .. tostring(key) .. hint(key, known), key)
     elseif kind ~= true and type(value) ~= kind then
-      bad(tostring(key) .. " must be a " .. kind .. ", not a " .. type(value))
+      bad(tostring(key) .. " must be a " .. kind .. ", not a " .. type(value), key)
     end
   end
 end
@@ -222,7 +169,7 @@ end
 local function make_tests(spec, bad)
   local tests = {}
   for i, test in ipairs(spec.tests) do
-    local function worse(text) bad("test " .. i .. ": " .. text) end
+    local function worse(text, field) bad("test " .. i .. ": " .. text, field) end
     if type(test) ~= "table" then worse("must be a table") return tests end
     check_fields(test, test_fields, worse)
     if type(test.hit) ~= "boolean" then worse("no hit = true or false") end
@@ -234,56 +181,138 @@ local function make_tests(spec, bad)
   return tests
 end
 
+-- "canary(5)" -> "canary", 5
+local function mode_of(spec, bad)
+  local mode = spec.mode or "on"
+  local share = canary:match(mode)
+  if share then return "canary", tonumber(share) end
+  if mode ~= "on" and mode ~= "off" and mode ~= "shadow" then
+    bad("mode must be on, off, shadow or canary(PERCENT), not " .. mode, "mode")
+  end
+  return mode, 0
+end
+
+local pattern_fields = { "matches", "lacks", "subject", "file_name", "attachment", "uri", "hidden", "body", "paragraph", "rawbody", "full" }
+
+-- Patterns whose worst case is bad: they are bounded when they run, but would fail on the mail they were written for.
+local function look_at_patterns(spec, where)
+  for _, field in ipairs(pattern_fields) do
+    local p = type(spec[field]) == "table" and spec[field][1] or spec[field]
+    if type(p) == "string" and nested:test(p) then
+      warn(where, spec.symbol .. ": a repeat inside a repeated group can take exponential time: make the inner one possessive (x++)"
+        .. " or bound the outer one", field)
+    end
+  end
+end
+
+-- Names that mail really has, for typos; X- and other private ones are anybody's.
+local headers = {}
+for _, name in ipairs { "From", "To", "Cc", "Bcc", "Subject", "Date", "Reply-To", "Sender", "Return-Path", "Received", "Message-Id",
+  "In-Reply-To", "References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-Id",
+  "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Post", "Precedence", "Auto-Submitted", "User-Agent", "X-Mailer",
+  "X-Priority", "Importance", "Organization", "Errors-To", "Delivered-To", "Authentication-Results", "DKIM-Signature", "ALL", "ToCc",
+  "EnvelopeFrom", "MESSAGEID", "X-Originating-Ip", "Feedback-Id", "Disposition-Notification-To", "Thread-Index", "Thread-Topic" } do
+  headers[name] = true
+end
+
+local function look_at_headers(spec, where)
+  local function look(name, field)
+    local first = name:find(":")
+    local bare = first and name:sub(1, first - 1) or name
+    for known in pairs(headers) do
+      if known:lower() == bare:lower() then return end
+    end
+    if bare:lower():starts("x-") then return end
+    local near = nearest(bare, headers)
+    if near then warn(where, spec.symbol .. ": no mail program writes a header " .. bare .. "; did you mean " .. near .. "?", bare) end
+  end
+  for _, field in ipairs { "header", "mime" } do
+    if spec[field] then look(spec[field], field) end
+  end
+  for _, field in ipairs { "missing", "present" } do
+    for _, name in ipairs(names(spec[field])) do look(name, field) end
+  end
+end
+
 function _ENV.rule(spec)
   local where = position(2)
   local failed = false
-  local function bad(text)
+  local function bad(text, field, offset)
     failed = true
     local symbol = type(spec) == "table" and type(spec.symbol) == "string" and spec.symbol or "rule"
-    complain(where .. ": " .. symbol .. ": " .. text)
+    complain(where, symbol .. ": " .. text, field, offset)
   end
 
   if type(spec) ~= "table" then return bad("rule must be given a table") end
   check_fields(spec, fields, bad)
   if failed then return end
+  local helper = spec.symbol and spec.symbol:starts("__")
   if not spec.symbol then bad("no symbol")
-  elseif not word:test(spec.symbol) then bad("a symbol is 3 to 60 capitals, digits and underscores")
-  elseif reserved:test(spec.symbol) or is_note(spec.symbol) then bad("that name is policyd's own")
-  elseif seen[spec.symbol] then bad("stands already at " .. seen[spec.symbol])
+  elseif not word:test(spec.symbol) then bad("a symbol is 3 to 60 capitals, digits and underscores", "symbol")
+  elseif reserved:test(spec.symbol) or is_note(spec.symbol) then bad("that name is policyd's own", "symbol")
+  elseif seen[spec.symbol] then bad("stands already at " .. seen[spec.symbol], "symbol")
   end
-  if not spec.score then bad("no score")
-  elseif spec.score ~= spec.score or spec.score > 1000 or spec.score < -1000 then bad("score must lie in -1000 .. 1000")
+  local score = spec.score or helper and 0
+  if not score then bad("no score: give score = POINTS, or call it __" .. tostring(spec.symbol) .. " if only other rules use it")
+  elseif score ~= score or score > 1000 or score < -1000 then bad("score must lie in -1000 .. 1000", "score")
   end
-  if not spec.description or spec.description == "" then bad("no description") end
-  if not spec.group then bad("no group") end
-  if spec.header and not (spec.matches or spec.lacks) then bad("header without matches or lacks") end
-  if (spec.matches or spec.lacks) and not spec.header then bad("matches or lacks without header") end
+  if not helper and (not spec.description or spec.description == "") then bad("no description") end
+  if not helper and not spec.group then bad("no group") end
+  if (spec.header or spec.mime) and not (spec.matches or spec.lacks) then bad("header without matches or lacks", "header") end
+  if (spec.matches or spec.lacks) and not (spec.header or spec.mime) then bad("matches or lacks without header", "matches") end
+  if spec.header and spec.mime then bad("header and mime in one rule: write two, and a meta", "mime") end
+  if spec.max_shots and (spec.one_shot or spec.max_shots < 1 or spec.max_shots > 1000) then
+    bad("max_shots must lie in 1 .. 1000, and not stand beside one_shot", "max_shots")
+  end
+  for _, flag in ipairs(spec.flags or {}) do
+    if not known_flags[flag] then bad("unknown flag " .. tostring(flag) .. hint(flag, known_flags), "flags")
+    elseif flag == "nice" and score and score > 0 then bad("a nice rule speaks for the mail: its score must not be above 0", "score")
+    end
+  end
+  local mode, share = mode_of(spec, bad)
   local ok, list = pcall(conditions, spec)
-  if not ok then                        -- a pattern that does not compile: say it where the rule stands
+  if not ok then                        -- a pattern that does not compile: say it where it stands
     list = tostring(list)
-    bad(list:sub(list:find("re: ") or 1))
+    list = list:sub(list:find("re: ") or 1)
+    local at = re([[ at byte (\d+) of]]):match(list)
+    local field
+    for _, name in ipairs(pattern_fields) do
+      local p = type(spec[name]) == "table" and spec[name][1] or spec[name]
+      if not field and type(p) == "string" and list:find(p) then field = name end
+    end
+    bad(list, field, at and tonumber(at))
     return
   end
   if #list == 0 then bad("no condition: give when, header, body, uri, ...") end
   local tests = make_tests({ tests = spec.tests or {} }, bad)
   if failed then return end
   seen[spec.symbol] = where
-  for _, key in ipairs { "all", "any", "none" } do
-    for _, symbol in ipairs(spec[key] or {}) do wanted[#wanted + 1] = { symbol, where .. ": " .. spec.symbol } end
-  end
+  look_at_patterns(spec, where)
+  look_at_headers(spec, where)
   declare {
-    symbol = spec.symbol, points = spec.score, group = spec.group, description = spec.description, where = where,
-    run = join(list), late = (spec.all or spec.any or spec.none) ~= nil, tests = tests,
+    symbol = spec.symbol, points = score, group = spec.group or "", description = spec.description or "", where = where,
+    conditions = list, max_shots = spec.max_shots or 1, helper = helper, mode = mode, share = share,
+    depends_on = spec.depends_on, tests = tests,
   }
 end
 
--- Called when all files are read: does every symbol that is asked for exist?
-return function()
-  for _, want in ipairs(wanted) do
-    local symbol, where = want[1], want[2]
-    if type(symbol) ~= "string" or not (seen[symbol] or is_note(symbol) or from_c:test(symbol)) then
-      complain(where .. ": asks for " .. tostring(symbol) .. ", which nothing finds")
+local scored = {}                       -- "SYMBOL customer context" -> where
+
+function _ENV.scores(spec)
+  local where = position(2)
+  local customer, context = spec.customer or "", spec.context or ""
+  for symbol, points in pairs(spec) do
+    if symbol ~= "customer" and symbol ~= "context" then
+      if type(symbol) ~= "string" or type(points) ~= "number" or points ~= points or points > 1000 or points < -1000 then
+        complain(where, "scores: " .. tostring(symbol) .. " = a number in -1000 .. 1000 is expected", tostring(symbol))
+        return
+      end
+      local key = symbol .. " " .. customer .. " " .. context
+      if scored[key] then
+        warn(where, "scores: " .. symbol .. " has points already at " .. scored[key] .. "; these here win", symbol)
+      end
+      scored[key] = where
+      declare_score(where, symbol, points, customer, context)
     end
   end
-  seen, wanted = nil, nil
 end

@@ -20,6 +20,13 @@ struct regex_kit {
 	pcre2_match_data *data;
 };
 
+struct regex {
+	pcre2_code *code;
+	unsigned flags;
+	size_t length;
+	char source[];                       /* and a NUL */
+};
+
 static const char regex_type[] = "regex";
 
 void
@@ -55,7 +62,25 @@ regex_kit_open(void)
 static pcre2_code *
 check_regex(lua_State *L)
 {
-	return *(pcre2_code **)luaL_checkudata(L, 1, regex_type);
+	return ((struct regex *)luaL_checkudata(L, 1, regex_type))->code;
+}
+
+struct regex *
+regex_at(lua_State *L, int index)
+{
+	return luaL_testudata(L, index, regex_type);
+}
+
+struct span
+regex_source(const struct regex *re)
+{
+	return span_make(re->source, re->length);
+}
+
+unsigned
+regex_flags(const struct regex *re)
+{
+	return re->flags;
 }
 
 /* The first place at or after `at` where a match may start: in UTF-8, not inside a character. */
@@ -102,19 +127,14 @@ match_windows(lua_State *L, const pcre2_code *code, struct span s, size_t from)
 	}
 }
 
-/* Match the subject at `arg` from byte `from`: the number of pairs, 0 for no match. */
+/* The number of pairs, 0 for no match. */
 static int
-match(lua_State *L, int arg, size_t from, struct span *subject)
+match_code(lua_State *L, const pcre2_code *code, struct span subject, size_t from)
 {
-	pcre2_code *code = check_regex(L);
-
-	if (lua_isnoneornil(L, arg))
+	if (from > subject.n)
 		return 0;
-	*subject = span_head(check_span(L, arg), MAX_RULE_SUBJECT);
-	if (from > subject->n)
-		return 0;
-	state_charge(L, (subject->n - from) / 64 + 8);
-	int found = match_windows(L, code, *subject, from);
+	state_charge(L, (subject.n - from) / 64 + 8);
+	int found = match_windows(L, code, subject, from);
 
 	if (found == PCRE2_ERROR_NOMATCH)
 		return 0;
@@ -127,10 +147,36 @@ match(lua_State *L, int arg, size_t from, struct span *subject)
 	return found;
 }
 
+/* Match the subject at `arg` from byte `from`. */
+static int
+match(lua_State *L, int arg, size_t from, struct span *subject)
+{
+	pcre2_code *code = check_regex(L);
+
+	if (lua_isnoneornil(L, arg))
+		return 0;
+	*subject = span_head(check_span(L, arg), MAX_RULE_SUBJECT);
+	return match_code(L, code, *subject, from);
+}
+
 static const PCRE2_SIZE *
 pairs_of(lua_State *L)
 {
 	return pcre2_get_ovector_pointer(state_of(L)->regex->data);
+}
+
+bool
+regex_next(lua_State *L, const struct regex *re, struct span s, size_t *from, size_t *first, size_t *end)
+{
+	s = span_head(s, MAX_RULE_SUBJECT);
+	if (match_code(L, re->code, s, *from) == 0)
+		return false;
+	*first = pairs_of(L)[0];
+	*end = pairs_of(L)[1];
+	if (*first > *end)                   /* \K in a look-ahead */
+		*first = *end;
+	*from = *end > *from ? *end : start_at(re->code, s, *from + 1);
+	return true;
 }
 
 static void
@@ -233,19 +279,20 @@ regex_all(lua_State *L)
 static int
 regex_free(lua_State *L)
 {
-	pcre2_code **code = luaL_checkudata(L, 1, regex_type);
+	struct regex *re = luaL_checkudata(L, 1, regex_type);
 
-	pcre2_code_free(*code);
-	*code = NULL;
+	pcre2_code_free(re->code);
+	re->code = NULL;
 	return 0;
 }
 
 static uint32_t
-check_flags(lua_State *L, int arg)
+check_flags(lua_State *L, int arg, unsigned *flags)
 {
-	static const struct { char letter; uint32_t option; } known[] = {
-		{ 'i', PCRE2_CASELESS }, { 'm', PCRE2_MULTILINE }, { 's', PCRE2_DOTALL }, { 'x', PCRE2_EXTENDED },
-		{ 'u', PCRE2_MATCH_INVALID_UTF | PCRE2_UTF | PCRE2_UCP },
+	static const struct { char letter; uint32_t option; unsigned flag; } known[] = {
+		{ 'i', PCRE2_CASELESS, REGEX_CASELESS }, { 'm', PCRE2_MULTILINE, REGEX_MULTILINE },
+		{ 's', PCRE2_DOTALL, REGEX_DOTALL }, { 'x', PCRE2_EXTENDED, REGEX_EXTENDED },
+		{ 'u', PCRE2_MATCH_INVALID_UTF | PCRE2_UTF | PCRE2_UCP, REGEX_UTF },
 	};
 	uint32_t options = PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_BACKSLASH_C;
 
@@ -257,6 +304,7 @@ check_flags(lua_State *L, int arg)
 		if (i == sizeof known / sizeof *known)
 			luaL_error(L, "re: unknown flag %c; known are i m s x u", *p);
 		options |= known[i].option;
+		*flags |= known[i].flag;
 	}
 	return options;
 }
@@ -265,7 +313,8 @@ static int
 regex_new(lua_State *L)
 {
 	struct span pattern = check_span(L, 1);
-	uint32_t options = check_flags(L, 2);
+	unsigned flags = 0;
+	uint32_t options = check_flags(L, 2, &flags), empty = 0;
 	int error;
 	PCRE2_SIZE at;
 
@@ -273,18 +322,23 @@ regex_new(lua_State *L)
 		return luaL_error(L, "re() belongs at the top of a rule file: a pattern is compiled once");
 	if (pattern.n > MAX_PATTERN)
 		return luaL_error(L, "re: a pattern of more than %d bytes", MAX_PATTERN);
-	pcre2_code **code = lua_newuserdatauv(L, sizeof *code, 0);
+	struct regex *re = lua_newuserdatauv(L, sizeof *re + pattern.n + 1, 0);
 
-	*code = NULL;
+	re->code = NULL;
+	re->length = pattern.n;
+	memcpy(re->source, pattern.p, pattern.n);
+	re->source[pattern.n] = '\0';
 	luaL_setmetatable(L, regex_type);
-	*code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, options, &error, &at, NULL);
-	if (*code == NULL) {
+	re->code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, options, &error, &at, NULL);
+	if (re->code == NULL) {
 		char text[120];
 
 		pcre2_get_error_message(error, (PCRE2_UCHAR *)text, sizeof text);
 		return luaL_error(L, "re: %s at byte %d of \"%s\"", text, (int)at, pattern.p);
 	}
-	pcre2_jit_compile(*code, PCRE2_JIT_COMPLETE);    /* without JIT it is slower and as right */
+	pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);    /* without JIT it is slower and as right */
+	pcre2_pattern_info(re->code, PCRE2_INFO_MATCHEMPTY, &empty);
+	re->flags = flags | (empty ? REGEX_MATCHES_EMPTY : 0);
 	return 1;
 }
 

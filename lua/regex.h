@@ -16,10 +16,23 @@
 
 #include <lua.h>
 
+#include "policyd/base/span.h"
+
 struct regex_kit;
+struct regex;                                /* one compiled pattern; belongs to Lua's collector */
 
 struct regex_kit *regex_kit_open(void);
 void regex_kit_close(struct regex_kit *kit);
+
+/* For conditions that are judged without Lua (conditions.c). `L` is where a deadline that has passed is raised. */
+struct regex *regex_at(lua_State *L, int index);             /* NULL: no re() object */
+struct span regex_source(const struct regex *re);
+enum { REGEX_CASELESS = 1, REGEX_MULTILINE = 2, REGEX_DOTALL = 4, REGEX_EXTENDED = 8, REGEX_UTF = 16, REGEX_MATCHES_EMPTY = 32 };
+unsigned regex_flags(const struct regex *re);
+
+/* The next match in `s` (its first MAX_RULE_SUBJECT bytes) at or after `*from`: true, with its place in `*first`, `*end`, and
+ * `*from` moved behind it. A pattern that gives up, or runs past the deadline, is an error of the Lua call around it. */
+bool regex_next(lua_State *L, const struct regex *re, struct span s, size_t *from, size_t *first, size_t *end);
 
 /* Set `re` in the table on the stack's top. */
 void regex_register(lua_State *L);

@@ -12,24 +12,18 @@
 #include "lua/bind_message.h"
 #include "lua/rules_inside.h"
 #include "policyd/base/clock.h"
+#include "policyd/base/nearest.h"
 
 enum {
 	MAX_RULES = 20000,
 	MAX_RULE_FILES = 1000,
 	LOAD_MS = 20 * 1000,
+	MAX_NEAR = 200,
 	MAX_TEST_MAIL = 4 * 1024 * 1024,
 };
 
-static void
-complain(struct rules *r, const char *text)
-{
-	r->failed = true;
-	if (r->why_used < r->why_room) {
-		int n = snprintf(r->why + r->why_used, r->why_room - r->why_used, "%s%s", r->why_used ? "\n" : "", text);
-
-		r->why_used += n > 0 ? (size_t)n : 0;
-	}
-}
+const char *const rule_mode_names[RULE_MODE__COUNT] = { [RULE_ON] = "on", [RULE_SHADOW] = "shadow", [RULE_CANARY] = "canary",
+	[RULE_OFF] = "off" };
 
 /* --- what the prelude is given --- */
 
@@ -39,12 +33,37 @@ check_rules(lua_State *L)
 	return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* complain(text): a mistake in a rule; loading goes on to find the others. */
+/* complain(where, text [, field [, offset]]): a mistake in a rule; loading goes on to find the others. */
 static int
 lua_complain(lua_State *L)
 {
-	complain(check_rules(L), luaL_checkstring(L, 1));
+	complain(check_rules(L)->complaints, luaL_checkstring(L, 1), luaL_optstring(L, 3, NULL), (int)luaL_optinteger(L, 4, -1),
+	    luaL_checkstring(L, 2));
 	return 0;
+}
+
+/* warn(where, text [, field]): no mistake, but worth a look. */
+static int
+lua_warn(lua_State *L)
+{
+	warn(check_rules(L)->complaints, luaL_checkstring(L, 1), luaL_optstring(L, 3, NULL), luaL_checkstring(L, 2));
+	return 0;
+}
+
+/* nearest(typed, names): what was meant, or nil. */
+static int
+lua_nearest(lua_State *L)
+{
+	const char *names[MAX_NEAR];
+	size_t n = 0;
+
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	for (lua_pushnil(L); n < MAX_NEAR && lua_next(L, 2); lua_pop(L, 1))
+		if (lua_type(L, -2) == LUA_TSTRING)
+			names[n++] = lua_tostring(L, -2);
+	lua_pushstring(L, nearest_name(luaL_checkstring(L, 1), names, n));
+	return 1;
 }
 
 /* position(level): "file:line" of the caller's caller. */
@@ -75,6 +94,16 @@ lua_is_note(lua_State *L)
 	return 1;
 }
 
+/* The set whose files are being read: the one with this state. */
+static int
+set_of(const struct rules *r, lua_State *L)
+{
+	for (size_t i = 0; i < r->set_count; i++)
+		if (r->sets[i].state == state_of(L))
+			return (int)i;
+	return 0;
+}
+
 static char *
 field_text(lua_State *L, const char *key)
 {
@@ -87,7 +116,47 @@ field_text(lua_State *L, const char *key)
 	return copy;
 }
 
-/* declare{ symbol, points, group, description, where, run, late, tests }: a checked rule. */
+static char *
+copy_text(lua_State *L, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		luaL_error(L, "no memory");
+	return copy;
+}
+
+static void
+declare_mode(lua_State *L, struct rule *rule)
+{
+	lua_getfield(L, 1, "mode");
+	const char *mode = luaL_optstring(L, -1, "on");
+
+	while (rule->mode < RULE_OFF && strcmp(rule_mode_names[rule->mode], mode) != 0)
+		rule->mode++;
+	lua_getfield(L, 1, "share");
+	rule->share = (int)luaL_optinteger(L, -1, 0);
+	lua_pop(L, 2);
+}
+
+static void
+declare_depends(lua_State *L, struct rule *rule)
+{
+	lua_getfield(L, 1, "depends_on");
+	size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+
+	rule->depends = calloc(count + 1, sizeof *rule->depends);
+	for (size_t i = 0; rule->depends && i < count; i++) {
+		lua_rawgeti(L, -1, (lua_Integer)i + 1);
+		rule->depends[rule->depend_count] = copy_text(L, luaL_checkstring(L, -1));
+		rule->depend_count++;
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+/* declare{ symbol, points, group, description, where, conditions, max_shots, helper, mode, share, depends_on, tests }:
+ * a checked rule. */
 static int
 lua_declare(lua_State *L)
 {
@@ -107,7 +176,7 @@ lua_declare(lua_State *L)
 	}
 	struct rule *rule = &r->at[r->count];
 
-	*rule = (struct rule){ .run = LUA_NOREF, .tests = LUA_NOREF };
+	*rule = (struct rule){ .tests = LUA_NOREF, .anchor = -1, .set = set_of(r, L) };
 	r->count++;                          /* from here rules_free frees what it has */
 	rule->symbol = field_text(L, "symbol");
 	rule->group = field_text(L, "group");
@@ -115,16 +184,47 @@ lua_declare(lua_State *L)
 	rule->where = field_text(L, "where");
 	lua_getfield(L, 1, "points");
 	rule->points = luaL_checknumber(L, -1);
-	lua_getfield(L, 1, "late");
-	rule->late = lua_toboolean(L, -1);
+	lua_getfield(L, 1, "max_shots");
+	rule->max_shots = (int)luaL_optinteger(L, -1, 1);
+	lua_getfield(L, 1, "helper");
+	rule->helper = lua_toboolean(L, -1);
+	declare_mode(L, rule);
+	declare_depends(L, rule);
 	lua_getfield(L, 1, "tests");
 	if (lua_istable(L, -1) && r->keep_tests) {
 		rule->test_count = (int)lua_rawlen(L, -1);
 		rule->tests = luaL_ref(L, LUA_REGISTRYINDEX);
 	}
-	lua_getfield(L, 1, "run");
-	luaL_checktype(L, -1, LUA_TFUNCTION);
-	rule->run = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_getfield(L, 1, "conditions");
+	luaL_checktype(L, -1, LUA_TTABLE);
+	conditions_declare(L, r, rule, lua_gettop(L));
+	return 0;
+}
+
+/* declare_score(where, symbol, points, customer, context) */
+static int
+lua_declare_score(lua_State *L)
+{
+	struct rules *r = check_rules(L);
+	const char *customer = luaL_optstring(L, 4, "");
+
+	if (r->override_count == r->override_room) {
+		size_t room = r->override_room ? r->override_room * 2 : 64;
+		struct override *more = realloc(r->overrides, room * sizeof *more);
+
+		if (more == NULL)
+			return luaL_error(L, "no memory");
+		r->overrides = more;
+		r->override_room = room;
+	}
+	struct override *o = &r->overrides[r->override_count];
+	int set = set_of(r, L);
+
+	*o = (struct override){ .points = luaL_checknumber(L, 3), .where = copy_text(L, luaL_checkstring(L, 1)) };
+	snprintf(o->name, sizeof o->name, "%s", luaL_checkstring(L, 2));
+	snprintf(o->customer, sizeof o->customer, "%s", set > 0 ? r->sets[set].customer : customer);
+	snprintf(o->context, sizeof o->context, "%s", luaL_optstring(L, 5, ""));
+	r->override_count++;
 	return 0;
 }
 
@@ -132,7 +232,8 @@ static int
 register_all(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "complain", lua_complain }, { "position", lua_position },
-	    { "is_note", lua_is_note }, { "declare", lua_declare }, { NULL, NULL } };
+	    { "is_note", lua_is_note }, { "declare", lua_declare }, { "declare_score", lua_declare_score }, { "warn", lua_warn },
+	    { "nearest", lua_nearest }, { NULL, NULL } };
 
 	message_register(L);
 	lua_getfield(L, LUA_REGISTRYINDEX, "globals");
@@ -144,13 +245,13 @@ register_all(lua_State *L)
 /* --- loading --- */
 
 static bool
-run_file(struct rules *r, const char *path, bool open, int results)
+run_file(struct rules *r, struct state *state, const char *path, bool open, int results)
 {
 	char why[512];
 
-	if (state_load(r->state, path, open, why, sizeof why) && state_call(r->state, 0, results, why, sizeof why))
+	if (state_load(state, path, open, why, sizeof why) && state_call(state, 0, results, why, sizeof why))
 		return true;
-	complain(r, why);
+	complain_lua(r->complaints, why);
 	return false;
 }
 
@@ -160,31 +261,42 @@ by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Every *.lua of a directory in the order of their names, so that every node loads the same. */
-static void
-load_dir(struct rules *r, const char *path)
+/* What `dir` holds that ends in `end`, by name, so that every node loads the same. Returns how many; the caller frees. */
+static size_t
+list_dir(struct rules *r, const char *path, struct span end, bool needed, char *names[MAX_RULE_FILES])
 {
-	char *names[MAX_RULE_FILES], text[PATH_ROOM + 300];
+	char text[PATH_ROOM + 300];
 	size_t count = 0;
 	DIR *dir = opendir(path);
 
 	if (dir == NULL) {
 		snprintf(text, sizeof text, "%s: %s", path, strerror(errno));
-		complain(r, text);
-		return;
+		if (needed || errno != ENOENT)
+			complain(r->complaints, NULL, NULL, -1, text);
+		return 0;
 	}
 	for (struct dirent *e; (e = readdir(dir)) != NULL;) {
 		struct span name = span_of(e->d_name);
 
-		if (name.p[0] != '.' && span_ends(name, SPAN(".lua")) && count < MAX_RULE_FILES &&
+		if (name.p[0] != '.' && span_ends(name, end) && count < MAX_RULE_FILES &&
 		    (names[count] = strdup(e->d_name)) != NULL)
 			count++;
 	}
 	closedir(dir);
 	qsort(names, count, sizeof *names, by_name);
+	return count;
+}
+
+/* Every *.lua of a directory. */
+static void
+load_dir(struct rules *r, struct rule_set *set, const char *path)
+{
+	char *names[MAX_RULE_FILES], file[PATH_ROOM + 400];
+	size_t count = list_dir(r, path, SPAN(".lua"), true, names);
+
 	for (size_t i = 0; i < count; i++) {
-		snprintf(text, sizeof text, "%s/%s", path, names[i]);
-		run_file(r, text, false, 0);
+		snprintf(file, sizeof file, "%s/%s", path, names[i]);
+		run_file(r, set->state, file, false, 0);
 		free(names[i]);
 	}
 }
@@ -192,88 +304,128 @@ load_dir(struct rules *r, const char *path)
 static void
 load_score(struct rules *r, const char *path)
 {
-	if (!run_file(r, path, false, 1))
+	lua_State *L = r->sets[0].state->L;
+
+	if (!run_file(r, r->sets[0].state, path, false, 1))
 		return;
-	if (!lua_isfunction(r->state->L, -1)) {
+	if (!lua_isfunction(L, -1)) {
 		char text[PATH_ROOM + 80];
 
 		snprintf(text, sizeof text, "%s: must return function(symbols, class)", path);
-		complain(r, text);
-		lua_pop(r->state->L, 1);
+		complain(r->complaints, NULL, NULL, -1, text);
+		lua_pop(L, 1);
 		return;
 	}
-	r->score = luaL_ref(r->state->L, LUA_REGISTRYINDEX);
+	r->score = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* finish(): the prelude's own check over all rules, left in the registry by it as a global before they close. */
-static void
-call_finish(struct rules *r, int finish)
+/* A new set: a state with the rule kit in it. NULL after a complaint. */
+static struct rule_set *
+open_set(struct rules *r, const struct config *config, const char *customer)
 {
-	char why[512];
+	char path[PATH_ROOM + 16], why[256];
+	struct rule_set *set = &r->sets[r->set_count];
 
-	lua_rawgeti(r->state->L, LUA_REGISTRYINDEX, finish);
-	if (!state_call(r->state, 0, 0, why, sizeof why))
-		complain(r, why);
+	if (r->set_count == MAX_RULE_SETS) {
+		complain(r->complaints, NULL, NULL, -1, "rules: too many customers with rules of their own");
+		return NULL;
+	}
+	*set = (struct rule_set){ .state = state_open(customer[0] ? MAX_CUSTOMER_MEMORY : MAX_LUA_MEMORY) };
+	if (set->state == NULL) {
+		complain(r->complaints, NULL, NULL, -1, "rules: no memory");
+		return NULL;
+	}
+	r->set_count++;
+	snprintf(set->customer, sizeof set->customer, "%s", customer);
+	state_budget(set->state, INT64_MAX / 2, clock_ms() + LOAD_MS);
+	set->state->loading = true;
+	lua_pushcfunction(set->state->L, register_all);
+	lua_pushlightuserdata(set->state->L, r);
+	if (!state_call(set->state, 1, 0, why, sizeof why)) {
+		complain(r->complaints, NULL, NULL, -1, why);
+		return NULL;
+	}
+	snprintf(path, sizeof path, "%s/prelude.lua", config->lua_dir);
+	if (!run_file(r, set->state, path, true, 0))
+		return NULL;
+	state_close_globals(set->state);
+	return set;
+}
+
+static void
+close_set(struct rule_set *set)
+{
+	set->state->loading = false;
+	lua_gc(set->state->L, LUA_GCCOLLECT);    /* what is left is shared with all workers: make it small */
+}
+
+static void
+load_customers(struct rules *r, const struct config *config, const char *dir)
+{
+	char *names[MAX_RULE_FILES], path[PATH_ROOM + 300];
+
+	snprintf(path, sizeof path, "%s/customers", dir);
+	size_t count = list_dir(r, path, SPAN(""), false, names);
+
+	for (size_t i = 0; i < count; i++) {
+		struct rule_set *set = open_set(r, config, names[i]);
+
+		snprintf(path, sizeof path, "%s/customers/%s", dir, names[i]);
+		if (set) {
+			load_dir(r, set, path);
+			close_set(set);
+		}
+		free(names[i]);
+	}
 }
 
 static void
 load_all(struct rules *r, const struct config *config)
 {
-	char path[PATH_ROOM + 16], why[256];
-	lua_State *L = r->state->L;
+	struct rule_set *all = open_set(r, config, "");
 
-	state_budget(r->state, INT64_MAX / 2, clock_ms() + LOAD_MS);
-	r->state->loading = true;
-	lua_pushcfunction(L, register_all);
-	lua_pushlightuserdata(L, r);
-	if (!state_call(r->state, 1, 0, why, sizeof why)) {
-		complain(r, why);
+	if (all == NULL)
 		return;
-	}
-	snprintf(path, sizeof path, "%s/prelude.lua", config->lua_dir);
-	if (!run_file(r, path, true, 1))
-		return;
-	int finish = luaL_ref(L, LUA_REGISTRYINDEX);
-
-	state_close_globals(r->state);
 	for (uint32_t i = 0; i < config->rule_dir_count; i++)
-		load_dir(r, config->rules[i]);
+		load_dir(r, all, config->rules[i]);
 	load_score(r, config->score_script);
-	if (!r->failed)                      /* else a file that did not load hides names that others use */
-		call_finish(r, finish);
-	luaL_unref(L, LUA_REGISTRYINDEX, finish);
-	r->state->loading = false;
-	lua_gc(L, LUA_GCCOLLECT);            /* what is left is shared with all workers: make it small */
+	close_set(all);
+	for (uint32_t i = 0; i < config->rule_dir_count; i++)
+		load_customers(r, config, config->rules[i]);
+	if (r->complaints->failed)           /* a file that did not load hides names that others use */
+		return;
+	patterns_build(r->patterns, "", "");
+	rules_order(r);
 }
 
 static struct rules *
 load(const struct config *config, bool keep_tests, char *why, size_t room)
 {
 	struct rules *r = calloc(1, sizeof *r);
+	struct complaints complaints = { .why = why, .room = room };
 
 	if (room > 0)
 		why[0] = '\0';
-	if (r == NULL || (r->state = state_open(MAX_LUA_MEMORY)) == NULL) {
+	if (r == NULL || (r->patterns = patterns_open()) == NULL) {
 		snprintf(why, room, "rules: no memory");
 		free(r);
 		return NULL;
 	}
 	r->keep_tests = keep_tests;
 	r->score = LUA_NOREF;
-	r->why = why;
-	r->why_room = room;
+	r->complaints = &complaints;
 	load_all(r, config);
 	r->breakers = mmap(NULL, (r->count + 1) * sizeof *r->breakers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->breakers == MAP_FAILED) {
 		r->breakers = NULL;
-		complain(r, "rules: no memory");
+		complain(r->complaints, NULL, NULL, -1, "rules: no memory");
 	}
-	if (r->failed) {
+	r->warnings = complaints.warnings;
+	r->complaints = NULL;
+	if (complaints.failed) {
 		rules_free(r);
 		return NULL;
 	}
-	r->why = NULL;
-	r->why_room = 0;
 	return r;
 }
 
@@ -294,17 +446,51 @@ rules_free(struct rules *r)
 {
 	if (r == NULL)
 		return;
-	state_close(r->state);
+	for (size_t i = 0; i < r->set_count; i++)
+		state_close(r->sets[i].state);
 	for (size_t i = 0; i < r->count; i++) {
 		free(r->at[i].symbol);
 		free(r->at[i].group);
 		free(r->at[i].description);
 		free(r->at[i].where);
+		for (size_t k = 0; k < r->at[i].depend_count; k++)
+			free(r->at[i].depends[k]);
+		free(r->at[i].depends);
+		conditions_free(&r->at[i]);
 	}
+	for (size_t i = 0; i < r->override_count; i++)
+		free(r->overrides[i].where);
 	if (r->breakers)
 		munmap(r->breakers, (r->count + 1) * sizeof *r->breakers);
+	patterns_close(r->patterns);
+	free(r->warnings);
+	free(r->overrides);
+	free(r->outside);
+	free(r->order);
+	free(r->always);
+	free(r->place);
+	free(r->todo);
+	free(r->by_pattern);
 	free(r->at);
 	free(r);
+}
+
+const char *
+rules_warnings(const struct rules *r)
+{
+	return r->warnings ? r->warnings : "";
+}
+
+struct patterns_info
+rules_patterns(const struct rules *r)
+{
+	return patterns_info(r->patterns);
+}
+
+void
+rules_patterns_alone(struct rules *r, bool alone)
+{
+	patterns_alone(r->patterns, alone);
 }
 
 size_t
@@ -318,8 +504,14 @@ rules_info(const struct rules *r, size_t i)
 {
 	const struct rule *rule = &r->at[i];
 
-	return (struct rule_info){ rule->symbol, rule->group, rule->description, rule->where, rule->points, rule->late,
-	    rule->test_count, rule->spent_us };
+	struct rule_info info = { .symbol = rule->symbol, .group = rule->group, .description = rule->description,
+	    .where = rule->where, .customer = r->sets[rule->set].customer, .way = "", .points = rule->points, .mode = rule->mode,
+	    .share = rule->share, .late = rule->late, .helper = rule->helper, .tests = rule->test_count, .spent_us = rule->spent_us };
+
+	for (size_t k = rule->condition_count; k-- > 0;)
+		if (rule->conditions[k].pattern >= 0)
+			info.way = patterns_way(r->patterns, rule->conditions[k].pattern);
+	return info;
 }
 
 void
@@ -368,7 +560,7 @@ bool
 rules_test(struct rules *r, size_t i, int test, struct arena *a, struct rule_test *out, char *why, size_t room)
 {
 	const struct rule *rule = &r->at[i];
-	lua_State *L = r->state->L;
+	lua_State *L = r->sets[rule->set].state->L;
 	char client[64] = "", eml[128] = "";
 	bool ok = true;
 

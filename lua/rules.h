@@ -2,13 +2,16 @@
  *
  * Shape   loaded once in the zygote, forked with it; a worker runs them over many mails, one after another
  * Units   points; budgets are in limits.h (MAX_LUA_STEPS, MAX_RULE_MS, MAX_RULES_MS, MAX_LUA_MEMORY)
- * Errors  rules_load: NULL and one line per mistake, "headers.lua:12: FOO: no score"; all are found in one go.
+ * Sets    *.lua in the rule directories are everybody's; those in DIR/customers/ID are that customer's own, in a Lua state
+ *         of their own, judged only for his mail and counted only for him
+ * Errors  rules_load: NULL and one line per mistake, "headers.lua:12:3: FOO: no score"; all are found in one go.
  *         A rule that fails on a mail is RULE_FAILED there (0 points, file and line as evidence) and in the log;
  *         RULE_BREAKER_FAILS failures within RULE_BREAKER_MS switch it off that long, for all workers at once
  */
 #ifndef LUA_RULES_H
 #define LUA_RULES_H
 
+#include "lua/patterns.h"
 #include "policyd/config.h"
 #include "policyd/scan/scan.h"
 
@@ -18,15 +21,29 @@ struct rules;
 
 struct rules *rules_load(const struct config *config, char *why, size_t room);
 void rules_free(struct rules *rules);
+/* What is not wrong but worth a look, a line each; "" when there is nothing. */
+const char *rules_warnings(const struct rules *rules);
+struct patterns_info rules_patterns(const struct rules *rules);
+/* For measuring: every pattern by PCRE2 alone. */
+void rules_patterns_alone(struct rules *rules, bool alone);
 
 /* For `policyctl rules`: the same, and the inline tests are kept. */
 struct rules *rules_load_with_tests(const struct config *config, char *why, size_t room);
 
+/* Whether its points count: always; never, but it is judged and shown; in a share of the mails, always the same; not judged. */
+enum rule_mode { RULE_ON, RULE_SHADOW, RULE_CANARY, RULE_OFF, RULE_MODE__COUNT };
+extern const char *const rule_mode_names[RULE_MODE__COUNT];
+
 struct rule_info {
 	const char *symbol, *group, *description;
 	const char *where;                   /* "rules/headers.lua:12" */
+	const char *customer;                /* whose rule it is; empty: everybody's */
+	const char *way;                     /* how its first pattern is run (patterns.h), or "" */
 	double points;
+	enum rule_mode mode;
+	int share;                           /* of 100 mails, RULE_CANARY */
 	bool late;                           /* looks at other rules' symbols: runs after them */
+	bool helper;                         /* "__NAME": for other rules only */
 	int tests;
 	int64_t spent_us;                    /* since rules_time(), in this process */
 };

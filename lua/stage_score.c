@@ -9,22 +9,73 @@
 
 enum { SCORE_MS = 200 };
 
-/* The list of symbols, the same table for every class. Runs protected: memory may be short. */
+/* What a class sees: the symbols of all, with its customer's own points where scores{} has them, and those of his own rules
+ * that the others do not see. */
+struct seen {
+	const struct scan *scan;
+	const struct rules *r;
+	const char *customer;
+};
+
+static void
+push_symbol(lua_State *L, struct span name, double points, lua_Integer *n)
+{
+	lua_createtable(L, 0, 2);
+	push_span(L, name);
+	lua_setfield(L, -2, "name");
+	lua_pushnumber(L, points);
+	lua_setfield(L, -2, "points");
+	lua_rawseti(L, -2, ++*n);
+}
+
+static double
+customer_points(const struct seen *seen, const struct symbol *s)
+{
+	double points = s->points;
+
+	for (size_t i = 0; seen->customer[0] && i < seen->r->override_count; i++) {
+		const struct override *o = &seen->r->overrides[i];
+
+		if (strcmp(o->customer, seen->customer) == 0 && span_eq(span_of(o->name), s->name) &&
+		    (o->context[0] == '\0' || strcmp(o->context, seen->scan->session.context) == 0))
+			points = o->points;
+	}
+	return points;
+}
+
+/* Runs protected: memory may be short. */
 static int
 push_symbols(lua_State *L)
 {
-	const struct verdict *v = lua_touserdata(L, 1);
+	const struct seen *seen = lua_touserdata(L, 1);
+	const struct verdict *v = &seen->scan->verdict;
+	const struct rules *r = seen->r;
+	lua_Integer n = 0;
 
 	lua_createtable(L, (int)v->count, 0);
-	for (size_t i = 0; i < v->count; i++) {
-		lua_createtable(L, 0, 2);
-		push_span(L, v->at[i].name);
-		lua_setfield(L, -2, "name");
-		lua_pushnumber(L, v->at[i].points);
-		lua_setfield(L, -2, "points");
-		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	for (size_t i = 0; i < v->count; i++)
+		push_symbol(L, v->at[i].name, customer_points(seen, &v->at[i]), &n);
+	for (size_t i = 0; seen->customer[0] && i < r->count; i++) {
+		const struct rule *rule = &r->at[i];
+
+		if (rule->mail == r->mail && rule->hits > 0 && !rule->helper && rule->mode == RULE_ON &&
+		    strcmp(r->sets[rule->set].customer, seen->customer) == 0 && verdict_find(v, span_of(rule->symbol)) == NULL)
+			push_symbol(L, span_of(rule->symbol), rule->points * (rule->hits < rule->max_shots ? rule->hits : rule->max_shots), &n);
 	}
 	return 1;
+}
+
+/* Does this customer see other symbols or points than everybody? */
+static bool
+sees_more(const struct rules *r, const char *customer)
+{
+	for (size_t i = 0; i < r->override_count; i++)
+		if (customer[0] && strcmp(r->overrides[i].customer, customer) == 0)
+			return true;
+	for (size_t i = 1; i < r->set_count; i++)
+		if (strcmp(r->sets[i].customer, customer) == 0)
+			return true;
+	return false;
 }
 
 /* score(symbols, class) -> points, bayes points; upvalues none: arguments are function, symbols, class_score */
@@ -52,14 +103,14 @@ call_score(lua_State *L)
 static bool
 score_class(struct rules *r, struct class_score *c, char *why, size_t room)
 {
-	lua_State *L = r->state->L;          /* stack: symbols */
+	lua_State *L = r->sets[0].state->L;  /* stack: symbols */
 	bool numbers;
 
 	lua_pushcfunction(L, call_score);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, r->score);
 	lua_pushvalue(L, -3);
 	lua_pushlightuserdata(L, c);
-	if (!state_call(r->state, 3, 2, why, room))
+	if (!state_call(r->sets[0].state, 3, 2, why, room))
 		return false;
 	c->points = lua_tonumber(L, -2);
 	c->bayes_points = lua_tonumber(L, -1);
@@ -80,27 +131,43 @@ score_plainly(struct scan *scan)
 	}
 }
 
+static bool
+push_seen(const struct scan *scan, struct rules *r, const char *customer, char *why, size_t room)
+{
+	struct seen seen = { scan, r, customer };
+	struct state *state = r->sets[0].state;
+
+	lua_pushcfunction(state->L, push_symbols);
+	lua_pushlightuserdata(state->L, &seen);
+	return state_call(state, 1, 1, why, room);
+}
+
 enum stage_result
 stage_score(struct scan *scan)
 {
 	struct rules *r = scan->kit->rules;
 	char why[300];
-	bool ok;
+	bool ok = true;
 
 	if (r == NULL) {
 		score_plainly(scan);
 		return STAGE_DONE;
 	}
-	state_budget(r->state, MAX_LUA_STEPS, clock_ms() + SCORE_MS);    /* its own time: a slow stage before it must not
-	                                                                    leave the mail without points */
-	lua_pushcfunction(r->state->L, push_symbols);
-	lua_pushlightuserdata(r->state->L, &scan->verdict);
-	ok = state_call(r->state, 1, 1, why, sizeof why);
-	if (ok) {
-		for (size_t i = 0; i < scan->class_count && ok; i++)
-			ok = score_class(r, &scan->classes[i], why, sizeof why);
-		lua_pop(r->state->L, 1);
+	struct state *state = r->sets[0].state;
+
+	state_budget(state, MAX_LUA_STEPS, clock_ms() + SCORE_MS);    /* its own time: a slow stage before it must not
+	                                                                 leave the mail without points */
+	ok = push_seen(scan, r, "", why, sizeof why);
+	for (size_t i = 0; ok && i < scan->class_count; i++) {
+		const char *customer = scan->classes[i].policy->customer;
+		bool own = sees_more(r, customer);
+
+		ok = !own || push_seen(scan, r, customer, why, sizeof why);
+		ok = ok && score_class(r, &scan->classes[i], why, sizeof why);
+		if (own)
+			lua_settop(state->L, 1);
 	}
+	lua_settop(state->L, 0);
 	if (ok)
 		return STAGE_DONE;
 	verdict_unknown(scan->arena, &scan->verdict, SPAN("SCORE"), span_of(why));

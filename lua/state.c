@@ -17,6 +17,22 @@ enum { MAX_SCRIPT_BYTES = 1024 * 1024 };
 
 static const char stop_mark;                 /* its address is the error value that means "stopped" */
 
+/* Whatever makes bytes (.., lower, format, table.concat) pays for them here: a thousand instructions between two looks of
+ * the hook may copy gigabytes. False, and the call is stopped: over its budget. */
+static bool
+pay_bytes(struct state *s, size_t size)
+{
+	if (size < 4096 || s->stopped)
+		return !s->stopped || size < 4096;
+	s->steps_left -= (int64_t)(size / 64);
+	if (s->steps_left >= 0 && (size < MAX_LUA_BLOCK / 16 || clock_ms() <= s->deadline_ms))
+		return true;
+	s->stopped = true;
+	snprintf(s->stop_text, sizeof s->stop_text, "stopped: over its %s, making strings or tables",
+	    s->steps_left < 0 ? "budget of instructions" : "time");
+	return false;
+}
+
 static void *
 allocate(void *of, void *old, size_t old_size, size_t size)
 {
@@ -29,7 +45,7 @@ allocate(void *of, void *old, size_t old_size, size_t size)
 		s->used -= old_size;
 		return NULL;
 	}
-	if (size > old_size && s->used + (size - old_size) > s->limit)
+	if (size > old_size && (s->used + (size - old_size) > s->limit || size > MAX_LUA_BLOCK || !pay_bytes(s, size)))
 		return NULL;
 	void *p = realloc(old, size);
 
@@ -122,24 +138,28 @@ check_span(lua_State *L, int arg)
 
 /* --- what replaces parts of the standard library --- */
 
-/* pcall(f, ...), but "stopped" and "no memory" are not for scripts to catch. */
+/* The second half of pcall, also when f has waited for an answer in between. */
 static int
-safe_pcall(lua_State *L)
+after_pcall(lua_State *L, int status, lua_KContext unused)
 {
-	struct state *s = state_of(L);
-
-	luaL_checkany(L, 1);
-	lua_pushboolean(L, 1);
-	lua_insert(L, 1);
-	int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
-
-	if (s->stopped || status == LUA_ERRMEM)
+	(void)unused;
+	if (state_of(L)->stopped || status == LUA_ERRMEM)
 		return lua_error(L);
-	if (status != LUA_OK) {
+	if (status != LUA_OK && status != LUA_YIELD) {
 		lua_pushboolean(L, 0);
 		lua_replace(L, 1);
 	}
 	return lua_gettop(L);
+}
+
+/* pcall(f, ...), but "stopped" and "no memory" are not for scripts to catch. */
+static int
+safe_pcall(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	lua_pushboolean(L, 1);
+	lua_insert(L, 1);
+	return after_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, after_pcall), 0);
 }
 
 /* setmetatable without __gc: finalizers run with the hook switched off, so none of a script's may. */
@@ -225,6 +245,66 @@ paid_rep(lua_State *L)
 	return 1;
 }
 
+/* tostring without addresses: they would tell where memory lies, and differ from run to run. */
+static int
+plain_tostring(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	if (lua_type(L, 1) == LUA_TNUMBER || lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) <= LUA_TBOOLEAN)
+		luaL_tolstring(L, 1, NULL);
+	else
+		lua_pushstring(L, luaL_typename(L, 1));
+	return 1;
+}
+
+/* string.format for texts, numbers and booleans. Upvalue: Lua's own. */
+static int
+plain_format(lua_State *L)
+{
+	struct span format = check_span(L, 1);
+
+	for (size_t at = 0; (at = span_find_char(span_from(format, at), '%')) != SPAN_NONE;) {
+		format = span_from(format, at + 1);
+		at = format.n > 0 && format.p[0] == '%';
+		if (format.p && format.p[strspn(format.p, "-+ #0123456789.")] == 'p')
+			return luaL_error(L, "string.format: %%p is not for scripts");
+	}
+	for (int i = 2; i <= lua_gettop(L); i++)
+		if (lua_type(L, i) > LUA_TSTRING || lua_type(L, i) == LUA_TLIGHTUSERDATA)
+			return luaL_argerror(L, i, "a text, a number or a boolean is expected");
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, 1);
+	return 1;
+}
+
+/* Functions of C that walk a whole table, for which the hook does not count. Upvalues: Lua's own, steps an element. */
+static int
+paid_table(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	state_charge(L, lua_rawlen(L, 1) * (size_t)lua_tointeger(L, lua_upvalueindex(2)) / 16);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+/* table.insert(t, v) and table.remove(t) at the end cost nothing; those that move the rest do. */
+static int
+paid_shift(lua_State *L)
+{
+	int end = (int)lua_tointeger(L, lua_upvalueindex(2));
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	if (lua_gettop(L) > end)
+		state_charge(L, lua_rawlen(L, 1) / 4);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
 static int
 no_pattern(lua_State *L)
 {
@@ -232,7 +312,7 @@ no_pattern(lua_State *L)
 }
 
 /* The standard functions that stay, by library. */
-static const char *const kept_base[] = { "assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", NULL };
+static const char *const kept_base[] = { "assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "type", NULL };
 static const char *const kept_string[] = { "byte", "char", "format", "len", "lower", "reverse", "sub", "upper", NULL };
 static const char *const kept_table[] = { "concat", "insert", "remove", "sort", "unpack", "pack", NULL };
 static const char *const kept_math[] = { "abs", "ceil", "exp", "floor", "fmod", "huge", "log", "max", "maxinteger", "min",
@@ -240,7 +320,12 @@ static const char *const kept_math[] = { "abs", "ceil", "exp", "floor", "fmod", 
 static const char *const kept_utf8[] = { "char", "codepoint", "len", NULL };
 static const luaL_Reg ours_string[] = { { "find", plain_find }, { "starts", string_starts }, { "ends", string_ends },
     { "rep", paid_rep }, { "match", no_pattern }, { "gmatch", no_pattern }, { "gsub", no_pattern }, { NULL, NULL } };
-static const luaL_Reg ours_base[] = { { "pcall", safe_pcall }, { "setmetatable", safe_setmetatable }, { NULL, NULL } };
+static const luaL_Reg ours_base[] = { { "pcall", safe_pcall }, { "setmetatable", safe_setmetatable }, { "tostring", plain_tostring },
+    { NULL, NULL } };
+/* Wrapped: the standard function under a bound of ours. */
+static const struct wrapped { const char *name; lua_CFunction with; int number; } wrapped_string[] = { { "format", plain_format, 0 }, { 0 } },
+    wrapped_table[] = { { "concat", paid_table, 4 }, { "sort", paid_table, 320 }, { "unpack", paid_table, 4 },
+    { "insert", paid_shift, 2 }, { "remove", paid_shift, 1 }, { 0 } };
 
 /* Copy the kept names of the table on the stack's top to the one below it; pops the first. */
 static void
@@ -256,13 +341,14 @@ keep(lua_State *L, const char *const *names)
 static int
 refuse_write(lua_State *L)
 {
-	return luaL_error(L, "cannot set %s here: write `local`, or leave the libraries alone", luaL_tolstring(L, 2, NULL));
+	return luaL_error(L, "cannot set %s here: write `local`, or leave the libraries alone",
+	    lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
 }
 
 static int
 unknown_global(lua_State *L)
 {
-	return luaL_error(L, "unknown name %s", luaL_tolstring(L, 2, NULL));
+	return luaL_error(L, "unknown name %s", lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
 }
 
 /* Replace the table on top by an empty one that reads it and refuses writes. */
@@ -282,7 +368,7 @@ protect(lua_State *L)
 }
 
 static void
-library(lua_State *L, const char *name, lua_CFunction open, const char *const *kept, const luaL_Reg *ours)
+library(lua_State *L, const char *name, lua_CFunction open, const char *const *kept, const luaL_Reg *ours, const struct wrapped *wrapped)
 {
 	lua_newtable(L);
 	lua_pushcfunction(L, open);
@@ -291,6 +377,12 @@ library(lua_State *L, const char *name, lua_CFunction open, const char *const *k
 	keep(L, kept);
 	if (ours)
 		luaL_setfuncs(L, ours, 0);
+	for (; wrapped && wrapped->name; wrapped++) {
+		lua_getfield(L, -1, wrapped->name);
+		lua_pushinteger(L, wrapped->number);
+		lua_pushcclosure(L, wrapped->with, 2);
+		lua_setfield(L, -2, wrapped->name);
+	}
 	if (open == luaopen_string) {        /* methods of strings: the same allow-list */
 		lua_pushliteral(L, "");
 		lua_getmetatable(L, -1);
@@ -311,10 +403,10 @@ build(lua_State *L)
 	lua_call(L, 0, 1);
 	keep(L, kept_base);
 	luaL_setfuncs(L, ours_base, 0);
-	library(L, "string", luaopen_string, kept_string, ours_string);
-	library(L, "table", luaopen_table, kept_table, NULL);
-	library(L, "math", luaopen_math, kept_math, NULL);
-	library(L, "utf8", luaopen_utf8, kept_utf8, NULL);
+	library(L, "string", luaopen_string, kept_string, ours_string, wrapped_string);
+	library(L, "table", luaopen_table, kept_table, NULL, wrapped_table);
+	library(L, "math", luaopen_math, kept_math, NULL, NULL);
+	library(L, "utf8", luaopen_utf8, kept_utf8, NULL, NULL);
 	regex_register(L);
 	lua_setfield(L, LUA_REGISTRYINDEX, "globals");
 	return 0;

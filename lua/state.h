@@ -2,6 +2,7 @@
  *
  * Shape   one lua_State with an allow-list of globals (state.c: no io, os, load, require, debug, random, clock);
  *         string.find finds plain text, patterns are re() objects (regex.h)
+ * Bounds  memory in all, one block of it (MAX_LUA_BLOCK), bytes made (64 an instruction), steps, time
  * Units   steps are VM instructions; time is milliseconds of monotonic clock, checked every STATE_HOOK_STEPS
  * Errors  state_call is the one place that catches: false and one line with file and line.
  *         Out of steps, time or memory is not a Lua error a script can catch: its pcall passes it on

@@ -53,6 +53,7 @@ wire_pack_symbol(struct buf *b, const struct symbol *s)
 	pack_span(b, s->name);
 	pack_f64(b, s->points);
 	pack_span(b, s->evidence);
+	pack_f64(b, s->held);
 }
 
 void
@@ -61,6 +62,7 @@ wire_unpack_symbol(struct unpack *u, struct symbol *s)
 	s->name = unpack_span(u);
 	s->points = unpack_f64(u);
 	s->evidence = unpack_span(u);
+	s->held = unpack_f64(u);
 }
 
 void

@@ -28,7 +28,7 @@ allow policyd/deliver policyd/base policyd/net
 allow milter policyd/base policyd/scan policyd/broker
 allow quarantine/store policyd/base policyd/net policyd/store policyd/mail
 # libraries stay behind their one wrapping file
-for pair in 'ares.h:policyd/net/dns.c' 'sqlite3.h:quarantine/store/sql.c' 'clamav.h:policyd/worker/antivirus.c' 'seccomp.h:policyd/worker/cage.c'; do
+for pair in 'ares.h:policyd/net/dns.c' 'sqlite3.h:quarantine/store/sql.c' 'clamav.h:policyd/worker/antivirus.c' 'seccomp.h:policyd/worker/cage.c' 'hs.h:lua/patterns.c' 'pcre2.h:lua/regex.c'; do
 	others=$(grep -lE "#include <${pair%%:*}>" -r policyd lua milter quarantine | grep -v "^${pair#*:}$")
 	[ -z "$others" ] || { echo "layers: <${pair%%:*}> belongs in ${pair#*:} only: $others"; bad=1; }
 done

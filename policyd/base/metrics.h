@@ -44,6 +44,7 @@
 	X(M_UNSCANNABLE, "unscannable")                                       \
 	X(M_CLAMAV_FAILED, "clamav_failed")                                   \
 	X(M_RULE_FAILED, "rules_failed")                                      \
+	X(M_RULE_OFF, "rules_switched_off")                                   \
 	X(M_STAGE_UNKNOWN, "stages_unknown")                                  \
 	/* DNS */                                                             \
 	X(M_DNS_ASKED, "dns_asked")                                           \

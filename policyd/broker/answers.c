@@ -24,8 +24,8 @@ answers_pack_lists(const struct config *config, const struct dnsbl_result *lists
 			continue;
 		snprintf(name, sizeof name, "DNSBL_%s%s", list->name, listed ? "" : "_UNKNOWN");
 		snprintf(evidence, sizeof evidence, "%u.%u.%u.%u", code >> 24, code >> 16 & 255, code >> 8 & 255, code & 255);
-		struct symbol symbol = { span_of(name), listed ? lists->at[i].points : 0,
-		    listed ? span_of(evidence) : SPAN("no answer") };
+		struct symbol symbol = { .name = span_of(name), .points = listed ? lists->at[i].points : 0,
+		    .evidence = listed ? span_of(evidence) : SPAN("no answer") };
 
 		wire_pack_symbol(body, &symbol);
 	}

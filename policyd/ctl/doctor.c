@@ -195,6 +195,9 @@ check_workers(struct exam *x)
 	if (x->stats && ctl_number(x->stats, "poison_messages") > 0)
 		say(x, WARN, "workers", "%.0f mails ended two workers and were handled as unscannable: policyctl quarantine list --class unscannable",
 		    ctl_number(x->stats, "poison_messages"));
+	if (x->stats && ctl_number(x->stats, "rules_switched_off") > 0)
+		say(x, WARN, "rules", "switched off for a minute, %.0f times, after failing again and again; the log has which and why"
+		    " (grep \"it is off\")", ctl_number(x->stats, "rules_switched_off"));
 	if (x->stats && ctl_number(x->stats, "rules_failed") > 0)
 		say(x, WARN, "rules", "%.0f failures of rules; the log has file and line (grep RULE)", ctl_number(x->stats, "rules_failed"));
 	if (x->stats && ctl_number(x->stats, "variant_fallbacks") > 0)

@@ -312,7 +312,7 @@ static void
 add_tally(struct tally *sum, const struct tally *t)
 {
 	for (size_t i = 0; i < t->count; i++) {
-		struct symbol s = { span_of(t->at[i].name), t->at[i].points, { 0 } };
+		struct symbol s = { .name = span_of(t->at[i].name), .points = t->at[i].points };
 
 		for (int spam = 0; spam <= 1; spam++)
 			for (uint32_t n = t->at[i].hits[spam]; n > 0; n--)

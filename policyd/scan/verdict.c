@@ -68,7 +68,16 @@ verdict_add(struct arena *a, struct verdict *v, struct span name, double points,
 		key = SPAN("FINDINGS_LIMIT");
 		points = 0;
 	}
-	v->at[v->count++] = (struct symbol){ key, points, clean_evidence(a, evidence) };
+	v->at[v->count++] = (struct symbol){ .name = key, .points = points, .evidence = clean_evidence(a, evidence) };
+}
+
+void
+verdict_hold(struct verdict *v, struct span name, double points)
+{
+	struct symbol *known = find(v, name);
+
+	if (known)
+		known->held = points;
 }
 
 void

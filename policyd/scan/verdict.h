@@ -24,6 +24,7 @@ struct symbol {
 	struct span name;                    /* [A-Z0-9_]+ */
 	double points;
 	struct span evidence;                /* UTF-8, may be empty */
+	double held;                         /* points it would add were its rule in force (shadow, canary) */
 };
 
 struct verdict {
@@ -37,6 +38,8 @@ struct verdict {
 
 /* Names and evidence are copied into `a`. */
 void verdict_add(struct arena *a, struct verdict *v, struct span name, double points, struct span evidence);
+/* A symbol that stands there already: what it would add. */
+void verdict_hold(struct verdict *v, struct span name, double points);
 /* "cannot tell": shown with 0 points as NAME_UNKNOWN, never a silent zero. */
 void verdict_unknown(struct arena *a, struct verdict *v, struct span name, struct span reason);
 const struct symbol *verdict_find(const struct verdict *v, struct span name);

@@ -99,22 +99,34 @@ static void
 complains(void **state)
 {
 	static const struct { const char *rules, *want; } bad[] = {
-		{ "rule { symbol = 'AAA', " REST " }", "a.lua:1: AAA: no condition" },
-		{ "\nrule { symbol = 'AAA', group = 'g', description = 'd', body = 'x' }", "a.lua:2: AAA: no score" },
-		{ "rule { symbol = 'AAA', group = 'g', score = 1, body = 'x' }", "a.lua:1: AAA: no description" },
+		{ "rule { symbol = 'AAA', " REST " }", "a.lua:1:1: AAA: no condition" },
+		{ "\nrule { symbol = 'AAA', group = 'g', description = 'd', body = 'x' }", "a.lua:2:1: AAA: no score" },
+		{ "rule { symbol = 'AAA', group = 'g', score = 1, body = 'x' }", "a.lua:1:1: AAA: no description" },
 		{ "rule { " REST ", body = 'x' }", "no symbol" },
 		{ "rule { symbol = 'a b', " REST ", body = 'x' }", "capitals" },
-		{ "rule { symbol = 'AAA', " REST ", body = 'x' }\nrule { symbol = 'AAA', " REST ", body = 'x' }", "a.lua:2: AAA: stands already at" },
+		{ "rule { symbol = 'AAA', " REST ", body = 'x' }\nrule { symbol = 'AAA', " REST ", body = 'x' }", "a.lua:2:8: AAA: stands already at" },
 		{ "rule { symbol = 'DNSBL_X', " REST ", body = 'x' }", "policyd's own" },
 		{ "rule { symbol = 'MIME_NUL', " REST ", body = 'x' }", "policyd's own" },
-		{ "rule { symbol = 'AAA', " REST ", bdy = 'x' }", "unknown field bdy" },
+		{ "rule { symbol = 'AAA', " REST ", bdy = 'x' }", ":1:67: AAA: unknown field bdy; did you mean body?" },
 		{ "rule { symbol = 'AAA', score = '1', group = 'g', description = 'd', body = 'x' }", "score must be a number" },
 		{ "rule { symbol = 'AAA', " REST ", header = 'X' }", "header without matches" },
-		{ "rule { symbol = 'AAA', " REST ", all = { 'NOBODY' } }", "asks for NOBODY" },
-		{ "rule { symbol = 'AAA', " REST ", body = '(' }", "a.lua:1: AAA: re: missing closing parenthesis" },
+		{ "rule { symbol = 'AAA', " REST ", all = { 'NOBODY' } }", ":1:76: AAA: asks for NOBODY, which nothing finds" },
+		{ "rule { symbol = 'AAA', " REST ", body = '(' }", "a.lua:1:76: AAA: re: missing closing parenthesis" },
 		{ "rule { symbol = 'AAA', " REST ", body = 'x', tests = { { text = 'x' } } }", "no hit" },
-		{ "rule { symbol = 'AAA', " REST ", when = function(m) return m.x end", "a.lua:1: '}' expected" },
-		{ "nonsense", "a.lua:1: syntax error" },
+		{ "rule { symbol = 'AAA', " REST ", when = function(m) return m.x end", "a.lua:1:" },
+		{ "rule { symbol = 'AAA', " REST ", meta = 'BBB && ' }", ":1:82: AAA: meta: something is missing at the end" },
+		{ "rule { symbol = 'AAA', " REST ", meta = '(BBB' }", "meta: a ) is missing" },
+		{ "rule { symbol = 'AAA', " REST ", meta = 'AAB' }\nrule { symbol = 'AAC', " REST ", body = 'x' }", "asks for AAB, which nothing finds; did you mean AAC?" },
+		{ "rule { symbol = 'AAA', " REST ", meta = 'AAB' }\nrule { symbol = 'AAB', " REST ", meta = '!AAA' }",
+		    "AAA: looks at itself: AAA -> AAB -> AAA" },
+		{ "rule { symbol = 'AAA', " REST ", meta = 'AAA' }", "AAA -> AAA" },
+		{ "rule { symbol = 'AAA', " REST ", body = 'x', mode = 'ghost' }", "mode must be on, off, shadow or canary" },
+		{ "rule { symbol = 'AAA', " REST ", body = 'x', flags = { 'nise' } }", "unknown flag nise; did you mean nice?" },
+		{ "rule { symbol = 'AAA', " REST ", body = 'x', flags = { 'nice' } }", "speaks for the mail" },
+		{ "rule { symbol = 'AAA', " REST ", body = 'x', max_shots = 0 }", "max_shots must lie in" },
+		{ "rule { symbol = 'AAA', " REST ", header = 'X:nonsense', matches = 'x' }", "is no header to look at" },
+		{ "scores { AAA = 'x' }", "a number in -1000" },
+		{ "nonsense", "a.lua:1:1: syntax error" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -147,7 +159,7 @@ shows_the_mail(void **state)
 	    "  assert(not pcall(msg.noted, msg, 'NO_SUCH_NOTE'))\n"
 	    "  return 'it does' end }\n"
 	    "rule { symbol = 'KEEPS', " REST ", when = function(msg) return kept:header('Subject') ~= nil end }\n"
-	    "rule { symbol = 'LATER', score = 2, group = 'g', description = 'd', all = { 'SEES' }, none = { 'NEVER' } }\n"
+	    "rule { symbol = 'LATER', score = 2, group = 'g', description = 'd', all = { 'SEES' }, none = { 'LACKS' } }\n"
 	    "rule { symbol = 'NEVER', " REST ", any = { 'SEES', 'LATER2' }, at_least = 2 }\n"
 	    "rule { symbol = 'LATER2', " REST ", header = 'X-A', matches = '^two$', subject = 'hi' }\n"
 	    "rule { symbol = 'LACKS', " REST ", header = 'X-A', lacks = 'two' }\n", NULL);
