@@ -268,8 +268,29 @@ origin_refused(const struct tx *tx, const struct policy *policy)
 
 	if (tx->origin.family == 0)
 		return false;
-	rcpt_decide(tx->config, policy, &tx->origin_lists, &tx->origin, tx->reference, &check);
+	rcpt_decide(tx->config, policy, &tx->origin_lists, &tx->origin, LISTED_NOT, tx->reference, &check);
 	return check.action == RCPT_REJECT;
+}
+
+/* "Ann <ann@b.example>" -> ann@b.example */
+static struct span
+bare_address(struct span from)
+{
+	size_t open = span_find_last(from, '<'), close = span_find_last(from, '>');
+
+	return open != SPAN_NONE && close != SPAN_NONE && close > open ? span_make(from.p + open + 1, close - open - 1) : span_trim(from);
+}
+
+/* What his own lists say, now that the header is known. A sender is proved when his domain stands behind the mail. */
+static enum listed
+listed_for(const struct tx *tx, const struct policy *policy)
+{
+	struct entry_facts facts = { .client = tx->origin.family ? &tx->origin : &tx->session.client,
+	    .sender = span_of(tx->envelope.sender), .from = bare_address(tx->scanned.from), .proved = tx->session.login[0] != '\0' };
+
+	for (uint32_t i = 0; i < tx->scanned.symbol_count; i++)
+		facts.proved |= span_eq(tx->scanned.symbols[i].name, SPAN("DMARC_PASS"));
+	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }
 
 bool
@@ -284,7 +305,7 @@ tx_decide(struct tx *tx)
 
 		if (tx->have_scanned)
 			found = (struct judgement){ tx->scanned.scores[r->score].points, tx->scanned.classes,
-			    tx->scanned.defer };
+			    tx->scanned.defer, listed_for(tx, r->policy) };
 		policies[i] = r->policy;
 		tx->fates[i].wanted = origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
 	}

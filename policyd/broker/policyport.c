@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/broker.h"
@@ -36,7 +37,12 @@ answer(struct question *q, const struct dnsbl_result *lists)
 	if (late)
 		metrics_add(M_POLICY_LATE, 1);
 	broker_reference(q->broker, reference);
-	rcpt_decide(q->broker->config, q->policy, lists, &q->client, reference, &check);
+	const struct config *config = q->broker->config;
+	const struct entry_facts facts = { .client = &q->client, .sender = span_of(q->sender) };
+	bool relayed = nets_have(config->trusted_relays, config->trusted_relay_count, &q->client);
+
+	rcpt_decide(config, q->policy, lists, &q->client,
+	    relayed ? LISTED_NOT : customers_listed(q->broker->customers, q->policy, &facts, wall_s(), NULL), reference, &check);
 	if (check.action != RCPT_ACCEPT) {
 		char client[INET6_ADDRSTRLEN];
 

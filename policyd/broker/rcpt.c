@@ -10,14 +10,21 @@ rcpt_needs_lists(const struct policy *policy)
 
 void
 rcpt_decide(const struct config *config, const struct policy *policy, const struct dnsbl_result *lists,
-    const struct ip *client, const char *reference, struct rcpt_check *out)
+    const struct ip *client, enum listed listed, const char *reference, struct rcpt_check *out)
 {
 	char address[INET6_ADDRSTRLEN];
 	const char *zone = "";
 	double most = 0;
 
 	*out = (struct rcpt_check){ .action = RCPT_ACCEPT };
-	if (lists == NULL || !rcpt_needs_lists(policy) || lists->points < policy->dnsbl_threshold)
+	if (listed == LISTED_BLOCK && policy->filter && policy->blocked == OUT_REJECT) {
+		out->action = RCPT_REJECT;
+		snprintf(out->code, sizeof out->code, "550");
+		snprintf(out->xcode, sizeof out->xcode, "5.7.1");
+		snprintf(out->text, sizeof out->text, "The recipient does not take mail of this sender (ref %s)", reference);
+		return;
+	}
+	if (listed == LISTED_ALLOW || lists == NULL || !rcpt_needs_lists(policy) || lists->points < policy->dnsbl_threshold)
 		return;
 	for (size_t i = 0; i < lists->count; i++)
 		if (lists->at[i].answer == DNSBL_LISTED && lists->at[i].points > most) {

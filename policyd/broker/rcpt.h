@@ -3,6 +3,7 @@
 #define POLICYD_BROKER_RCPT_H
 
 #include "policyd/config.h"
+#include "policyd/scan/decide.h"
 
 enum rcpt_action { RCPT_ACCEPT, RCPT_REJECT, RCPT_DEFER };
 
@@ -15,8 +16,9 @@ struct rcpt_check {
 /* Does this policy want to wait for the DNS lists before it answers? */
 bool rcpt_needs_lists(const struct policy *policy);
 
-/* `lists` NULL: nothing was asked about this client. `reference` is what a person can quote. */
+/* `lists` NULL: nothing was asked about this client. `listed`: what the recipient's own lists say of client and sender.
+ * `reference` is what a person can quote. */
 void rcpt_decide(const struct config *config, const struct policy *policy, const struct dnsbl_result *lists,
-    const struct ip *client, const char *reference, struct rcpt_check *out);
+    const struct ip *client, enum listed listed, const char *reference, struct rcpt_check *out);
 
 #endif

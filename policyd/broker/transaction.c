@@ -192,8 +192,10 @@ rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const s
 	const struct conn *conn = tx->conn;
 	struct rcpt_check check;
 
+	const struct entry_facts facts = { .client = &tx->session.client, .sender = span_of(tx->envelope.sender) };
+
 	rcpt_decide(tx->config, policy, conn->lists_state == LISTS_KNOWN ? &conn->lists : NULL, &tx->session.client,
-	    tx->reference, &check);
+	    tx->relayed ? LISTED_NOT : customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL), tx->reference, &check);
 	if (check.action == RCPT_ACCEPT && !recipient_add(tx, raw, index, policy, class_id))
 		check = (struct rcpt_check){ RCPT_DEFER, "452", "4.5.3", "Too many recipients; try the rest later" };
 	if (check.action != RCPT_ACCEPT) {

@@ -1,15 +1,9 @@
 #include "policyd/scan/decide.h"
 
-/* Which of two outcomes prevails when points and class disagree: the more careful one for the recipient;
- * a reject before a discard, for then the sender learns of it. */
-static const int rank[OUT__COUNT] = {
-	[OUT_DELIVER] = 0, [OUT_TAG] = 1, [OUT_QUARANTINE] = 2, [OUT_DISCARD] = 3, [OUT_REJECT] = 4, [OUT_DEFER] = 5,
-};
-
 static enum outcome
 stronger(enum outcome a, enum outcome b)
 {
-	return rank[a] >= rank[b] ? a : b;
+	return outcome_rank(a) >= outcome_rank(b) ? a : b;
 }
 
 static enum outcome
@@ -34,8 +28,10 @@ decide(const struct policy *policy, const struct judgement *found)
 		{ CLASS_VIRUS, policy->virus }, { CLASS_PHISH, policy->phish }, { CLASS_BANNED, policy->banned },
 		{ CLASS_BULK, policy->bulk }, { CLASS_UNSCANNABLE, policy->unscannable },
 	};
-	enum outcome outcome = by_points(policy, found->points);
+	enum outcome outcome = found->listed == LISTED_ALLOW ? OUT_DELIVER : by_points(policy, found->points);
 
+	if (found->listed == LISTED_BLOCK)
+		outcome = stronger(outcome, policy->blocked);
 	for (size_t i = 0; i < sizeof by_class / sizeof *by_class; i++)
 		if (found->classes & by_class[i].class)
 			outcome = stronger(outcome, by_class[i].action);

@@ -11,11 +11,14 @@
 #include "policyd/scan/policy.h"
 #include "policyd/scan/verdict.h"
 
-/* What decide needs of a verdict; it travels in SCANNED (wire.h). */
+enum listed { LISTED_NOT, LISTED_ALLOW, LISTED_BLOCK };
+
+/* What decide needs of a verdict, and of this recipient's own lists. */
 struct judgement {
 	double points;                       /* of this policy class */
 	unsigned classes;                    /* enum mail_class bits */
 	bool defer;
+	enum listed listed;                  /* allowed: thresholds do not matter, classes do */
 };
 
 enum outcome decide(const struct policy *policy, const struct judgement *found);

@@ -14,30 +14,33 @@ const char *const dnsbl_mode_names[DNSBL_MODE__COUNT] = {
 	[DNSBL_MODE_OFF] = "off", [DNSBL_MODE_SCORE] = "score", [DNSBL_MODE_REJECT] = "reject",
 };
 const char *const policy_level_names[LEVEL__COUNT] = {
-	[LEVEL_DEFAULT] = "default", [LEVEL_CUSTOMER] = "customer", [LEVEL_DOMAIN] = "domain", [LEVEL_MAILBOX] = "mailbox",
+	[LEVEL_DEFAULT] = "default", [LEVEL_TIER] = "tier", [LEVEL_CUSTOMER] = "customer", [LEVEL_WILDCARD] = "wildcard",
+	[LEVEL_DOMAIN] = "domain", [LEVEL_MAILBOX] = "mailbox", [LEVEL_EXTENSION] = "extension",
 };
 
 #define AT(field) offsetof(struct policy, field), sizeof(((struct policy *)0)->field)
 #define ANY_CLASS (1u << OUT_DELIVER | 1u << OUT_TAG | 1u << OUT_QUARANTINE | 1u << OUT_DISCARD | 1u << OUT_REJECT)
 
 const struct policy_field policy_fields[] = {
-	{ "filter", FIELD_BOOL, AT(filter), 0, "false: no filtering at all for this recipient" },
-	{ "tag", FIELD_POINTS, AT(tag), 0, "points from which mail is tagged, or off" },
-	{ "quarantine", FIELD_POINTS, AT(quarantine), 0, "points from which mail is quarantined, or off" },
-	{ "discard", FIELD_POINTS, AT(discard), 0, "points from which top_action is taken, or off" },
-	{ "top_action", FIELD_OUTCOME, AT(top_action), 1u << OUT_DISCARD | 1u << OUT_REJECT, "at `discard`: discard or reject" },
+	{ "filter", FIELD_BOOL, AT(filter), 0, "false: no filtering at all for this recipient", MERGE_NEAREST },
+	{ "tag", FIELD_POINTS, AT(tag), 0, "points from which mail is tagged, or off", MERGE_NEAREST },
+	{ "quarantine", FIELD_POINTS, AT(quarantine), 0, "points from which mail is quarantined, or off", MERGE_NEAREST },
+	{ "discard", FIELD_POINTS, AT(discard), 0, "points from which top_action is taken, or off", MERGE_NEAREST },
+	{ "top_action", FIELD_OUTCOME, AT(top_action), 1u << OUT_DISCARD | 1u << OUT_REJECT, "at `discard`: discard or reject", MERGE_NEAREST },
 	{ "reject_fallback", FIELD_OUTCOME, AT(reject_fallback), 1u << OUT_QUARANTINE | 1u << OUT_DISCARD,
-	    "instead of a reject that other recipients of the mail do not share" },
-	{ "virus", FIELD_OUTCOME, AT(virus), ANY_CLASS, "action on a virus" },
-	{ "phish", FIELD_OUTCOME, AT(phish), ANY_CLASS, "action on phishing" },
-	{ "banned", FIELD_OUTCOME, AT(banned), ANY_CLASS, "action on banned attachments" },
-	{ "bulk", FIELD_OUTCOME, AT(bulk), ANY_CLASS, "action on bulk mail" },
-	{ "unscannable", FIELD_OUTCOME, AT(unscannable), ANY_CLASS | 1u << OUT_DEFER, "action on what cannot be scanned" },
-	{ "dnsbl", FIELD_DNSBL, AT(dnsbl), 0, "DNS lists: reject at RCPT, score, or off" },
-	{ "dnsbl_threshold", FIELD_POINTS, AT(dnsbl_threshold), 0, "points of DNS lists from which dnsbl=reject refuses" },
-	{ "subject_tag", FIELD_TEXT, AT(subject_tag), 0, "text before the subject of tagged mail; empty: none" },
-	{ "own_model", FIELD_BOOL, AT(own_model), 0, "the customer's own lessons beside everybody's" },
-	{ "retention_days", FIELD_DAYS, AT(retention_days), 0, "days that quarantined mail is kept" },
+	    "instead of a reject that other recipients of the mail do not share", MERGE_NEAREST },
+	{ "virus", FIELD_OUTCOME, AT(virus), ANY_CLASS, "action on a virus", MERGE_NEAREST },
+	{ "phish", FIELD_OUTCOME, AT(phish), ANY_CLASS, "action on phishing", MERGE_NEAREST },
+	{ "banned", FIELD_OUTCOME, AT(banned), ANY_CLASS, "action on banned attachments", MERGE_NEAREST },
+	{ "bulk", FIELD_OUTCOME, AT(bulk), ANY_CLASS, "action on bulk mail", MERGE_NEAREST },
+	{ "blocked", FIELD_OUTCOME, AT(blocked), ANY_CLASS, "action on mail of senders on a block list", MERGE_NEAREST },
+	{ "unscannable", FIELD_OUTCOME, AT(unscannable), ANY_CLASS | 1u << OUT_DEFER, "action on what cannot be scanned", MERGE_NEAREST },
+	{ "dnsbl", FIELD_DNSBL, AT(dnsbl), 0, "DNS lists: reject at RCPT, score, or off", MERGE_NEAREST },
+	{ "dnsbl_threshold", FIELD_POINTS, AT(dnsbl_threshold), 0, "points of DNS lists from which dnsbl=reject refuses", MERGE_NEAREST },
+	{ "subject_tag", FIELD_TEXT, AT(subject_tag), 0, "text before the subject of tagged mail; empty: none", MERGE_NEAREST },
+	{ "folder", FIELD_TEXT, AT(folder), 0, "tagged mail goes to user+FOLDER@domain; empty: where it was sent", MERGE_NEAREST },
+	{ "own_model", FIELD_BOOL, AT(own_model), 0, "the customer's own lessons beside everybody's", MERGE_NEAREST },
+	{ "retention_days", FIELD_DAYS, AT(retention_days), 0, "days that quarantined mail is kept", MERGE_NEAREST },
 };
 const size_t policy_field_count = sizeof policy_fields / sizeof *policy_fields;
 
@@ -116,6 +119,16 @@ text_good(struct span value, size_t room)
 	return true;
 }
 
+/* It becomes part of an address. */
+static bool
+folder_good(struct span value)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if (!ascii_alnum(value.p[i]) && strchr("-_.", value.p[i]) == NULL)
+			return false;
+	return value.n == 0 || value.p[value.n - 1] != '.';
+}
+
 bool
 policy_field_parse(struct policy *p, const struct policy_field *field, struct span value, char *why, size_t room)
 {
@@ -144,12 +157,13 @@ policy_field_parse(struct policy *p, const struct policy_field *field, struct sp
 		list_names(dnsbl_mode_names, DNSBL_MODE__COUNT, ~0u, expected, sizeof expected);
 		break;
 	case FIELD_TEXT:
-		if (text_good(value, field->size)) {
+		if (text_good(value, field->size) && (field->offset != offsetof(struct policy, folder) || folder_good(value))) {
 			memset(at, 0, field->size);      /* equal policies are equal bytes */
 			memcpy(at, value.p ? value.p : "", value.n);
 			return true;
 		}
-		snprintf(expected, sizeof expected, "at most %zu bytes of UTF-8 without control characters", field->size - 1);
+		snprintf(expected, sizeof expected, "at most %zu bytes of %s", field->size - 1,
+		    field->offset == offsetof(struct policy, folder) ? "letters, digits, - _ and ." : "UTF-8 without control characters");
 		break;
 	case FIELD_DAYS:
 		if (span_u64(value, &days) && days >= 1 && days <= 3650) {
@@ -197,6 +211,92 @@ policy_field_print(const struct policy *p, const struct policy_field *field, cha
 	}
 }
 
+int
+outcome_rank(enum outcome outcome)
+{
+	static const int rank[OUT__COUNT] = {
+		[OUT_DELIVER] = 0, [OUT_TAG] = 1, [OUT_QUARANTINE] = 2, [OUT_DISCARD] = 3, [OUT_REJECT] = 4, [OUT_DEFER] = 5,
+	};
+
+	return rank[outcome];
+}
+
+/* The words of `more` that `words` has not, behind it; what has no room stays away. */
+static void
+add_words(char *words, size_t room, const char *more)
+{
+	struct span rest = span_of(more);
+
+	while (rest.n > 0) {
+		struct span word = span_cut(&rest, ' '), had = span_of(words);
+		bool known = word.n == 0;
+
+		while (had.n > 0 && !known)
+			known = span_eq_nocase(span_cut(&had, ' '), word);
+		size_t n = strlen(words);
+
+		if (!known && n + (n > 0) + word.n < room)
+			snprintf(words + n, room - n, "%s" SPAN_FMT, n ? " " : "", SPAN_ARG(word));
+	}
+}
+
+void
+policy_field_merge(struct policy *p, const struct policy_field *field, const struct policy *from)
+{
+	char *to = (char *)p + field->offset;
+
+	if (field->merge == MERGE_ADD)
+		add_words(to, field->size, (const char *)from + field->offset);
+	else
+		memcpy(to, (const char *)from + field->offset, field->size);
+}
+
+static double
+field_number(const struct policy_field *field, const struct policy *p)
+{
+	const char *at = (const char *)p + field->offset;
+	uint32_t days;
+	double points;
+
+	switch (field->kind) {
+	case FIELD_POINTS:
+		memcpy(&points, at, sizeof points);
+		return points;
+	case FIELD_DAYS:
+		memcpy(&days, at, sizeof days);
+		return days;
+	case FIELD_OUTCOME:
+		return outcome_rank((enum outcome)*at);
+	case FIELD_BOOL:
+	case FIELD_DNSBL:
+		return *at;
+	case FIELD_TEXT:
+		break;
+	}
+	return 0;
+}
+
+int
+policy_field_compare(const struct policy_field *field, const struct policy *a, const struct policy *b)
+{
+	double x = field_number(field, a), y = field_number(field, b);
+
+	return (x > y) - (x < y);
+}
+
+/* Low points are careful, and so are high outcomes and a filter that is on. */
+void
+policy_strictest(struct policy *p, const struct policy *other)
+{
+	for (size_t i = 0; i < policy_field_count; i++) {
+		const struct policy_field *field = &policy_fields[i];
+		int order = policy_field_compare(field, other, p);
+
+		if (field->kind == FIELD_POINTS ? order < 0 : order > 0)
+			memcpy((char *)p + field->offset, (const char *)other + field->offset, field->size);
+	}
+}
+
 bool
 policy_check(const struct policy *p, char *why, size_t room)
 {
@@ -228,6 +328,7 @@ policy_default(struct policy *p)
 	p->reject_fallback = OUT_QUARANTINE;
 	p->virus = OUT_QUARANTINE;
 	p->phish = OUT_QUARANTINE;
+	p->blocked = OUT_REJECT;
 	p->banned = OUT_QUARANTINE;
 	p->bulk = OUT_DELIVER;
 	p->unscannable = OUT_QUARANTINE;

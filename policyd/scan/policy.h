@@ -24,6 +24,12 @@ extern const char *const outcome_names[OUT__COUNT];         /* "deliver" ... */
 enum dnsbl_mode { DNSBL_MODE_OFF, DNSBL_MODE_SCORE, DNSBL_MODE_REJECT, DNSBL_MODE__COUNT };
 extern const char *const dnsbl_mode_names[DNSBL_MODE__COUNT];
 
+/* Where an effective value came from, for `policyctl policy explain`; later ones are nearer. */
+enum policy_level {
+	LEVEL_DEFAULT, LEVEL_TIER, LEVEL_CUSTOMER, LEVEL_WILDCARD, LEVEL_DOMAIN, LEVEL_MAILBOX, LEVEL_EXTENSION, LEVEL__COUNT
+};
+extern const char *const policy_level_names[LEVEL__COUNT];
+
 struct policy {
 	double tag, quarantine, discard;     /* points, or THRESHOLD_OFF */
 	double dnsbl_threshold;              /* DNSBL points at which mode "reject" refuses at RCPT */
@@ -33,24 +39,26 @@ struct policy {
 	uint8_t virus, phish, banned, bulk, unscannable;    /* enum outcome by class; OUT_DELIVER: no action */
 	uint8_t dnsbl;                       /* enum dnsbl_mode */
 	uint8_t own_model;                   /* the customer's own Bayes on top of the global one */
-	uint8_t reserved[6];                 /* zero, so that memcmp compares policies */
+	uint8_t blocked;                     /* enum outcome for senders on his block lists */
+	uint8_t reserved[5];                 /* zero, so that memcmp compares policies */
 	char subject_tag[64];                /* "[SPAM] ", or empty: leave the subject alone; UTF-8 */
+	char folder[32];                     /* tagged mail goes to user+folder@domain; empty: where it was sent */
 	char customer[64];                   /* customer id; empty: none */
 	uint32_t retention_days;             /* of his quarantine */
+	uint32_t lists[LEVEL__COUNT];        /* numbers of his allow and block lists (store/entries.h), by level; 0: none */
 	uint32_t reserved2;
 };
 
-/* Where an effective value came from, for `policyctl policy explain`. */
-enum policy_level { LEVEL_DEFAULT, LEVEL_CUSTOMER, LEVEL_DOMAIN, LEVEL_MAILBOX, LEVEL__COUNT };
-extern const char *const policy_level_names[LEVEL__COUNT];
-
 enum field_kind { FIELD_POINTS, FIELD_BOOL, FIELD_OUTCOME, FIELD_DNSBL, FIELD_TEXT, FIELD_DAYS };
+/* How a level's value meets that of the level above: it replaces it, or (words of a text) is added to it. */
+enum field_merge { MERGE_NEAREST, MERGE_ADD };
 struct policy_field {
 	const char *name;                    /* "tag", "quarantine", ... */
 	enum field_kind kind;
 	size_t offset, size;                 /* in struct policy */
 	unsigned outcomes;                   /* FIELD_OUTCOME: bit per allowed enum outcome */
 	const char *help;
+	enum field_merge merge;
 };
 extern const struct policy_field policy_fields[];
 extern const size_t policy_field_count;
@@ -59,6 +67,15 @@ const struct policy_field *policy_field_find(struct span name);
 /* Parse one value into `p`; on error false and a sentence in `why` ("tag: \"abc\" is not a number or off"). */
 bool policy_field_parse(struct policy *p, const struct policy_field *field, struct span value, char *why, size_t room);
 void policy_field_print(const struct policy *p, const struct policy_field *field, char *to, size_t room);
+/* Take over one field of `from`, by its merge rule. */
+void policy_field_merge(struct policy *p, const struct policy_field *field, const struct policy *from);
+/* Which of two values of a field is more: points, days, the more careful outcome; 0: alike, or a text. */
+int policy_field_compare(const struct policy_field *field, const struct policy *a, const struct policy *b);
+/* The more careful of two policies, field by field: for an alias whose members do not agree. */
+void policy_strictest(struct policy *p, const struct policy *other);
+/* Which of two outcomes prevails: the more careful one for the recipient; a reject before a discard, for then the
+ * sender learns of it. */
+int outcome_rank(enum outcome outcome);
 /* Thresholds ordered, actions allowed; false and a sentence otherwise. */
 bool policy_check(const struct policy *p, char *why, size_t room);
 /* The built-in default: tag 4, quarantine 7, discard 15, DNSBL reject at 6, virus and unscannable quarantine. */

@@ -1,187 +1,28 @@
+/* customers.c - the table of records, and from an address to its policy.
+ *
+ * A look-up is one probe: the mailbox's record knows its class. A write at a customer, a domain or a tier makes the stamps
+ * of all records old at once, without touching them; a record with an old stamp is compiled when it is next asked for. */
 #include "policyd/store/customers.h"
 
 #include <event2/event.h>
-#include <idn2.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unicase.h>
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
-#include "policyd/base/utf8.h"
 #include "policyd/store/customers_table.h"
 #include "policyd/store/redis_async.h"
 
-enum { TICK_MS = 200, SAVE_EVERY_MS = 2000 };
+enum { TICK_MS = 200, FIRST_ROOM = 64 };
 
-/* ---- addresses ---- */
-
-/* Lower case; A-labels, so that both forms of an internationalised domain are one; no trailing dot. */
-static void
-fold_domain(struct span domain, char *to, size_t room)
+static uint32_t
+name_hash(struct span name)
 {
-	char text[MAX_ADDRESS + 1];
-	char *ascii = NULL;
-	size_t n = 0;
+	uint64_t hash = span_hash(name, 11);
 
-	while (domain.n > 0 && domain.p[domain.n - 1] == '.')
-		domain.n--;
-	for (; n < domain.n && n < sizeof text - 1; n++)
-		text[n] = ascii_lower(domain.p[n]);
-	text[n] = '\0';
-	bool is_ascii = true;
-
-	for (size_t i = 0; i < n; i++)
-		is_ascii &= (unsigned char)text[i] < 0x80;
-	if (!is_ascii && idn2_to_ascii_8z(text, &ascii, IDN2_NONTRANSITIONAL) == IDN2_OK)
-		snprintf(to, room, "%s", ascii);
-	else
-		snprintf(to, room, "%s", text);
-	if (ascii)
-		idn2_free(ascii);
-}
-
-/* RFC 5321 4.1.2: a Dot-string needs no quotes. */
-static bool
-is_dot_string(const char *s)
-{
-	if (s[0] == '\0' || s[0] == '.')
-		return false;
-	for (size_t i = 0; s[i]; i++)
-		if ((s[i] == '.' && (s[i + 1] == '.' || s[i + 1] == '\0')) || (unsigned char)s[i] <= ' ' || s[i] == 0x7f ||
-		    strchr("()<>[]:;@\\,\"", s[i]))
-			return false;
-	return true;
-}
-
-/* Quoted only where it must be, and folded: MTAs that tell Bob from bob are not met in the wild. */
-static void
-fold_local(struct span local, char *to, size_t room)
-{
-	char plain[MAX_ADDRESS + 1], wrapped[2 * MAX_ADDRESS + 3];
-	const char *text = plain;
-	size_t n = 0;
-	bool quoted = local.n >= 2 && local.p[0] == '"' && local.p[local.n - 1] == '"', is_ascii = true;
-
-	if (quoted)
-		local = span_make(local.p + 1, local.n - 2);
-	for (size_t i = 0; i < local.n && n < sizeof plain - 1; i++) {
-		if (quoted && local.p[i] == '\\' && i + 1 < local.n)
-			i++;
-		is_ascii &= (unsigned char)local.p[i] < 0x80;
-		plain[n++] = ascii_lower(local.p[i]);
-	}
-	plain[n] = '\0';
-	if (n > 0 && !is_dot_string(plain)) {
-		size_t w = 0;
-
-		wrapped[w++] = '"';
-		for (size_t i = 0; i < n; i++) {
-			if (plain[i] == '"' || plain[i] == '\\')
-				wrapped[w++] = '\\';
-			wrapped[w++] = plain[i];
-		}
-		wrapped[w++] = '"';
-		wrapped[w] = '\0';
-		text = wrapped;
-		n = w;
-	}
-	if (!is_ascii && utf8_valid(span_make(text, n))) {
-		size_t length = room - 1;
-		uint8_t *folded = u8_casefold((const uint8_t *)text, n, NULL, UNINORM_NFC, NULL, &length);
-
-		if (folded && length < room) {
-			memcpy(to, folded, length);
-			to[length] = '\0';
-			free(folded);
-			return;
-		}
-		free(folded);
-	}
-	snprintf(to, room, "%s", text);
-}
-
-void
-customers_canonical(struct span address, char *to, size_t room)
-{
-	char local[MAX_ADDRESS + 1], domain[MAX_ADDRESS + 1];
-
-	address = span_trim(address);
-	if (address.n >= 2 && address.p[0] == '<' && address.p[address.n - 1] == '>')
-		address = span_make(address.p + 1, address.n - 2);
-	size_t at = span_find_last(address, '@');
-
-	fold_local(at == SPAN_NONE ? address : span_head(address, at), local, sizeof local);
-	if (at == SPAN_NONE) {
-		snprintf(to, room, "%s", local);
-		return;
-	}
-	fold_domain(span_from(address, at + 1), domain, sizeof domain);
-	snprintf(to, room, "%s@%s", local, domain);
-}
-
-void
-customers_split(const char *canonical, char local[MAX_ADDRESS + 1], char domain[MAX_ADDRESS + 1])
-{
-	const char *at = strrchr(canonical, '@');
-
-	snprintf(local, MAX_ADDRESS + 1, "%.*s", at ? (int)(at - canonical) : (int)strlen(canonical), canonical);
-	snprintf(domain, MAX_ADDRESS + 1, "%s", at ? at + 1 : "");
-}
-
-static bool
-name_good(const char *name, const char *more)
-{
-	size_t n = strlen(name);
-
-	for (size_t i = 0; i < n; i++)
-		if (!ascii_alnum(name[i]) && strchr(more, name[i]) == NULL)
-			return false;
-	return n > 0 && n < CUSTOMER_ROOM * 4;
-}
-
-bool
-customers_key(struct span text, char key[KEY_ROOM], char *why, size_t room)
-{
-	struct span name = text;
-	char folded[MAX_ADDRESS + 1];
-	const char *kind = span_find_char(text, '@') != SPAN_NONE ? "mailbox" : "domain";
-	static const char *const kinds[] = { "mailbox", "domain", "customer" };
-
-	for (int i = 0; i < 3; i++) {
-		struct span prefix = span_of(kinds[i]);
-
-		if (span_starts(text, prefix) && text.n > prefix.n && text.p[prefix.n] == ':') {
-			kind = kinds[i];
-			name = span_from(text, prefix.n + 1);
-		}
-	}
-	snprintf(why, room, "\"" SPAN_FMT "\": expected mailbox:USER@DOMAIN, domain:NAME or customer:ID", SPAN_ARG(span_head(text, 100)));
-	if (name.n == 0 || name.n > 320 || !utf8_valid(name))
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)name.p[i] <= 0x20 || name.p[i] == 0x7f)
-			return false;
-	if (kind == kinds[0]) {
-		char local[MAX_ADDRESS + 1], domain[MAX_ADDRESS + 1];
-
-		customers_canonical(name, folded, sizeof folded);
-		customers_split(folded, local, domain);
-		if (local[0] == '\0' || !name_good(domain, ".-_"))
-			return false;
-	} else if (kind == kinds[2]) {
-		snprintf(folded, sizeof folded, SPAN_FMT, SPAN_ARG(name));
-		if (!name_good(folded, ".-_") || strlen(folded) >= CUSTOMER_ROOM)
-			return false;
-	} else {
-		fold_domain(name, folded, sizeof folded);
-		if (!name_good(folded, ".-_"))
-			return false;
-	}
-	snprintf(key, KEY_ROOM, "%s:%s", kind, folded);
-	return true;
+	return (uint32_t)(hash ^ hash >> 32);
 }
 
 int
@@ -193,293 +34,662 @@ customers_partition(const char *key)
 	return (int)(span_hash(span_of(name), 3) % POLICY_PARTITIONS);
 }
 
+void
+customers_canonical(struct span address, char *to, size_t room)
+{
+	canonical_address(address, to, room);
+}
+
 /* ---- records ---- */
 
-static uint64_t
-key_hash(const char *key)
+uint32_t
+customers_find(const struct customers *c, struct span name)
 {
-	return span_hash(span_of(key), 11);
+	uint32_t hash = name_hash(name), r;
+
+	if (c->by_key.room == 0)
+		return 0;
+	for (size_t i = hash & (c->by_key.room - 1); (r = c->by_key.slots[i]) != 0; i = (i + 1) & (c->by_key.room - 1)) {
+		const char *text = record_name(c, r);
+
+		if (c->records[r].hash == hash && strncmp(text, name.p, name.n) == 0 && text[name.n] == '\0')
+			return r;
+	}
+	return 0;
 }
 
-struct record *
-customers_find(const struct customers *c, const char *key)
+/* Twice the slots, each number where `hash_of` says. */
+static bool
+intern_grow(struct customers *c, struct intern *t, uint32_t (*hash_of)(const struct customers *c, uint32_t number))
 {
-	struct record *r = map_get(&c->records, key_hash(key));
+	size_t room = t->room ? t->room * 2 : FIRST_ROOM * 2;
+	uint32_t *slots = calloc(room, sizeof *slots);
 
-	while (r && strcmp(r->key, key) != 0)
-		r = r->chain;
-	return r;
+	if (slots == NULL)
+		return false;
+	for (size_t i = 0; i < t->room; i++) {
+		if (t->slots[i] == 0)
+			continue;
+		size_t k = hash_of(c, t->slots[i]) & (room - 1);
+
+		while (slots[k])
+			k = (k + 1) & (room - 1);
+		slots[k] = t->slots[i];
+	}
+	free(t->slots);
+	t->slots = slots;
+	t->room = room;
+	return true;
 }
 
 static void
-remove_record(struct customers *c, struct record *gone)
+intern_add(struct intern *t, uint32_t hash, uint32_t number)
 {
-	uint64_t hash = key_hash(gone->key);
-	struct record *first = map_take(&c->records, hash), **at = &first;
+	size_t i = hash & (t->room - 1);
 
-	while (*at != gone)
-		at = &(*at)->chain;
-	*at = gone->chain;
-	if (first)
-		map_put(&c->records, hash, first);
-	c->record_count--;
-	free(gone);
+	while (t->slots[i])
+		i = (i + 1) & (t->room - 1);
+	t->slots[i] = number;
+	t->count++;
 }
 
-static struct record *
-record_new(const char *key)
+static uint32_t
+record_hash(const struct customers *c, uint32_t number)
 {
-	struct record *r = calloc(1, sizeof *r + strlen(key) + 1);
+	return c->records[number].hash;
+}
+
+/* Half as much again: a million records are not copied into twice the memory. */
+static bool
+make_room(void **at, size_t *room, size_t need, size_t size)
+{
+	size_t more = *room + *room / 2 < need ? need + FIRST_ROOM : *room + *room / 2;
+	void *bigger;
+
+	if (need <= *room)
+		return true;
+	if ((bigger = realloc(*at, more * size)) == NULL)
+		return false;
+	*at = bigger;
+	*room = more;
+	return true;
+}
+
+static void
+unlink_child(struct customers *c, uint32_t r)
+{
+	uint32_t *at = &c->records[c->records[r].parent].child;
+
+	if (c->records[r].parent == 0)
+		return;
+	while (*at != r)
+		at = &c->records[*at].next;
+	*at = c->records[r].next;
+	c->records[r].next = c->records[r].parent = 0;
+}
+
+static void
+set_parent(struct customers *c, uint32_t r, uint32_t parent)
+{
+	if (c->records[r].parent == parent)
+		return;
+	unlink_child(c, r);
+	c->records[r].parent = parent;
+	if (parent) {
+		c->records[r].next = c->records[parent].child;
+		c->records[parent].child = r;
+	}
+}
+
+uint32_t
+customers_make(struct customers *c, enum record_kind kind, struct span name)
+{
+	uint32_t r = customers_find(c, name), parent = 0;
+	size_t at = kind == RECORD_MAILBOX ? span_find_last(name, '@') : SPAN_NONE;
 
 	if (r)
-		memcpy(r->key, key, strlen(key) + 1);
+		return r;
+	if (at != SPAN_NONE && (parent = customers_make(c, RECORD_DOMAIN, span_from(name, at + 1))) == 0)
+		return 0;
+	if (!make_room((void **)&c->records, &c->record_room, c->by_key.count + 2, sizeof *c->records) ||
+	    !make_room((void **)&c->names, &c->names_room, c->names_n + name.n + 1, 1) ||
+	    (c->by_key.count * 4 >= c->by_key.room * 3 && !intern_grow(c, &c->by_key, record_hash)))
+		return 0;
+	r = (uint32_t)c->by_key.count + 1;
+	if (r == 1)
+		memset(&c->records[0], 0, sizeof c->records[0]);
+	c->records[r] = (struct record){ .key = (uint32_t)c->names_n, .hash = name_hash(name), .kind = (uint8_t)kind };
+	memcpy(c->names + c->names_n, name.p, name.n);
+	c->names[c->names_n + name.n] = '\0';
+	c->names_n += name.n + 1;
+	c->records[r].partition = (uint8_t)customers_partition(record_name(c, r));
+	intern_add(&c->by_key, c->records[r].hash, r);
+	set_parent(c, r, parent);
 	return r;
 }
 
-static void
-json_text(json_t *value, char *to, size_t room)
+static uint32_t
+fieldset_hash(const struct customers *c, uint32_t number)
 {
-	if (json_is_string(value))
-		snprintf(to, room, "%s", json_string_value(value));
-	else if (json_is_integer(value))
-		snprintf(to, room, "%lld", (long long)json_integer_value(value));
-	else if (json_is_real(value))
-		snprintf(to, room, "%.10g", json_real_value(value));
-	else if (json_is_boolean(value))
-		snprintf(to, room, "%s", json_is_true(value) ? "true" : "false");
-	else
-		snprintf(to, room, "?");
+	return c->fieldsets[number].hash;
+}
+
+static uint8_t *
+pack_values(const struct draft *d)
+{
+	const struct { uint64_t set; const struct policy *from; } parts[] = {
+		{ d->set, &d->values }, { d->least_set, &d->least }, { d->most_set, &d->most },
+	};
+	uint8_t *packed, *to;
+	size_t n = 1;
+
+	for (int k = 0; k < 3; k++)
+		for (size_t i = 0; i < policy_field_count; i++)
+			n += parts[k].set >> i & 1 ? policy_fields[i].size : 0;
+	to = packed = malloc(n);
+	for (int k = 0; packed && k < 3; k++)
+		for (size_t i = 0; i < policy_field_count; i++)
+			if (parts[k].set >> i & 1) {
+				memcpy(to, (const char *)parts[k].from + policy_fields[i].offset, policy_fields[i].size);
+				to += policy_fields[i].size;
+			}
+	return packed;
+}
+
+void
+fieldset_values(const struct fieldset *f, struct policy *values, struct policy *least, struct policy *most)
+{
+	const struct { uint64_t set; struct policy *to; } parts[] = {
+		{ f->set, values }, { f->least_set, least }, { f->most_set, most },
+	};
+	const uint8_t *from = f->packed;
+
+	for (int k = 0; k < 3; k++)
+		for (size_t i = 0; i < policy_field_count; i++)
+			if (parts[k].set >> i & 1) {
+				memcpy((char *)parts[k].to + policy_fields[i].offset, from, policy_fields[i].size);
+				from += policy_fields[i].size;
+			}
+}
+
+static char *
+copy_or_null(const char *text)
+{
+	return text[0] ? strdup(text) : NULL;
+}
+
+uint32_t
+fieldset_intern(struct customers *c, struct span json, const struct draft *d, const char *owner, bool *failed)
+{
+	uint32_t hash = name_hash(json), number;
+	char why[256];
+
+	*failed = false;
+	if (json.n == 0)
+		return 0;
+	for (size_t i = hash & (c->by_fields.room - 1); c->by_fields.room && (number = c->by_fields.slots[i]) != 0;
+	     i = (i + 1) & (c->by_fields.room - 1))
+		if (c->fieldsets[number].hash == hash && span_eq(span_of(c->fieldsets[number].json), json))
+			return number;
+	*failed = !make_room((void **)&c->fieldsets, &c->fieldset_room, c->by_fields.count + 2, sizeof *c->fieldsets) ||
+	    (c->by_fields.count * 4 >= c->by_fields.room * 3 && !intern_grow(c, &c->by_fields, fieldset_hash));
+	if (*failed)
+		return 0;
+	if (c->by_fields.count == 0)
+		memset(&c->fieldsets[0], 0, sizeof c->fieldsets[0]);
+	number = (uint32_t)c->by_fields.count + 1;
+	struct fieldset *f = &c->fieldsets[number];
+
+	*f = (struct fieldset){ .set = d->set, .locked = d->locked, .least_set = d->least_set, .most_set = d->most_set, .hash = hash,
+	    .packed = pack_values(d), .json = strndup(json.p, json.n), .catch_all = copy_or_null(d->catch_all),
+	    .owner = copy_or_null(owner), .members = strchr(d->alias, ' ') ? strdup(d->alias) : NULL };
+	memcpy(f->delimiters, d->delimiters, sizeof f->delimiters);
+	if (f->packed == NULL || f->json == NULL || !entries_read(d->allow, d->block, &f->entries, why, sizeof why)) {
+		*failed = true;
+		free(f->packed);
+		free(f->json);
+		return 0;
+	}
+	intern_add(&c->by_fields, hash, number);
+	return number;
 }
 
 bool
-customers_fields(struct record *r, json_t *fields, char *why, size_t room)
+customers_put(struct customers *c, const char *key, const struct draft *d, struct span shared, struct record_state *before)
 {
-	const char *name;
-	json_t *value;
+	enum record_kind kind = customers_kind(key);
+	uint32_t r = customers_make(c, kind, span_of(customers_name(key))), fields = 0, parent, target = 0;
+	bool failed = r == 0;
+	char name[CUSTOMER_ROOM + 16];
 
-	json_object_foreach(fields, name, value) {
-		const struct policy_field *field = policy_field_find(span_of(name));
-		char text[256];
-
-		json_text(value, text, sizeof text);
-		if (strcmp(name, "customer") == 0) {
-			if (!name_good(text, ".-_") || strlen(text) >= CUSTOMER_ROOM || strncmp(r->key, "customer:", 9) == 0) {
-				snprintf(why, room, "customer: \"%.60s\" is not good; expected a customer's id, at a domain or mailbox", text);
-				return false;
-			}
-			snprintf(r->customer, sizeof r->customer, "%.63s", text);
-			continue;
-		}
-		if (field == NULL) {
-			snprintf(why, room, "unknown field \"%.60s\"; see policyctl policy --help", name);
-			return false;
-		}
-		if (!policy_field_parse(&r->values, field, span_of(text), why, room))
-			return false;
-		r->set |= 1u << (field - policy_fields);
+	if (failed)
+		return false;
+	*before = (struct record_state){ r, c->records[r].fields, c->records[r].parent, c->records[r].target, c->records[r].present };
+	parent = kind == RECORD_MAILBOX ? c->records[r].parent : 0;
+	if (d && kind != RECORD_MAILBOX && d->above[0]) {
+		snprintf(name, sizeof name, "%s:%s", kind == RECORD_CUSTOMER ? "tier" : "customer", d->above);
+		parent = customers_make(c, kind == RECORD_CUSTOMER ? RECORD_TIER : RECORD_CUSTOMER, span_of(name));
+		failed = parent == 0;
 	}
+	if (d && !failed && d->alias[0] && strchr(d->alias, ' ') == NULL) {
+		target = customers_make(c, kind, span_of(d->alias));
+		failed = target == 0;
+	}
+	if (d && !failed)
+		fields = fieldset_intern(c, shared, d, kind == RECORD_MAILBOX ? d->above : "", &failed);
+	if (failed)
+		return false;
+	set_parent(c, r, parent);
+	struct record *record = &c->records[r];
+
+	c->present_count += (d != NULL) - record->present;
+	record->fields = fields;
+	record->target = target;
+	record->present = record->seen = d != NULL;
+	record->stamp = 0;
+	if (kind != RECORD_MAILBOX)
+		c->stamp++;
 	return true;
+}
+
+void
+customers_restore(struct customers *c, const struct record_state *before)
+{
+	struct record *record = &c->records[before->record];
+
+	set_parent(c, before->record, before->parent);
+	c->present_count += before->present - record->present;
+	record->fields = before->fields;
+	record->target = before->target;
+	record->present = before->present;
+	record->stamp = 0;
+	if (record->kind != RECORD_MAILBOX)
+		c->stamp++;
 }
 
 bool
 customers_apply(struct customers *c, const char *key, struct span json)
 {
-	struct record *old = customers_find(c, key), *fresh;
-	char why[256];
+	struct buf whole = { 0 }, shared = { 0 };
+	struct record_state before;
+	struct draft d;
+	char why[512] = "no memory";
 	json_t *fields;
+	bool good;
 
 	c->dirty = true;
 	metrics_add(M_POLICY_CHANGES, 1);
-	if (json.n == 0) {
-		if (old)
-			remove_record(c, old);
-		return true;
-	}
+	if (json.n == 0)
+		return customers_find(c, span_of(customers_name(key))) == 0 || customers_put(c, key, NULL, SPAN(""), &before);
 	fields = json_loadb(json.p, json.n, 0, NULL);
-	fresh = fields ? record_new(key) : NULL;
-	if (fresh == NULL || !customers_fields(fresh, fields, why, sizeof why)) {
-		log_warning("policy %s: cannot be read; the one before stays in force", key);
-		json_decref(fields);
-		free(fresh);
-		return false;
+	good = fields && draft_read(key, fields, &d, why, sizeof why);
+	if (good) {
+		draft_json(key, &d, &whole, &shared);
+		good = !whole.failed && !shared.failed && customers_put(c, key, &d, buf_span(&shared), &before);
 	}
+	if (!good)
+		log_warning("policy %s: cannot be read (%s); the one before stays in force", key, why);
+	buf_free(&whole);
+	buf_free(&shared);
 	json_decref(fields);
-	if (old)
-		remove_record(c, old);
-	fresh->seen = true;
-	fresh->chain = map_get(&c->records, key_hash(key));
-	if (!map_put(&c->records, key_hash(key), fresh)) {
-		free(fresh);
-		return false;
-	}
-	c->record_count++;
-	return true;
+	return good;
 }
 
-json_t *
-customers_record_json(const struct record *r)
+/* ---- from an address to its record ---- */
+
+/* "*.shop.example" and "*.example" for a.shop.example: the nearest one that is there. */
+static uint32_t
+wildcard_of(const struct customers *c, const char *domain)
 {
-	json_t *fields = json_object();
-	char text[128];
+	char name[MAX_ADDRESS + 1];
+	uint32_t r = 0;
 
-	if (r && r->customer[0])
-		json_object_set_new(fields, "customer", json_string(r->customer));
-	for (size_t i = 0; r && i < policy_field_count; i++)
-		if (r->set >> i & 1) {
-			policy_field_print(&r->values, &policy_fields[i], text, sizeof text);
-			json_object_set_new(fields, policy_fields[i].name, json_string(text));
-		}
-	return fields;
-}
+	if (domain[0] == '*')                /* above *.shop.example stands *.example */
+		domain += 2;
+	for (const char *dot = strchr(domain, '.'); dot && r == 0; dot = strchr(dot + 1, '.')) {
+		int n = snprintf(name, sizeof name, "*%s", dot);
 
-/* ---- look-up ---- */
-
-static void
-overlay(struct policy *out, const struct record *r, enum policy_level level, enum policy_level *from)
-{
-	for (size_t i = 0; r && i < policy_field_count; i++) {
-		const struct policy_field *f = &policy_fields[i];
-
-		if (!(r->set >> i & 1))
-			continue;
-		memcpy((char *)out + f->offset, (const char *)&r->values + f->offset, f->size);
-		if (from)
-			from[i] = level;
-	}
-}
-
-/* user+ext@domain has a record of its own, or that of user@domain. */
-static const struct record *
-mailbox_record(const struct customers *c, const char *local, const char *domain)
-{
-	char key[KEY_ROOM];
-	const char *plus = strchr(local, '+');
-
-	snprintf(key, sizeof key, "mailbox:%s@%s", local, domain);
-	const struct record *r = customers_find(c, key);
-
-	if (r == NULL && plus && plus > local) {
-		snprintf(key, sizeof key, "mailbox:%.*s@%s", (int)(plus - local), local, domain);
-		r = customers_find(c, key);
+		r = n < (int)sizeof name ? customers_find(c, span_make(name, (size_t)n)) : 0;
+		if (r && !c->records[r].present)
+			r = 0;
 	}
 	return r;
 }
 
-void
-customers_effective(const struct customers *c, const char *local, const char *domain, struct policy *out,
-    enum policy_level *from)
+static const char *
+delimiters_of(const struct customers *c, uint32_t domain)
 {
-	const struct record *mailbox = local[0] ? mailbox_record(c, local, domain) : NULL, *at_domain, *customer = NULL;
-	char key[KEY_ROOM];
-	const char *id;
+	uint32_t wildcard = domain ? wildcard_of(c, record_name(c, domain)) : 0;
+	const char *own = c->fieldsets && domain ? c->fieldsets[c->records[domain].fields].delimiters : "";
 
-	snprintf(key, sizeof key, "domain:%s", domain);
-	at_domain = customers_find(c, key);
-	id = mailbox && mailbox->customer[0] ? mailbox->customer : at_domain ? at_domain->customer : "";
-	*out = c->policy_default;
-	if (id[0]) {
-		snprintf(key, sizeof key, "customer:%s", id);
-		customer = customers_find(c, key);
-		memset(out->customer, 0, sizeof out->customer);
-		snprintf(out->customer, sizeof out->customer, "%.63s", id);
-	}
-	overlay(out, customer, LEVEL_CUSTOMER, from);
-	overlay(out, at_domain, LEVEL_DOMAIN, from);
-	overlay(out, mailbox, LEVEL_MAILBOX, from);
+	if (own[0] == '\0' && wildcard)
+		own = c->fieldsets[c->records[wildcard].fields].delimiters;
+	return own[0] ? own : "+";
 }
 
-static const struct interned *
-intern(struct customers *c, const struct policy *policy)
+/* user for user+ext, by the domain's delimiters; 0: there is no extension. A quoted local part has none. */
+static size_t
+base_length(const char *local, size_t n, const char *delimiters)
 {
-	uint64_t hash = span_hash(span_make(policy, sizeof *policy), 5);
-	struct interned *first = map_get(&c->interned, hash), *i = first;
+	if (strcmp(delimiters, "none") == 0 || n == 0 || local[0] == '"')
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if (strchr(delimiters, local[i]))
+			return i;
+	return 0;
+}
 
-	while (i && memcmp(&i->policy, policy, sizeof *policy) != 0)
-		i = i->chain;
-	if (i)
-		return i;
-	i = calloc(1, sizeof *i);
-	if (i == NULL)
-		return NULL;
-	i->policy = *policy;
-	i->class_id = ++c->class_count;
-	i->chain = first;
-	if (!map_put(&c->interned, hash, i)) {
-		free(i);
-		return NULL;
+/* Where the mail of an alias goes, unless it has a policy of its own. 0: a circle. */
+static uint32_t
+follow_target(const struct customers *c, uint32_t r)
+{
+	for (int hops = 0; c->records[r].target; hops++) {
+		if (hops == MAX_ALIAS_HOPS)
+			return 0;
+		if (c->records[r].fields && c->fieldsets[c->records[r].fields].set)
+			break;
+		r = c->records[r].target;
 	}
-	return i;
+	return r;
+}
+
+uint32_t
+customers_resolve(const struct customers *c, const char *canonical, const char **members)
+{
+	const char *at = strrchr(canonical, '@');
+	char text[2 * MAX_ADDRESS + 2];
+	uint32_t r, domain, real;
+
+	*members = NULL;
+	if (at == NULL)
+		return customers_find(c, span_of(canonical));
+	size_t local = (size_t)(at - canonical), base;
+
+	r = customers_find(c, span_of(canonical));
+	domain = customers_find(c, span_of(at + 1));
+	real = domain ? follow_target(c, domain) : 0;
+	if (!(r && c->records[r].present) && real && real != domain) {       /* an alias domain: the same mailbox in the real one */
+		snprintf(text, sizeof text, "%.*s@%s", (int)local, canonical, record_name(c, real));
+		domain = real;
+		r = customers_find(c, span_of(text));
+	}
+	const char *name = domain ? record_name(c, domain) : at + 1;
+
+	if (!(r && c->records[r].present) && (base = base_length(canonical, local, delimiters_of(c, domain))) != 0) {
+		snprintf(text, sizeof text, "%.*s@%s", (int)base, canonical, name);
+		r = customers_find(c, span_of(text));
+	}
+	if (!(r && c->records[r].present) && domain && c->records[domain].fields && c->fieldsets[c->records[domain].fields].catch_all)
+		r = customers_find(c, span_of(c->fieldsets[c->records[domain].fields].catch_all));
+	if (r && c->records[r].present)
+		r = follow_target(c, r);
+	if (r && c->records[r].present) {
+		const struct fieldset *f = c->records[r].fields ? &c->fieldsets[c->records[r].fields] : NULL;
+
+		if (f && f->members && f->set == 0)
+			*members = f->members;
+		return r;
+	}
+	if (domain && c->records[domain].present)
+		return domain;
+	r = wildcard_of(c, name);
+	return r ? r : domain;
+}
+
+void
+customers_chain(const struct customers *c, uint32_t r, struct chain *chain)
+{
+	*chain = (struct chain){ .customer = "" };
+	uint32_t domain = 0, customer = 0;
+
+	switch ((enum record_kind)c->records[r].kind) {
+	case RECORD_MAILBOX: {
+		const char *name = record_name(c, r), *at = strrchr(name, '@');
+		char base[MAX_ADDRESS + 1];
+
+		domain = c->records[r].parent;
+		size_t n = base_length(name, (size_t)(at - name), delimiters_of(c, domain));
+
+		snprintf(base, sizeof base, "%.*s%s", (int)n, name, at);
+		chain->at[n ? LEVEL_EXTENSION : LEVEL_MAILBOX] = r;
+		if (n)
+			chain->at[LEVEL_MAILBOX] = customers_find(c, span_of(base));
+		break;
+	}
+	case RECORD_DOMAIN:
+		domain = r;
+		break;
+	case RECORD_CUSTOMER:
+		customer = r;
+		break;
+	case RECORD_TIER:
+		chain->at[LEVEL_TIER] = r;
+		return;
+	case RECORD__KINDS:
+		return;
+	}
+	if (domain && record_name(c, domain)[0] == '*') {
+		chain->at[LEVEL_WILDCARD] = domain;
+	} else if (domain) {
+		uint32_t wildcard = wildcard_of(c, record_name(c, domain)), parent = c->records[domain].parent;
+
+		if (parent == 0 || c->records[wildcard].parent == parent)    /* not another's, nor nobody's, over this customer */
+			chain->at[LEVEL_WILDCARD] = wildcard;
+		chain->at[LEVEL_DOMAIN] = domain;
+	}
+	if (domain)
+		customer = c->records[domain].parent ? c->records[domain].parent : c->records[chain->at[LEVEL_WILDCARD]].parent;
+	for (int level = LEVEL_MAILBOX; level <= LEVEL_EXTENSION; level++) {
+		const char *owner = chain->at[level] && c->records[chain->at[level]].fields ?
+		    c->fieldsets[c->records[chain->at[level]].fields].owner : NULL;
+		char name[CUSTOMER_ROOM + 16];
+
+		if (owner) {
+			snprintf(name, sizeof name, "customer:%s", owner);
+			customer = customers_find(c, span_of(name));
+			chain->customer = owner;
+		}
+	}
+	if (customer) {
+		chain->at[LEVEL_CUSTOMER] = customer;
+		chain->at[LEVEL_TIER] = c->records[customer].parent;
+		chain->customer = record_name(c, customer) + strlen("customer:");
+	}
+}
+
+/* Bounds are put on from below, so that the highest one has the last word. */
+static void
+put_bounds(const struct customers *c, const struct chain *chain, struct policy *out, enum policy_level *bounded)
+{
+	struct policy values, least, most;
+
+	for (int level = LEVEL_EXTENSION; level > LEVEL_DEFAULT; level--) {
+		const struct fieldset *f = chain->at[level] ? &c->fieldsets[c->records[chain->at[level]].fields] : NULL;
+
+		if (f == NULL || (f->least_set | f->most_set) == 0)
+			continue;
+		fieldset_values(f, &values, &least, &most);
+		for (size_t i = 0; i < policy_field_count; i++) {
+			const struct policy_field *field = &policy_fields[i];
+			const struct policy *limit = f->least_set >> i & 1 && policy_field_compare(field, out, &least) < 0 ? &least :
+			    f->most_set >> i & 1 && policy_field_compare(field, out, &most) > 0 ? &most : NULL;
+
+			if (limit == NULL)
+				continue;
+			memcpy((char *)out + field->offset, (const char *)limit + field->offset, field->size);
+			if (bounded)
+				bounded[i] = (enum policy_level)level;
+		}
+	}
+}
+
+void
+customers_compile(const struct customers *c, const struct chain *chain, struct policy *out, enum policy_level *from,
+    enum policy_level *bounded)
+{
+	uint64_t locked = 0, limits = 0;
+
+	*out = c->policy_default;
+	memset(out->customer, 0, sizeof out->customer);
+	snprintf(out->customer, sizeof out->customer, "%.63s", chain->customer);
+	for (int level = LEVEL_TIER; level < LEVEL__COUNT; level++) {
+		uint32_t number = chain->at[level] ? c->records[chain->at[level]].fields : 0;
+		const struct fieldset *f = number ? &c->fieldsets[number] : NULL;
+		const uint8_t *value = f ? f->packed : NULL;
+
+		if (f == NULL)
+			continue;
+		for (size_t i = 0; i < policy_field_count; i++) {
+			const struct policy_field *field = &policy_fields[i];
+			struct policy one;
+
+			if (!(f->set >> i & 1))
+				continue;
+			if (!(locked >> i & 1)) {
+				memcpy((char *)&one + field->offset, value, field->size);
+				policy_field_merge(out, field, &one);
+				if (from)
+					from[i] = (enum policy_level)level;
+			}
+			value += field->size;
+		}
+		out->lists[level] = f->entries ? number : 0;
+		locked |= f->locked;
+		limits |= f->least_set | f->most_set;
+	}
+	if (limits)
+		put_bounds(c, chain, out, bounded);
+}
+
+/* ---- classes ---- */
+
+static struct policy *
+class_of(const struct customers *c, uint32_t id)
+{
+	return &c->classes[(id - 1) / CLASS_BLOCK][(id - 1) % CLASS_BLOCK];
+}
+
+static uint32_t
+class_hash(const struct customers *c, uint32_t id)
+{
+	return name_hash(span_make(class_of(c, id), sizeof(struct policy)));
+}
+
+static uint32_t
+class_intern(struct customers *c, const struct policy *policy)
+{
+	struct intern *t = &c->by_class;
+	uint32_t hash = name_hash(span_make(policy, sizeof *policy)), id;
+
+	for (size_t i = hash & (t->room - 1); t->room && (id = t->slots[i]) != 0; i = (i + 1) & (t->room - 1))
+		if (memcmp(class_of(c, id), policy, sizeof *policy) == 0)
+			return id;
+	if (t->count * 4 >= t->room * 3 && !intern_grow(c, t, class_hash))
+		return 0;
+	if (t->count == c->class_blocks * CLASS_BLOCK) {
+		struct policy **more = realloc(c->classes, (c->class_blocks + 1) * sizeof *more);
+
+		if (more == NULL)
+			return 0;
+		c->classes = more;
+		if ((more[c->class_blocks] = calloc(CLASS_BLOCK, sizeof(struct policy))) == NULL)
+			return 0;
+		c->class_blocks++;
+	}
+	id = (uint32_t)t->count + 1;
+	*class_of(c, id) = *policy;
+	intern_add(t, hash, id);
+	return id;
+}
+
+static uint32_t
+compile_record(struct customers *c, uint32_t r)
+{
+	struct policy effective;
+	struct chain chain;
+
+	customers_chain(c, r, &chain);
+	customers_compile(c, &chain, &effective, NULL, NULL);
+	uint32_t id = class_intern(c, &effective);
+
+	if (id && chain.at[LEVEL_EXTENSION] == 0) {  /* with an extension it hangs on another mailbox too */
+		c->records[r].class_id = id;
+		c->records[r].stamp = c->stamp;
+	}
+	return id;
+}
+
+/* The strictest that the members of an alias agree on. Members that are aliases for several themselves count by their own. */
+static uint32_t
+compile_members(struct customers *c, uint32_t alias, const char *members)
+{
+	struct span rest = span_of(members);
+	struct policy all, one;
+	struct chain chain;
+	bool first = true;
+
+	while (rest.n > 0) {
+		struct span member = span_cut(&rest, ' ');
+		char name[MAX_ADDRESS + 1];
+		const char *more;
+
+		snprintf(name, sizeof name, SPAN_FMT, SPAN_ARG(member));
+		uint32_t r = customers_resolve(c, name, &more);
+
+		if (r)
+			customers_chain(c, r, &chain);
+		else
+			chain = (struct chain){ .customer = "" };
+		customers_compile(c, &chain, &one, NULL, NULL);
+		if (first)
+			all = one;
+		else
+			policy_strictest(&all, &one);
+		first = false;
+	}
+	customers_chain(c, alias, &chain);
+	memset(all.customer, 0, sizeof all.customer);        /* the copy is the alias owner's */
+	snprintf(all.customer, sizeof all.customer, "%.63s", chain.customer);
+	return class_intern(c, &all);
+}
+
+static const struct policy *
+class_policy(const struct customers *c, uint32_t id)
+{
+	return id ? class_of(c, id) : &c->policy_default;
 }
 
 const struct policy *
 customers_lookup(struct customers *c, struct span address, uint32_t *class_id)
 {
-	char canonical[2 * MAX_ADDRESS + 2], local[MAX_ADDRESS + 1], domain[MAX_ADDRESS + 1];
-	struct policy effective;
+	char canonical[2 * MAX_ADDRESS + 2];
+	size_t n = canonical_address(address, canonical, sizeof canonical);
+	uint32_t r = customers_find(c, span_make(canonical, n));
+	const char *members = NULL;
 
-	customers_canonical(address, canonical, sizeof canonical);
-	customers_split(canonical, local, domain);
-	customers_effective(c, local, domain, &effective, NULL);
-	const struct interned *i = intern(c, &effective);
-
-	*class_id = i ? i->class_id : 0;
-	return i ? &i->policy : &c->policy_default;
+	if (r == 0 || c->records[r].stamp != c->stamp || !c->records[r].present || c->records[r].target)
+		r = customers_resolve(c, canonical, &members);
+	if (members)
+		*class_id = compile_members(c, r, members);
+	else if (r == 0)
+		*class_id = class_intern(c, &c->policy_default);
+	else
+		*class_id = c->records[r].stamp == c->stamp ? c->records[r].class_id : compile_record(c, r);
+	return class_policy(c, *class_id);
 }
 
-/* ---- the snapshot: one record a line, "key<TAB>JSON" ---- */
-
-static void
-load_snapshot(struct customers *c)
+enum listed
+customers_listed(const struct customers *c, const struct policy *policy, const struct entry_facts *facts, int64_t now_s, const char **which)
 {
-	FILE *f = fopen(c->snapshot, "re");
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
+	enum listed found = LISTED_NOT;
 
-	while (f && (n = getline(&line, &room, f)) > 0) {
-		struct span json = span_trim(span_make(line, (size_t)n)), key = span_cut(&json, '\t');
-		char text[KEY_ROOM];
-
-		if (key.n > 0 && key.n < sizeof text) {
-			snprintf(text, sizeof text, SPAN_FMT, SPAN_ARG(key));
-			customers_apply(c, text, json);
-		}
-	}
-	free(line);
-	if (f)
-		fclose(f);
-	c->dirty = false;
+	for (int level = LEVEL_EXTENSION; level > LEVEL_DEFAULT && found == LISTED_NOT; level--)
+		if (policy->lists[level])
+			found = entries_match(c->fieldsets[policy->lists[level]].entries, facts, now_s, which);
+	return found;
 }
 
-static void
-save_snapshot(struct customers *c)
-{
-	char path[sizeof c->snapshot + 4];
-	struct record *r;
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s.new", c->snapshot);
-	if ((f = fopen(path, "we")) == NULL)
-		return;
-	for (size_t at = 0; (r = map_next(&c->records, &at)) != NULL;)
-		for (; r; r = r->chain) {
-			json_t *fields = customers_record_json(r);
-			char *json = json_dumps(fields, JSON_COMPACT);
-
-			if (json)
-				fprintf(f, "%s\t%s\n", r->key, json);
-			free(json);
-			json_decref(fields);
-		}
-	bool written = fflush(f) == 0 && fsync(fileno(f)) == 0;
-
-	fclose(f);
-	if (!written || rename(path, c->snapshot) < 0) {
-		unlink(path);
-		return;
-	}
-	c->dirty = false;
-}
+/* ---- life ---- */
 
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
@@ -489,16 +699,14 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	customers_follow(c);
-	if (c->dirty && clock_ms() - c->saved_ms > SAVE_EVERY_MS) {
-		c->saved_ms = clock_ms();
-		save_snapshot(c);
-	}
+	snapshot_tick(c);
 }
 
 void
 customers_config(struct customers *c, const struct config *config)
 {
 	c->policy_default = config->policy_default;
+	c->stamp++;
 }
 
 struct customers *
@@ -510,11 +718,17 @@ customers_open(struct event_base *base, struct redis_async *redis, const struct 
 	if (c == NULL)
 		return NULL;
 	c->redis = redis;
+	c->stamp = 1;
 	snprintf(c->snapshot, sizeof c->snapshot, "%s/policies.snapshot", config->state);
 	customers_config(c, config);
 	for (int i = 0; i < POLICY_PARTITIONS; i++)
-		c->partitions[i] = (struct partition){ .customers = c, .number = i };
-	load_snapshot(c);
+		c->partitions[i] = (struct partition){ .customers = c, .number = i, .last_id = "0-0" };
+	if (!snapshot_load(c)) {
+		customers_close(c);
+		return NULL;
+	}
+	if (base == NULL)                    /* a tool that only looks */
+		return c;
 	c->tick = event_new(base, -1, EV_PERSIST, on_tick, c);
 	if (c->tick == NULL || event_add(c->tick, &tick) < 0)
 		return NULL;
@@ -525,30 +739,39 @@ customers_open(struct event_base *base, struct redis_async *redis, const struct 
 void
 customers_close(struct customers *c)
 {
-	struct record *r;
-	struct interned *i;
+	if (c->tick) {
+		if (c->dirty)
+			snapshot_save(c);
+		event_free(c->tick);
+	}
+	for (size_t i = 1; i <= c->by_fields.count; i++) {
+		struct fieldset *f = &c->fieldsets[i];
 
-	if (c->dirty)
-		save_snapshot(c);
-	event_free(c->tick);
-	for (size_t at = 0; (r = map_next(&c->records, &at)) != NULL;)
-		for (struct record *next; r; r = next) {
-			next = r->chain;
-			free(r);
-		}
-	for (size_t at = 0; (i = map_next(&c->interned, &at)) != NULL;)
-		for (struct interned *next; i; i = next) {
-			next = i->chain;
-			free(i);
-		}
-	map_free(&c->records);
-	map_free(&c->interned);
+		free(f->packed);
+		free(f->json);
+		free(f->owner);
+		free(f->members);
+		free(f->catch_all);
+		entries_free(f->entries);
+	}
+	for (size_t i = 0; i < c->class_blocks; i++)
+		free(c->classes[i]);
+	free(c->classes);
+	free(c->fieldsets);
+	free(c->records);
+	free(c->names);
+	free(c->by_key.slots);
+	free(c->by_fields.slots);
+	free(c->by_class.slots);
 	free(c);
 }
 
 json_t *
 customers_status(const struct customers *c)
 {
-	return json_pack("{s:i, s:i, s:b}", "records", (int)c->record_count, "classes", (int)c->class_count, "redis_up",
-	    redis_async_up(c->redis));
+	size_t bytes = c->record_room * sizeof *c->records + c->names_room + (c->by_key.room + c->by_fields.room + c->by_class.room) * 4 +
+	    c->class_blocks * CLASS_BLOCK * sizeof(struct policy) + c->fieldset_room * sizeof *c->fieldsets;
+
+	return json_pack("{s:i, s:i, s:i, s:I, s:b}", "records", (int)c->present_count, "classes", (int)c->by_class.count,
+	    "fieldsets", (int)c->by_fields.count, "bytes", (json_int_t)bytes, "redis_up", c->redis ? redis_async_up(c->redis) : 0);
 }

@@ -1,10 +1,15 @@
 /* customers.h - whose policy is it? Every recipient's effective policy, from Redis, held in memory.
  *
- * Shape   Redis (keys.h): records of customers, domains and mailboxes in partitions {p:NN}, each partition with
- *         a stream of its changes. Here: all records in a hash map, followed by the streams; effective policies
+ * Shape   Redis (keys.h): records of tiers, customers, domains and mailboxes in partitions {p:NN}, each partition with
+ *         a stream of its changes. Here: all records in one table, followed by the streams; effective policies
  *         are interned, so equal ones are one pointer and one class id, and never move or go away
+ * Levels  default, tier, customer, wildcard (*.example; of the same customer, or for domains of nobody), domain, mailbox,
+ *         extension: the nearest value counts, unless a level above has locked the field or bounds it (min.FIELD,
+ *         max.FIELD); lists are looked at from the nearest on
+ * Names   of a recipient: his own record; the same mailbox in the domain that this one is an alias of; without his
+ *         extension, by the domain's delimiters; the domain's catch-all; his domain; a wildcard above it. An alias has the
+ *         policy of where it leads; for several, unless it has its own, the strictest that they agree on
  * Errors  Redis away: what was last known goes on (from <state>/policies.snapshot at a start), and says so
- * Source  design.md "Policy": mailbox > domain > customer > default
  */
 #ifndef POLICYD_STORE_CUSTOMERS_H
 #define POLICYD_STORE_CUSTOMERS_H
@@ -12,11 +17,13 @@
 #include <jansson.h>
 
 #include "policyd/config.h"
+#include "policyd/store/entries.h"
 
 struct customers;
 struct event_base;
 struct redis_async;
 
+/* `base` NULL: only what the snapshot has, for a tool that looks. */
 struct customers *customers_open(struct event_base *base, struct redis_async *redis, const struct config *config);
 void customers_config(struct customers *c, const struct config *config);
 void customers_close(struct customers *c);
@@ -24,10 +31,14 @@ void customers_close(struct customers *c);
 /* The policy of a recipient, by the raw RCPT argument (brackets allowed) or plain address. Never NULL. */
 const struct policy *customers_lookup(struct customers *c, struct span address, uint32_t *class_id);
 
+/* What his lists say of a mail, the nearest level first. `which` (may be NULL): the entry. */
+enum listed customers_listed(const struct customers *c, const struct policy *policy, const struct entry_facts *facts, int64_t now_s,
+    const char **which);
+
 /* The canonical form used for look-ups and listings: no brackets, folded, unquoted; cut to `room`. */
 void customers_canonical(struct span address, char *to, size_t room);
 
-/* {"cmd": "policy.get|set|unset|explain|list", ...}: `done` gets the reply (owned by the callee) once, maybe from
+/* {"cmd": "policy.NAME", ...}, see customers_request.c: `done` gets the reply (owned by the callee) once, maybe from
  * inside the call. A write is answered after Redis took it and it is in force here. */
 typedef void (*customers_reply)(void *arg, json_t *reply);
 void customers_request(struct customers *c, json_t *request, customers_reply done, void *arg);

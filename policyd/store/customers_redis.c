@@ -1,7 +1,9 @@
-/* customers_redis.c - the policy records of Redis, loaded once a connection and then followed.
+/* customers_redis.c - the policy records of Redis, followed from where we stood (the snapshot's place, or the last change
+ * seen), and loaded where that cannot be.
  *
- * Each partition: where its stream stands now, then all its records, then every change after that place. A change
- * carries the partition's version; a gap in them (the stream was trimmed) loads the partition again. */
+ * A load, by partition: where its stream stands now, then all its records, then every change after that place. A change
+ * carries the partition's version; a gap in them (the stream was trimmed), or a version below ours (another Redis, or one
+ * from the past), loads the partition again. */
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,30 +51,51 @@ static void
 forget_unseen(struct partition *p)
 {
 	struct customers *c = p->customers;
-	struct record *r;
+	struct record_state before;
 
-	for (size_t at = 0; (r = map_next(&c->records, &at)) != NULL;)
-		for (struct record *next; r; r = next) {
-			next = r->chain;
-			if (!r->seen && customers_partition(r->key) == p->number) {
-				customers_apply(c, r->key, SPAN(""));
-				at = 0;          /* the table has changed: from the start */
-				break;
-			}
-		}
+	for (uint32_t r = 1; r <= c->by_key.count; r++) {
+		const struct record *record = &c->records[r];
+		char key[KEY_ROOM];
+
+		if (!record->present || record->seen || record->partition != p->number)
+			continue;
+		snprintf(key, sizeof key, "%s", record_name(c, r));
+		customers_put(c, key, NULL, SPAN(""), &before);
+		c->dirty = true;
+	}
 }
 
+static void scan(struct partition *p, const char *cursor);
+
 static void
-loaded(void *arg, const redisReply *reply)
+scanned(void *arg, const redisReply *reply)
 {
 	struct partition *p = arg;
 
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[1]->type != REDIS_REPLY_ARRAY) {
+		p->loading = false;          /* the next connection tries again */
+		p->version = 0;
+		return;
+	}
+	const redisReply *pairs = reply->element[1];
+
+	for (size_t i = 0; i + 1 < pairs->elements; i += 2)
+		apply(p, text_of(pairs->element[i]), text_of(pairs->element[i + 1]));
+	if (!span_eq(text_of(reply->element[0]), SPAN("0"))) {
+		scan(p, reply->element[0]->str);
+		return;
+	}
 	p->loading = false;
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
-		return;                      /* the next connection tries again */
-	for (size_t i = 0; i + 1 < reply->elements; i += 2)
-		apply(p, text_of(reply->element[i]), text_of(reply->element[i + 1]));
 	forget_unseen(p);
+}
+
+static void
+scan(struct partition *p, const char *cursor)
+{
+	char policy[PARTITION_KEY];
+
+	snprintf(policy, sizeof policy, "{p:%02d}:policy", p->number);
+	command(p, LOAD_MS, scanned, 5, (const char *const[]){ "HSCAN", policy, cursor, "COUNT", "1000" });
 }
 
 static void
@@ -98,23 +121,35 @@ static void
 load(struct partition *p)
 {
 	struct customers *c = p->customers;
-	char policy[PARTITION_KEY], changes[PARTITION_KEY], version[PARTITION_KEY];
-	struct record *r;
+	char changes[PARTITION_KEY], version[PARTITION_KEY];
 
 	if (p->loading)
 		return;
 	p->loading = true;
 	snprintf(p->last_id, sizeof p->last_id, "0-0");
-	snprintf(policy, sizeof policy, "{p:%02d}:policy", p->number);
 	snprintf(changes, sizeof changes, "{p:%02d}:changes", p->number);
 	snprintf(version, sizeof version, "{p:%02d}:version", p->number);
-	for (size_t at = 0; (r = map_next(&c->records, &at)) != NULL;)
-		for (; r; r = r->chain)
-			if (customers_partition(r->key) == p->number)
-				r->seen = false;
+	for (uint32_t r = 1; r <= c->by_key.count; r++)
+		if (c->records[r].partition == p->number)
+			c->records[r].seen = false;
 	command(p, LOAD_MS, got_version, 2, (const char *const[]){ "GET", version });
 	command(p, LOAD_MS, got_last_id, 6, (const char *const[]){ "XREVRANGE", changes, "+", "-", "COUNT", "1" });
-	command(p, LOAD_MS, loaded, 2, (const char *const[]){ "HGETALL", policy });
+	scan(p, "0");
+}
+
+/* Redis is here (again): does it go on from where we stood? */
+static void
+compare_version(void *arg, const redisReply *reply)
+{
+	struct partition *p = arg;
+	uint64_t version = 0;
+
+	p->asking = false;
+	if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
+		return;
+	span_u64(text_of(reply), &version);
+	if (p->version == 0 || (int64_t)version < p->version)
+		load(p);
 }
 
 void
@@ -123,41 +158,38 @@ customers_reload(void *arg)
 	struct customers *c = arg;
 
 	for (int i = 0; i < POLICY_PARTITIONS; i++) {
-		c->partitions[i].loading = c->partitions[i].asking = false;
-		load(&c->partitions[i]);
+		struct partition *p = &c->partitions[i];
+		char version[PARTITION_KEY];
+
+		p->loading = false;
+		p->asking = true;
+		snprintf(version, sizeof version, "{p:%02d}:version", i);
+		command(p, LOAD_MS, compare_version, 2, (const char *const[]){ "GET", version });
 	}
 }
 
 /* ---- following ---- */
 
-/* One change: n, k, v. False: versions are missing before it. */
+/* One change: n, then as many k, v as were written together. False: versions are missing before it. */
 static bool
 follow_one(struct partition *p, const redisReply *entry)
 {
-	struct span key = SPAN(""), json = SPAN("");
 	const redisReply *fields;
 	uint64_t version = 0;
 
 	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || entry->element[1]->type != REDIS_REPLY_ARRAY)
 		return true;
 	fields = entry->element[1];
-	for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-		struct span name = text_of(fields->element[i]), value = text_of(fields->element[i + 1]);
-
-		if (span_eq(name, SPAN("n")))
-			span_u64(value, &version);
-		else if (span_eq(name, SPAN("k")))
-			key = value;
-		else if (span_eq(name, SPAN("v")))
-			json = value;
-	}
+	if (fields->elements >= 2 && span_eq(text_of(fields->element[0]), SPAN("n")))
+		span_u64(text_of(fields->element[1]), &version);
 	snprintf(p->last_id, sizeof p->last_id, SPAN_FMT, SPAN_ARG(text_of(entry->element[0])));
-	if ((int64_t)version <= p->version)  /* it was in the load already */
+	if ((int64_t)version <= p->version)  /* it was in the load already, or is our own */
 		return true;
 	if ((int64_t)version != p->version + 1)
 		return false;
 	p->version = (int64_t)version;
-	apply(p, key, json);
+	for (size_t i = 2; i + 3 < fields->elements; i += 4)
+		apply(p, text_of(fields->element[i + 1]), text_of(fields->element[i + 3]));
 	return true;
 }
 
@@ -167,7 +199,7 @@ followed(void *arg, const redisReply *reply)
 	struct partition *p = arg;
 
 	p->asking = false;
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 || reply->element[0]->elements != 2)
+	if (p->loading || reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 || reply->element[0]->elements != 2)
 		return;
 	const redisReply *entries = reply->element[0]->element[1];
 

@@ -1,26 +1,51 @@
-/* customers_table.h - the records behind customers.h, shared by its three parts: look-up, Redis, requests. */
+/* customers_table.h - the records behind customers.h, shared by its parts: table, fields, snapshot, Redis, requests.
+ *
+ * Shape   one array of records, found by a hash of their key; names in one text. A record stays where it is for good: one
+ *         that is removed, or only spoken of (the domain of a mailbox), is there without fields. What is set at a record is
+ *         a fieldset, and an effective policy a class: both are interned, so a million mailboxes of a provider share a few
+ *         thousand of them
+ * Bytes   40 a record and its key; a class is sizeof(struct policy)
+ */
 #ifndef POLICYD_STORE_CUSTOMERS_TABLE_H
 #define POLICYD_STORE_CUSTOMERS_TABLE_H
 
-#include "policyd/base/map.h"
+#include "policyd/base/buf.h"
+#include "policyd/store/canonical.h"
 #include "policyd/store/customers.h"
+#include "policyd/store/entries.h"
 #include "policyd/store/keys.h"
 
-enum { KEY_ROOM = MAX_ADDRESS + 16, CUSTOMER_ROOM = 64 };
+enum { KEY_ROOM = MAX_ADDRESS + 16, CUSTOMER_ROOM = 64, MEMBERS_ROOM = 4096, MAX_MEMBERS = 64, MAX_ALIAS_HOPS = 8 };
 
-struct record {                              /* what is set at one customer, domain or mailbox */
-	struct record *chain;                /* same hash */
-	struct policy values;                /* of the fields in `set` */
-	uint32_t set;                        /* bit i: policy_fields[i] */
-	char customer[CUSTOMER_ROOM];        /* domain and mailbox: whose it is; empty: not said here */
-	bool seen;                           /* in the load that runs */
-	char key[];                          /* "domain:shop.example" */
+enum record_kind { RECORD_MAILBOX, RECORD_DOMAIN, RECORD_CUSTOMER, RECORD_TIER, RECORD__KINDS };
+extern const char *const record_kind_names[RECORD__KINDS];
+
+struct record {
+	uint32_t key, hash;                  /* key: where its name begins in `names` */
+	uint32_t parent;                     /* mailbox: its domain; domain: its customer; customer: its tier; 0: none */
+	uint32_t child, next;                /* the first of those whose parent it is; the next beside it */
+	uint32_t target;                     /* an alias of this record; 0: none */
+	uint32_t fields;                     /* number of its fieldset; 0: nothing is set here */
+	uint32_t class_id, stamp;            /* of its effective policy, if `stamp` is the table's */
+	uint8_t kind, present, seen;         /* seen: in the load that runs */
+	uint8_t partition;
 };
 
-struct interned {
-	struct interned *chain;
-	uint32_t class_id;
-	struct policy policy;
+struct fieldset {
+	uint64_t set, locked, least_set, most_set;   /* bit i: policy_fields[i] */
+	uint8_t *packed;                     /* the values of `set`, of `least_set`, of `most_set`, in the table's order */
+	char *json;                          /* what it was made of, canonical */
+	char *owner;                         /* a mailbox's own customer; NULL: its domain's */
+	char *members, *catch_all;           /* of an alias for several; of a domain; NULL: none */
+	char delimiters[8];                  /* of a domain; empty: as above it */
+	struct entries *entries;             /* allow and block; NULL: none */
+	uint32_t hash;
+};
+
+/* Numbers from 1, found again by content: open addressing over `slots`. */
+struct intern {
+	uint32_t *slots;
+	size_t room, count;
 };
 
 struct partition {
@@ -34,34 +59,106 @@ struct partition {
 struct customers {
 	struct redis_async *redis;
 	struct policy policy_default;
-	struct map records, interned;        /* hash -> chain */
-	uint32_t record_count, class_count;
+	struct record *records;              /* [0] is nobody */
+	struct fieldset *fieldsets;          /* [0] sets nothing */
+	struct policy **classes;             /* in blocks of CLASS_BLOCK, so that they never move */
+	size_t record_room, fieldset_room, class_blocks;
+	struct intern by_key, by_fields, by_class;
+	char *names;
+	size_t names_n, names_room;
+	uint32_t present_count, stamp;
 	struct partition partitions[POLICY_PARTITIONS];
 	char snapshot[PATH_ROOM + 32];
 	bool dirty;                          /* the snapshot is older than memory */
 	int64_t saved_ms;
+	int saver;                           /* the process that writes it; 0: none */
 	struct event *tick;
 };
 
-/* "domain:shop.example" for "shop.example", "mailbox:..." for an address, "customer:..." as it is; normalised.
- * False and a sentence when it is none of these. */
-bool customers_key(struct span text, char key[KEY_ROOM], char *why, size_t room);
-int customers_partition(const char *key);
+enum { CLASS_BLOCK = 1024 };
 
-struct record *customers_find(const struct customers *c, const char *key);
+static inline const char *
+record_name(const struct customers *c, uint32_t r)
+{
+	return c->names + c->records[r].key;
+}
+
+/* What somebody wants to be set at a record: read, checked, not yet in force. */
+struct draft {
+	uint64_t set, locked, least_set, most_set;
+	struct policy values, least, most;
+	char above[CUSTOMER_ROOM];           /* "customer" of a domain or mailbox, "tier" of a customer */
+	char alias[MEMBERS_ROOM];            /* keys without kind, by one blank */
+	char catch_all[MAX_ADDRESS + 1], delimiters[8];
+	json_t *allow, *block;               /* borrowed from the JSON it was read from */
+};
+
+/* ---- customers_fields.c: JSON to drafts, drafts to JSON ---- */
+
+/* "domain:shop.example" for "shop.example", "mailbox:..." for an address, "customer:..." as it is; "*@*.example" and
+ * "@shop.example" are domains. Normalised. False and a sentence when it is none of these. */
+bool customers_key(struct span text, char key[KEY_ROOM], char *why, size_t room);
+enum record_kind customers_kind(const char *key);
+const char *customers_name(const char *key);                /* without the kind: what the table is keyed by */
+bool draft_read(const char *key, json_t *values, struct draft *d, char *why, size_t room);
+/* The whole record as canonical JSON; `shared` (may be NULL): what of it the fieldset is. */
+void draft_json(const char *key, const struct draft *d, struct buf *whole, struct buf *shared);
+/* Its fieldset; 0: nothing is set, or no memory (`*failed`). */
+uint32_t fieldset_intern(struct customers *c, struct span json, const struct draft *d, const char *owner, bool *failed);
+void fieldset_values(const struct fieldset *f, struct policy *values, struct policy *least, struct policy *most);
+json_t *customers_record_json(const struct customers *c, uint32_t r);
+
+/* ---- customers.c: the table ---- */
+
+int customers_partition(const char *key);
+uint32_t customers_find(const struct customers *c, struct span name);          /* 0: not there */
+uint32_t customers_make(struct customers *c, enum record_kind kind, struct span name);      /* 0: no memory */
+
+/* What a write changes of a record, to put it back. */
+struct record_state {
+	uint32_t record, fields, parent, target;
+	uint8_t present;
+};
+bool customers_put(struct customers *c, const char *key, const struct draft *d, struct span shared, struct record_state *before);
+void customers_restore(struct customers *c, const struct record_state *before);
 /* JSON object of fields -> record in the table; empty JSON removes it. False: not to be read (it is skipped). */
 bool customers_apply(struct customers *c, const char *key, struct span json);
-/* Parse fields into `r` on top of what it has. On error the field and why. */
-bool customers_fields(struct record *r, json_t *fields, char *why, size_t room);
-json_t *customers_record_json(const struct record *r);
 
-/* The effective policy: default, then customer, domain, mailbox. `from` (may be NULL): the level of each field. */
-void customers_effective(const struct customers *c, const char *local, const char *domain, struct policy *out,
-    enum policy_level *from);
-/* Split a canonical address at its last '@'; domain empty if there is none. */
-void customers_split(const char *canonical, char local[MAX_ADDRESS + 1], char domain[MAX_ADDRESS + 1]);
+/* The levels a mailbox or domain stands in; 0 where there is none. */
+struct chain {
+	uint32_t at[LEVEL__COUNT];           /* records; [LEVEL_DEFAULT] is not used */
+	const char *customer;                /* "" when nobody's */
+};
+void customers_chain(const struct customers *c, uint32_t r, struct chain *chain);
+/* The effective policy of a chain. `from` and `bounded` (may be NULL): the level of each field, and whose bound cut it. */
+void customers_compile(const struct customers *c, const struct chain *chain, struct policy *out, enum policy_level *from,
+    enum policy_level *bounded);
+/* Whose record answers for a canonical address; 0: the default's. `members`: it is an alias for several, see there. */
+uint32_t customers_resolve(const struct customers *c, const char *canonical, const char **members);
 
-/* customers_redis.c */
+/* ---- customers_check.c: may this be in force? ---- */
+bool customers_check(const struct customers *c, uint32_t r, char *why, size_t room);
+
+/* ---- customers_snapshot.c ---- */
+bool snapshot_load(struct customers *c);
+void snapshot_save(struct customers *c);                    /* in this process */
+void snapshot_tick(struct customers *c);                    /* in one of its own, when it is time */
+
+/* ---- customers_write.c: records changed in Redis, all of a request or none ---- */
+void customers_write(struct customers *c, json_t *request, customers_reply done, void *arg);
+/* Whose record it is: a customer's id, "" for nobody's. */
+const char *customers_owner(const struct customers *c, uint32_t r);
+json_t *customers_refuse(const char *why);
+/* A record as the JSON it has in Redis, "" for none (malloc'd), and a name for exactly that state. */
+char *customers_text(const struct customers *c, const char *key);
+void customers_etag(struct span json, char to[24]);
+
+/* ---- customers_history.c: who changed what, and back again ---- */
+void customers_history(struct customers *c, json_t *request, customers_reply done, void *arg);
+void customers_rollback(struct customers *c, json_t *request, customers_reply done, void *arg);
+void customers_explain(struct customers *c, json_t *request, customers_reply done, void *arg);
+
+/* ---- customers_redis.c ---- */
 void customers_follow(struct customers *c);                 /* every tick */
 void customers_reload(void *arg);                           /* at every connect */
 

@@ -1,14 +1,16 @@
 /* keys.h - the Redis keys of the project, and who writes them. Every key has a hash tag, so that Cluster works.
  *
- * {p:NN}:policy    hash     "customer:ID" | "domain:NAME" | "mailbox:LOCAL@DOMAIN" -> JSON of the fields set there
- * {p:NN}:changes   stream   n (version), k (the hash field), v (its new JSON, empty: removed)
- * {p:NN}:version   string   counts the changes of that partition; NN is 00..15, by the customer's or the domain's name
- *                           written by the broker, for policyctl (customers_request.c)
+ * {p:NN}:policy    hash     "tier:ID" | "customer:ID" | "domain:NAME" | "mailbox:LOCAL@DOMAIN" -> JSON of what is set there
+ * {p:NN}:changes   stream   n (version), then k (a field of the hash), v (its new JSON, empty: removed) for all written together
+ * {p:NN}:version   string   counts the changes of that partition; NN is 00..15, by the tier's, customer's or domain's name
+ * {p:NN}:log:<ID>  list     JSON of the last POLICY_LOG_KEPT changes of a customer's records there ("-": nobody's), newest
+ *                           first: n, time_ms, who, note, changes: [[key, old JSON, new JSON], ...]
+ *                           all four written by the broker, for policyctl and the API (customers_write.c)
  * {h:<hash>}e, i   list, set   history of a mail (history.h), written by the broker
  */
 #ifndef POLICYD_STORE_KEYS_H
 #define POLICYD_STORE_KEYS_H
 
-enum { POLICY_PARTITIONS = 16, POLICY_CHANGES_KEPT = 10000 };
+enum { POLICY_PARTITIONS = 16, POLICY_CHANGES_KEPT = 10000, POLICY_LOG_KEPT = 100 };
 
 #endif

@@ -13,7 +13,7 @@ plain(void)
 {
 	return (struct policy){ .tag = 4, .quarantine = 7, .discard = 15, .filter = 1, .top_action = OUT_DISCARD,
 	    .reject_fallback = OUT_QUARANTINE, .virus = OUT_QUARANTINE, .phish = OUT_TAG, .banned = OUT_QUARANTINE,
-	    .bulk = OUT_DELIVER, .unscannable = OUT_QUARANTINE };
+	    .bulk = OUT_DELIVER, .blocked = OUT_REJECT, .unscannable = OUT_QUARANTINE };
 }
 
 static void
@@ -25,22 +25,26 @@ decides_by_points_and_class(void **state)
 	reject.top_action = OUT_REJECT;
 	no_quarantine.quarantine = THRESHOLD_OFF;
 	const struct { const char *label; const struct policy *policy; struct judgement found; enum outcome want; } cases[] = {
-		{ "below all", &p, { 3.99, 0, false }, OUT_DELIVER },
-		{ "at tag", &p, { 4, 0, false }, OUT_TAG },
-		{ "below quarantine", &p, { 6.99, 0, false }, OUT_TAG },
-		{ "at quarantine", &p, { 7, 0, false }, OUT_QUARANTINE },
-		{ "at discard", &p, { 15, 0, false }, OUT_DISCARD },
-		{ "at discard, rejecting", &reject, { 15, 0, false }, OUT_REJECT },
-		{ "quarantine off", &no_quarantine, { 14, 0, false }, OUT_TAG },
-		{ "virus with few points", &p, { 0, CLASS_VIRUS, false }, OUT_QUARANTINE },
-		{ "virus with many points", &p, { 20, CLASS_VIRUS, false }, OUT_DISCARD },
-		{ "phish", &p, { 0, CLASS_PHISH, false }, OUT_TAG },
-		{ "phish keeps the quarantine of its points", &p, { 8, CLASS_PHISH, false }, OUT_QUARANTINE },
-		{ "banned", &p, { 0, CLASS_BANNED, false }, OUT_QUARANTINE },
-		{ "bulk without action", &p, { 0, CLASS_BULK, false }, OUT_DELIVER },
-		{ "unscannable", &p, { 0, CLASS_UNSCANNABLE, false }, OUT_QUARANTINE },
-		{ "cannot tell", &p, { 0, 0, true }, OUT_DEFER },
-		{ "cannot tell, but he wants no filter", &off, { 20, CLASS_VIRUS, true }, OUT_DELIVER },
+		{ "below all", &p, { 3.99, 0, false, LISTED_NOT }, OUT_DELIVER },
+		{ "at tag", &p, { 4, 0, false, LISTED_NOT }, OUT_TAG },
+		{ "below quarantine", &p, { 6.99, 0, false, LISTED_NOT }, OUT_TAG },
+		{ "at quarantine", &p, { 7, 0, false, LISTED_NOT }, OUT_QUARANTINE },
+		{ "at discard", &p, { 15, 0, false, LISTED_NOT }, OUT_DISCARD },
+		{ "at discard, rejecting", &reject, { 15, 0, false, LISTED_NOT }, OUT_REJECT },
+		{ "quarantine off", &no_quarantine, { 14, 0, false, LISTED_NOT }, OUT_TAG },
+		{ "virus with few points", &p, { 0, CLASS_VIRUS, false, LISTED_NOT }, OUT_QUARANTINE },
+		{ "virus with many points", &p, { 20, CLASS_VIRUS, false, LISTED_NOT }, OUT_DISCARD },
+		{ "phish", &p, { 0, CLASS_PHISH, false, LISTED_NOT }, OUT_TAG },
+		{ "phish keeps the quarantine of its points", &p, { 8, CLASS_PHISH, false, LISTED_NOT }, OUT_QUARANTINE },
+		{ "banned", &p, { 0, CLASS_BANNED, false, LISTED_NOT }, OUT_QUARANTINE },
+		{ "bulk without action", &p, { 0, CLASS_BULK, false, LISTED_NOT }, OUT_DELIVER },
+		{ "unscannable", &p, { 0, CLASS_UNSCANNABLE, false, LISTED_NOT }, OUT_QUARANTINE },
+		{ "cannot tell", &p, { 0, 0, true, LISTED_NOT }, OUT_DEFER },
+		{ "cannot tell, but he wants no filter", &off, { 20, CLASS_VIRUS, true, LISTED_NOT }, OUT_DELIVER },
+		{ "blocked by his list", &p, { 0, 0, false, LISTED_BLOCK }, OUT_REJECT },
+		{ "blocked, and he wants no filter", &off, { 0, 0, false, LISTED_BLOCK }, OUT_DELIVER },
+		{ "allowed: points do not matter", &p, { 20, 0, false, LISTED_ALLOW }, OUT_DELIVER },
+		{ "allowed: a virus does", &p, { 20, CLASS_VIRUS, false, LISTED_ALLOW }, OUT_QUARANTINE },
 	};
 
 	(void)state;
