@@ -263,6 +263,16 @@ scope_allows(struct write *w, const struct item *item, const char *owner_before,
 	return good;
 }
 
+/* Whose it is now: a mailbox that is not there yet is its domain's. */
+static const char *
+owner_now(const struct customers *c, const char *key)
+{
+	const char *name = customers_name(key), *at = strrchr(name, '@');
+	uint32_t r = customers_find(c, span_of(name));
+
+	return customers_owner(c, r == 0 && at ? customers_find(c, span_of(at + 1)) : r);
+}
+
 /* All records tried together. NULL: they may be, and `changed` says how many differ. */
 static json_t *
 try_all(struct write *w)
@@ -280,8 +290,7 @@ try_all(struct write *w)
 	for (; done < w->count && !refusal; done++) {
 		struct item *item = &w->items[done];
 
-		snprintf(owners[done], CUSTOMER_ROOM, "%.63s",
-		    customers_owner(w->customers, customers_find(w->customers, span_of(customers_name(item->key)))));
+		snprintf(owners[done], CUSTOMER_ROOM, "%.63s", owner_now(w->customers, item->key));
 		before[done].record = 0;
 		if (!item_put(w, item, &before[done], why, sizeof why))
 			refusal = refuse_item(w, item, why);
