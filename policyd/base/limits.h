@@ -33,6 +33,8 @@ enum {
 	MAX_PART_DEPTH       = 60,
 	MAX_SWEEP            = 192 * 1024 * 1024, /* bytes decoded for other readings than the strict one */
 	MAX_PARAMS           = 64,                /* of one Content-* header */
+	MAX_REPEATED         = 16,                /* times that one Content-* header is read when it stands there again */
+	MAX_EXTENSION        = 12,                /* bytes after the last dot of a file name that make a kind of file */
 	MAX_LAYERS           = 1024,              /* that ClamAV found in one mail and that need no second look */
 
 	/* text and links */

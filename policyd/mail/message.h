@@ -42,6 +42,7 @@
 	X(NOTE_MIXED_SCRIPT, "TEXT_MIXED_SCRIPT")                       \
 	X(NOTE_BIDI_TEXT, "TEXT_BIDI")                                  \
 	X(NOTE_BIDI_NAME, "ATTACHMENT_BIDI_NAME")                       \
+	X(NOTE_CONFUSABLE_FILE, "ATTACHMENT_CONFUSABLE_NAME")           \
 	X(NOTE_HIDDEN_TEXT, "HTML_HIDDEN_TEXT")                         \
 	X(NOTE_OBFUSCATED_TEXT, "TEXT_OBFUSCATED")                      \
 	X(NOTE_IMAGE_ONLY, "HTML_IMAGE_ONLY")                           \
@@ -99,6 +100,7 @@ struct part {
 	struct span encoding;                /* "base64", "quoted-printable", ... lower case */
 	struct span disposition;             /* "attachment", "inline", "" */
 	struct span file_name;               /* decoded, UTF-8; empty if none */
+	struct span other_name;              /* another kind of file, as other clients read the same headers; empty if none */
 	struct span raw;                     /* the body as it stands in the mail */
 	struct span data;                    /* decoded bytes (may be `raw`) */
 	struct span text;                    /* PART_TEXT, PART_HTML: visible text, UTF-8 */

@@ -126,7 +126,6 @@ note_duplicates(struct tree *t, const struct header_list *headers)
 {
 	static const struct { const char *name; enum mail_note note; } once[] = {
 		{ "Content-Type", NOTE_AMBIGUOUS_TYPE }, { "Content-Transfer-Encoding", NOTE_AMBIGUOUS_ENCODING },
-		{ "Content-Disposition", NOTE_AMBIGUOUS_NAME },
 	};
 
 	for (size_t i = 0; i < sizeof once / sizeof *once; i++) {
@@ -267,8 +266,12 @@ read_headers(struct tree *t, struct part *p, struct content *type)
 
 	content_parse(t->a, first_value(&p->headers, "Content-Type"), type);
 	content_parse(t->a, first_value(&p->headers, "Content-Disposition"), &disposition);
-	if (type->duplicate)
+	const struct param *boundary = content_find(type, "boundary");
+
+	if (boundary && boundary->duplicate)
 		note_add(t->a, t->msg, NOTE_AMBIGUOUS_BOUNDARY, typed->value);
+	if (type->over || disposition.over)
+		note_add(t->a, t->msg, NOTE_LIMIT, SPAN("parameters"));
 	p->type = type->value.n > 0 && span_find_char(type->value, '/') != SPAN_NONE ? type->value : SPAN("text/plain");
 	p->charset = content_param(type, "charset");
 	struct content encoded;
@@ -280,19 +283,7 @@ read_headers(struct tree *t, struct part *p, struct content *type)
 	p->doubtful |= type->odd || encoded.odd || !span_eq_nocase(encoded.value, span_trim(encoding));
 	t->msg->odd |= p->doubtful;
 	p->disposition = disposition.value;
-	p->file_name = content_param(&disposition, "filename");
-	struct span name = content_param(type, "name");
-	const struct param *named[] = { content_find(&disposition, "filename"), content_find(type, "name") };
-
-	for (size_t i = 0; i < 2; i++)
-		if (named[i] && named[i]->ambiguous)
-			note_add(t->a, t->msg, NOTE_AMBIGUOUS_NAME, named[i]->value);
-	if (disposition.duplicate)
-		note_add(t->a, t->msg, NOTE_AMBIGUOUS_NAME, p->file_name);
-	if (p->file_name.n == 0)
-		p->file_name = name;
-	else if (name.n > 0 && !span_eq(name, p->file_name))
-		note_add(t->a, t->msg, NOTE_AMBIGUOUS_NAME, name);
+	names_read(t->a, t->msg, p, type, &disposition);
 	note_duplicates(t, &p->headers);
 }
 

@@ -1,9 +1,8 @@
 /* params.c - "type/subtype; name=value" with comments, quotes, RFC 2231 continuations and encoded words. */
 #include <stdlib.h>
 
+#include "policyd/base/limits.h"
 #include "policyd/mail/parse.h"
-
-enum { PIECES = 64 };
 
 struct piece {                               /* name*2*=value before it is put together */
 	struct span name, value;
@@ -115,7 +114,7 @@ piece_name(struct arena *a, struct span raw, struct piece *p)
 	struct span digits = span_cut(&rest, '*');
 
 	p->encoded = raw.n > 0 && raw.p[raw.n - 1] == '*';
-	if (digits.n > 0 && span_u64(digits, &number) && number < PIECES)
+	if (digits.n > 0 && span_u64(digits, &number) && number < MAX_PARAMS)
 		p->number = (int)number;
 }
 
@@ -147,14 +146,14 @@ static struct span
 join_pieces(struct arena *a, const struct piece *pieces, size_t count, const struct piece *like, bool *ambiguous)
 {
 	struct span out = { NULL, 0 }, charset = SPAN("");
-	const struct piece *by_number[PIECES] = { NULL }, *p, *before = NULL;
+	const struct piece *by_number[MAX_PARAMS] = { NULL }, *p, *before = NULL;
 	int expected = 0;
 	bool unknown, wrong;
 
 	for (size_t i = count; i-- > 0;)
 		if (same_param(&pieces[i], like) && pieces[i].number >= 0)
 			by_number[pieces[i].number] = &pieces[i];
-	for (int number = 0; number < PIECES; number++) {
+	for (int number = 0; number < MAX_PARAMS; number++) {
 		if ((p = by_number[number]) == NULL)
 			continue;
 		struct span value = p->value, rest = value;
@@ -194,6 +193,16 @@ extended_value(struct arena *a, struct span value)
 	return charset_to_utf8(a, percent_decode(a, rest), charset, &unknown, &wrong);
 }
 
+/* A value that is quoted oddly ends elsewhere for some; but with one dot in it, it is the same kind of file to all, or none. */
+static bool
+one_end(struct span value)
+{
+	size_t dot = span_find_char(value, '.');
+
+	return dot != SPAN_NONE && dot == span_find_last(value, '.') && name_extension(value).n > 0 &&
+	    span_find_char(value, ';') == SPAN_NONE && span_find_char(value, '"') == SPAN_NONE && !span_ends(value, SPAN("'"));
+}
+
 /* RFC 2231 and 6266: name*= before all, then name*0= name*1= ..., then name=. Clients that do not know the extended
  * forms show the plain one; those that know both agree on the order only for name*=. */
 static struct param
@@ -201,26 +210,34 @@ assemble(struct arena *a, const struct piece *pieces, size_t count, const struct
 {
 	const struct piece *whole = piece_find(pieces, count, like, -1, false), *plain = piece_find(pieces, count, like, -1, true);
 	struct param out = { .name = like->name };
-	bool numbered = false;
+	struct span plain_last = SPAN("");
+	bool numbered = false, odd = false;
 
 	for (size_t i = 0; i < count; i++)
 		if (same_param(&pieces[i], like)) {
 			numbered |= pieces[i].number >= 0;
-			out.ambiguous |= pieces[i].odd;
+			odd |= pieces[i].odd;
+			if (is_plain(&pieces[i]))
+				plain_last = header_decode(a, pieces[i].value);
 		}
 	if (whole) {
+		out.plain = plain_last;
 		out.value = extended_value(a, whole->value);
 		out.ambiguous |= numbered;
 	} else if (numbered) {
 		bool first = piece_find(pieces, count, like, 0, false) != NULL;
 
 		out.value = join_pieces(a, pieces, count, like, &out.ambiguous);
-		out.ambiguous |= plain && !span_eq(out.value, plain->value);
-		if (plain && !first)
+		out.other = plain_last;
+		if (plain && !first) {
+			out.other = out.value;
 			out.value = header_decode(a, plain->value);
+		}
 	} else {
 		out.value = header_decode(a, plain->value);
+		out.other = plain_last;
 	}
+	out.ambiguous |= odd && !one_end(out.value);
 	return out;
 }
 
@@ -258,7 +275,7 @@ is_odd(struct span raw)
 void
 content_parse(struct arena *a, struct span raw, struct content *out)
 {
-	struct piece pieces[PIECES];
+	struct piece pieces[MAX_PARAMS];
 	size_t count = 0, at = skip_blank(raw, 0), start = at;
 
 	*out = (struct content){ .odd = is_odd(raw) };
@@ -267,7 +284,7 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 	out->value = lower(a, span_trim(span_make(raw.p + start, at - start)));
 	while (at < raw.n && raw.p[at] != ';')
 		at++;
-	while (at < raw.n && count < PIECES) {
+	while (at < raw.n && count < MAX_PARAMS) {
 		size_t name_start = at = skip_blank(raw, at + 1);
 
 		while (at < raw.n && raw.p[at] != '=' && raw.p[at] != ';')
@@ -287,19 +304,20 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 		pieces[count].value = take_value(a, raw, &at, &pieces[count].odd);
 		count++;
 	}
+	out->over = count == MAX_PARAMS && at < raw.n;
 	for (size_t i = 0; i < count; i++) {
-		bool known = false;
+		struct param *known = NULL;
 
-		for (size_t k = 0; k < i; k++)
-			if (same_param(&pieces[k], &pieces[i])) {
-				known = true;
-				out->duplicate |= pieces[i].number == pieces[k].number && pieces[i].encoded == pieces[k].encoded &&
-				    !span_eq(pieces[i].value, pieces[k].value);
-			}
-		if (!known && out->count < sizeof out->params / sizeof *out->params)
+		for (size_t k = 0; k < out->count && known == NULL; k++)
+			if (span_eq(out->params[k].name, pieces[i].name))
+				known = &out->params[k];
+		if (known == NULL && out->count < sizeof out->params / sizeof *out->params)
 			out->params[out->count++] = assemble(a, pieces, count, &pieces[i]);
+		for (size_t k = 0; known && k < i; k++)
+			known->duplicate |= same_param(&pieces[k], &pieces[i]) && pieces[i].number == pieces[k].number &&
+			    pieces[i].encoded == pieces[k].encoded && !span_eq(pieces[i].value, pieces[k].value);
 	}
-	out->odd |= count == PIECES;
+	out->odd |= out->over;
 }
 
 const struct param *

@@ -31,19 +31,29 @@ struct span header_decode(struct arena *a, struct span raw_value);
 /* params.c: "text/html; charset=utf-8; name*0=..." */
 struct param {
 	struct span name, value;             /* lower case name; decoded UTF-8 value (RFC 2231, 2047) */
-	bool ambiguous;                      /* clients find different values */
+	struct span plain;                   /* beside name*=: for clients that do not know it (RFC 6266, 4.3); not ambiguous */
+	struct span other;                   /* as clients read it that take no continuations, or the last of two; or empty */
+	bool ambiguous;                      /* clients find values that we do not know */
+	bool duplicate;                      /* it stood there twice with different values */
 };
 struct content {
 	struct span value;                   /* before the first ';', lower case, comments removed */
 	struct param params[16];
 	size_t count;
 	bool odd;                            /* not as RFC 2045 has it: comments, escapes, encoded words, a boundary in pieces */
-	bool duplicate;                      /* a parameter stood there twice with different values */
+	bool over;                           /* more than MAX_PARAMS: what follows was not read */
 };
 void content_parse(struct arena *a, struct span raw_value, struct content *out);
 /* The parameter of that name; NULL: none. */
 const struct param *content_find(const struct content *c, const char *name);
 struct span content_param(const struct content *c, const char *name);
+
+/* names.c: what the part's file is called, by all its headers; notes where readings differ. */
+void names_read(struct arena *a, struct message *msg, struct part *p, const struct content *type, const struct content *disposition);
+/* What follows the last dot ("exe"); empty: none. */
+struct span name_extension(struct span name);
+/* Is `other` another kind of file than `name`? */
+bool name_differs(struct span name, struct span other);
 
 /* decode.c: transfer encodings; every input decodes, `*broken` says that it was not clean. */
 struct span decode_base64(struct arena *a, struct span in, bool *broken);

@@ -124,8 +124,14 @@ static const struct { const char *label, *header, *want; bool ambiguous; } names
 	{ "quote within", "attachment; filename=\"a\".zip", "a", true },
 	{ "escaped semicolon", "attachment; filename=a\\;.zip", "a\\", true },
 	{ "semicolon within", "attachment; filename=a;.zip", "a", true },
-	{ "no end of quotes", "attachment; filename=\"a.zip", "a.zip", true },
-	{ "comment in the name", "attachment; filename()=a.zip", "a.zip", true },
+	{ "no end of quotes", "attachment; filename=\"a.zip", "a.zip", false },
+	{ "no end of quotes, two kinds", "attachment; filename=\"a.png; name=b.zip", "a.png; name=b.zip", true },
+	{ "comment in the name", "attachment; filename()=a.zip", "a.zip", false },
+	{ "brackets, as sloppy mailers write them", "attachment; filename=my file (1).zip", "my file (1).zip", false },
+	{ "brackets hide the end", "attachment; filename=a.png (.zip)", "a.png (.zip)", true },
+	{ "twice, of one kind", "attachment; filename=a.zip; filename=b.zip", "a.zip", false },
+	{ "the header twice", "attachment; filename=a.png\nContent-Disposition: attachment; filename=a.zip", "a.png", true },
+	{ "a fuller one in the type", "attachment; filename=a\nContent-Type: text/plain; name=a.zip", "a.zip", false },
 	{ "apostrophes", "attachment; filename='a.zip'", "'a.zip'", true },
 };
 
