@@ -10,6 +10,8 @@
 #include "policyd/mail/parse.h"
 #include "policyd/mail/prepare.h"
 
+enum { BARE_LOOK = 4096, BARE_LEAST = 24 };
+
 #define NOTE_NAME(id, symbol) [id] = symbol,
 const char *const mail_note_names[NOTE__COUNT] = { MAIL_NOTE_LIST(NOTE_NAME) };
 
@@ -74,11 +76,11 @@ delimiter(struct span line, struct span boundary)
 	return span_trim(rest).n == 0 ? 1 : 0;
 }
 
-/* Children of a multipart: what stands between its delimiter lines. Without an end, the last one runs to the end. */
-static void
-split(struct tree *t, int index, struct span boundary)
+/* Children of a multipart: what stands between its delimiter lines. Without an end, the last one runs to the end. False: there
+ * is no delimiter. */
+static bool
+split(struct tree *t, int index, struct span raw, struct span boundary)
 {
-	struct span raw = t->msg->parts[index].raw;
 	int depth = t->msg->parts[index].depth + 1;
 	size_t start = SPAN_NONE, at = 0;
 	bool ended = false;
@@ -97,20 +99,38 @@ split(struct tree *t, int index, struct span boundary)
 				if (end > start && raw.p[end - 1] == '\r')
 					end--;
 				if (part_new(t, index, depth, span_make(raw.p + start, end - start)) == NULL)
-					return;
+					return true;
 			}
 			start = next;
 			ended = kind == 2;
 		}
 		at = next;
 	}
-	if (start == SPAN_NONE) {
-		note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, boundary);
-		t->undelimited = true;
-	} else if (!ended && start < raw.n) {
+	if (start == SPAN_NONE)
+		return false;
+	if (!ended && start < raw.n) {
 		note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("no closing delimiter"));
 		part_new(t, index, depth, span_make(raw.p + start, raw.n - start));
 	}
+	return true;
+}
+
+/* RFC 2045, 6.4 forbids to encode a multipart as a whole; some clients decode it all the same, some do not. */
+static void
+read_multipart(struct tree *t, int index, struct span boundary)
+{
+	struct part *p = &t->msg->parts[index];
+	struct span raw = p->raw, data = p->data;
+
+	t->msg->odd |= data.p != raw.p;
+	if (split(t, index, raw, boundary))
+		return;
+	if (data.p != raw.p && split(t, index, data, boundary)) {
+		note_add(t->a, t->msg, NOTE_AMBIGUOUS_ENCODING, t->msg->parts[index].encoding);
+		return;
+	}
+	note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, boundary);
+	t->undelimited = true;
 }
 
 static struct span
@@ -171,6 +191,24 @@ is_identity(struct span encoding)
 	return span_eq(encoding, SPAN("7bit")) || span_eq(encoding, SPAN("8bit")) || span_eq(encoding, SPAN("binary"));
 }
 
+/* Nothing but letters of base64 and line ends, as far as one looks, and too long for a word. */
+static bool
+is_bare_base64(struct span body)
+{
+	size_t letters = 0;
+
+	body = span_head(body, BARE_LOOK);
+	for (size_t i = 0; i < body.n; i++) {
+		char c = body.p[i];
+
+		if (ascii_alnum(c) || c == '+' || c == '/' || c == '=')
+			letters++;
+		else if (c != '\r' && c != '\n')
+			return false;
+	}
+	return letters >= BARE_LEAST;
+}
+
 static void
 decode_body(struct tree *t, struct part *p)
 {
@@ -195,7 +233,10 @@ decode_body(struct tree *t, struct part *p)
 			if (p->file_name.n == 0)
 				p->file_name = name;
 		}
-	} else if (p->encoding.n > 0 && !is_identity(p->encoding)) {
+	} else if (p->encoding.n == 0 || is_identity(p->encoding)) {
+		if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE && is_bare_base64(p->raw))
+			p->doubtful = t->msg->odd = true;    /* some decode what nobody has declared */
+	} else {
 		p->doubtful = t->msg->odd = true;    /* a name of no encoding: some guess, some show the bytes */
 		if (is_file_part(p))
 			note_add(t->a, t->msg, NOTE_AMBIGUOUS_ENCODING, p->encoding);
@@ -226,8 +267,8 @@ add_uuencoded(struct tree *t, int index)
 	}
 }
 
-static void
-read_text(struct tree *t, int index)
+void
+part_read_text(struct tree *t, int index)
 {
 	struct part *p = &t->msg->parts[index];
 	bool unknown, wrong;
@@ -291,10 +332,14 @@ read_headers(struct tree *t, struct part *p, struct content *type)
 static enum part_kind
 kind_of(const struct part *p)
 {
+	static const char *const messages[] = { "message/rfc822", "message/global", "message/news", "message/partial",
+	    "message/external-body", "message/rfc2822", "message" };
+
 	if (span_starts(p->type, SPAN("multipart/")))
 		return PART_MULTIPART;
-	if (span_eq(p->type, SPAN("message/rfc822")) || span_eq(p->type, SPAN("message/global")))
-		return PART_MESSAGE;
+	for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
+		if (span_eq(p->type, span_of(messages[i])))
+			return PART_MESSAGE;
 	if (span_eq(p->type, SPAN("text/html")) || span_eq(p->type, SPAN("application/xhtml+xml")))
 		return PART_HTML;
 	if (span_eq(p->type, SPAN("text/plain")) || (span_starts(p->type, SPAN("text/")) && p->file_name.n == 0))
@@ -302,6 +347,21 @@ kind_of(const struct part *p)
 	if (span_ends_nocase(p->file_name, SPAN(".html")) || span_ends_nocase(p->file_name, SPAN(".htm")))
 		return PART_HTML;
 	return PART_ATTACHMENT;
+}
+
+/* "forwarded.eml" as octets, a web archive, a saved mail under a name of another kind: who opens it sees a mail. */
+static bool
+holds_message(const struct part *p)
+{
+	static const char *const starts[] = { "MIME-Version:", "Received:", "Return-Path:", "Message-ID:", "From: " };
+	struct span ext = name_extension(p->file_name);
+
+	if (span_eq_nocase(ext, SPAN("eml")) || span_eq_nocase(ext, SPAN("mht")) || span_eq_nocase(ext, SPAN("mhtml")))
+		return p->real_type.n == 0;
+	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+		if (span_starts_nocase(p->data, span_of(starts[i])))
+			return true;
+	return false;
 }
 
 static void
@@ -335,13 +395,11 @@ read_part(struct tree *t, int index)
 		struct span boundary = content_param(&type, "boundary");
 
 		if (boundary.n > 0) {
-			if (p->encoding.n > 0 && !is_identity(p->encoding))
-				t->msg->odd = true;          /* RFC 2045, 6.4 forbids it; some decode, some do not */
-			split(t, index, boundary);
+			read_multipart(t, index, boundary);
 		} else {
 			note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("none given"));
 			p->kind = PART_TEXT;
-			read_text(t, index);
+			part_read_text(t, index);
 		}
 		break;
 	}
@@ -350,11 +408,13 @@ read_part(struct tree *t, int index)
 		break;
 	case PART_TEXT:
 	case PART_HTML:
-		read_text(t, index);
+		part_read_text(t, index);
 		attachment_read(t->a, t->msg, index);
 		break;
 	case PART_ATTACHMENT:
 		attachment_read(t->a, t->msg, index);
+		if (holds_message(&t->msg->parts[index]))
+			part_new(t, index, p->depth + 1, p->data);
 		break;
 	}
 }

@@ -15,6 +15,9 @@ struct tree {                                /* the parse in work */
 /* A part at the end of the array; NULL (and noted) when a bound is met. */
 struct part *part_new(struct tree *t, int parent, int depth, struct span raw);
 
+/* Text, links and uuencoded files of a PART_TEXT or PART_HTML whose data is decoded. */
+void part_read_text(struct tree *t, int index);
+
 /* sweep.c: what clients that are not strict may find; adds parts of reading 1 */
 void sweep_read(struct tree *t);
 /* A delimiter-like line that belongs to no multipart of ours; empty: none. `delimiters` is sorted. */

@@ -126,6 +126,34 @@ afford(struct sweep *s, size_t bytes)
 	return true;
 }
 
+/* A text by its header's words, and by its bytes: who reads the mail this way reads it. */
+static enum part_kind
+kind_of(struct span head, struct span data)
+{
+	struct span look = span_head(data, LOOK), words = span_head(head, 16 * LOOK);
+	size_t odd = 0;
+
+	for (size_t i = 0; i < look.n; i++)
+		odd += (unsigned char)look.p[i] < 0x20 && !ascii_space(look.p[i]);
+	if (odd * 50 > look.n || attachment_type(data).n > 0)
+		return PART_ATTACHMENT;
+	if (span_find_nocase(words, SPAN("text/html")) != SPAN_NONE)
+		return PART_HTML;
+	return span_find_nocase(words, SPAN("text/plain")) != SPAN_NONE ? PART_TEXT : PART_ATTACHMENT;
+}
+
+/* A file name that no part of the strict reading has. */
+static bool
+is_new_name(const struct sweep *s, struct span name)
+{
+	if (name_extension(name).n == 0)
+		return false;
+	for (size_t i = 0; i < s->strict; i++)
+		if (!name_differs(s->t->msg->parts[i].file_name, name) || !name_differs(s->t->msg->parts[i].other_name, name))
+			return false;
+	return true;
+}
+
 /* One decoding of one body; unless it is a part already. */
 static void
 keep(struct sweep *s, struct span head, struct span data, const char *encoding, struct span name)
@@ -144,16 +172,18 @@ keep(struct sweep *s, struct span head, struct span data, const char *encoding, 
 	if (p == NULL)
 		return;
 	p->reading = 1;
-	p->kind = PART_ATTACHMENT;
-	p->type = SPAN("application/octet-stream");
+	p->kind = kind_of(head, data);
+	p->type = p->kind == PART_HTML ? SPAN("text/html") : p->kind == PART_TEXT ? SPAN("text/plain") : SPAN("application/octet-stream");
 	p->encoding = span_of(encoding);
-	p->disposition = SPAN("attachment");
+	p->disposition = p->kind == PART_ATTACHMENT ? SPAN("attachment") : SPAN("inline");
 	p->data = data;
 	p->file_name = name.n > 0 ? name : name_of(s, head);
 	attachment_read(t->a, t->msg, index);
 	p = &t->msg->parts[index];
-	if (is_file(p->real_type))
+	if (is_file(p->real_type) || is_new_name(s, p->file_name))
 		note_add(t->a, t->msg, NOTE_OTHER_READING, p->file_name.n > 0 ? p->file_name : p->real_type);
+	if (p->kind != PART_ATTACHMENT)
+		part_read_text(t, index);
 }
 
 /* Mostly letters of base64, and hardly a blank: text has one in six. Where the header says so, any but prose. */
@@ -350,7 +380,8 @@ sweep_read(struct tree *t)
 	struct sweep s = { .t = t, .left = MAX_SWEEP, .strict = t->msg->part_count };
 
 	for (size_t i = 0; i < s.strict; i++)
-		is_known(&s, t->msg->parts[i].data);
+		if (t->msg->parts[i].kind != PART_MULTIPART)
+			is_known(&s, t->msg->parts[i].data);
 	sweep_bytes(&s, t->msg->raw);
 	for (size_t i = 0; i < s.queued && s.left > 0; i++) {
 		s.depth = s.queue[i].depth;

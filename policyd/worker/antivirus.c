@@ -202,11 +202,11 @@ scan_clamd(struct antivirus *av, struct span bytes, int64_t deadline_ms, char *t
 }
 
 static enum av_result
-scan_engine(struct antivirus *av, struct span bytes, struct layers *layers, char *text, size_t room)
+scan_engine(struct antivirus *av, struct span bytes, bool as_mail, struct layers *layers, char *text, size_t room)
 {
 	struct cl_scan_options options = {
 		.general = CL_SCAN_GENERAL_HEURISTICS,
-		.parse = ~0u,
+		.parse = as_mail ? ~0u : ~(unsigned)CL_SCAN_PARSE_MAIL,
 		.heuristic = CL_SCAN_HEURISTIC_EXCEEDS_MAX,
 	};
 	const char *name = NULL;
@@ -235,7 +235,7 @@ scan_engine(struct antivirus *av, struct span bytes, struct layers *layers, char
 }
 
 static enum av_result
-scan_bytes(struct antivirus *av, struct span bytes, struct layers *layers, int64_t deadline_ms, char *text, size_t room)
+scan_bytes(struct antivirus *av, struct span bytes, bool as_mail, struct layers *layers, int64_t deadline_ms, char *text, size_t room)
 {
 	enum av_result result;
 
@@ -243,7 +243,7 @@ scan_bytes(struct antivirus *av, struct span bytes, struct layers *layers, int64
 	if (bytes.n == 0)
 		return AV_CLEAN;
 	if (av->engine)
-		result = scan_engine(av, bytes, layers, text, room);
+		result = scan_engine(av, bytes, as_mail, layers, text, room);
 	else
 		result = scan_clamd(av, bytes, deadline_ms, text, room);
 	if (result == AV_INFECTED && strncmp(text, "Heuristics.Limits.Exceeded", 26) == 0)
@@ -295,6 +295,8 @@ stage_clamav(struct scan *scan)
 	}
 	int64_t deadline = clock_ms() + av->timeout_ms;
 	struct layers layers;
+	/* Its own reader of mails is quadratic in parameters and parts: a mail over our bounds it gets as mere bytes. */
+	bool as_mail = !message_noted(msg, NOTE_LIMIT);
 
 	layers_start(&layers, scan->arena);
 
@@ -309,7 +311,7 @@ stage_clamav(struct scan *scan)
 
 		if (!whole && layers_have(&layers, bytes, is_unencoded_text(part)))
 			continue;
-		result = scan_bytes(av, bytes, &layers, deadline, text, sizeof text);
+		result = scan_bytes(av, bytes, as_mail, &layers, deadline, text, sizeof text);
 		if (result != AV_CLEAN)
 			layers.count = 0;            /* it has named what it may not have finished */
 		if (result == AV_INFECTED) {
