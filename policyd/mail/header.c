@@ -155,17 +155,35 @@ append(char *out, size_t n, size_t room, struct span more)
 	return n + more.n;
 }
 
+struct words {                               /* encoded words of one charset that follow each other */
+	struct span charset;
+	char *bytes;                         /* decoded; a character may be cut between two of them */
+	size_t n;
+};
+
+static size_t
+words_end(struct arena *a, struct words *w, char *out, size_t n, size_t room)
+{
+	bool unknown, wrong;
+	size_t count = w->n;
+
+	w->n = 0;
+	return count == 0 ? n : append(out, n, room, charset_to_utf8(a, span_make(w->bytes, count), w->charset, &unknown, &wrong));
+}
+
 struct span
 header_decode(struct arena *a, struct span raw)
 {
 	size_t at = 0, n = 0, room;
 	bool after_word = false, unknown, wrong, broken;
+	struct words words = { 0 };
 	char *out;
 
 	if (span_find(raw, SPAN("=?")) == SPAN_NONE)
 		return charset_to_utf8(a, raw, SPAN("utf-8"), &unknown, &wrong);
 	room = raw.n * 4 + 16;               /* one byte of a charset is at most four of UTF-8 */
 	out = arena_alloc(a, room);
+	words.bytes = arena_alloc(a, raw.n);
 	while (at < raw.n) {
 		struct span charset, text, rest = span_from(raw, at);
 		char kind;
@@ -173,9 +191,12 @@ header_decode(struct arena *a, struct span raw)
 
 		if (used > 0) {
 			struct span bytes = kind == 'b' ? decode_base64(a, text, &broken) : decode_quoted(a, text, true, &broken);
-			struct span utf8 = charset_to_utf8(a, bytes, charset, &unknown, &wrong);
 
-			n = append(out, n, room, utf8);
+			if (!span_eq_nocase(charset, words.charset))
+				n = words_end(a, &words, out, n, room);
+			words.charset = charset;
+			memcpy(words.bytes + words.n, bytes.p, bytes.n);
+			words.n += bytes.n;
 			at += used;
 			after_word = true;
 			continue;
@@ -185,9 +206,12 @@ header_decode(struct arena *a, struct span raw)
 
 		at += plain.n;
 		/* White space between two encoded words is not shown. */
-		if (!(after_word && at < raw.n && span_trim(plain).n == 0))
-			n = append(out, n, room, charset_to_utf8(a, plain, SPAN("utf-8"), &unknown, &wrong));
+		if (after_word && at < raw.n && span_trim(plain).n == 0)
+			continue;
+		n = words_end(a, &words, out, n, room);
+		n = append(out, n, room, charset_to_utf8(a, plain, SPAN("utf-8"), &unknown, &wrong));
 		after_word = false;
 	}
+	n = words_end(a, &words, out, n, room);
 	return span_make(out, n);
 }
