@@ -173,8 +173,7 @@ next_line(struct span *rest)
 	return line;
 }
 
-/* Does the line hold as many letters as its first one says, give or take the blanks that transports cut? */
-static bool
+bool
 is_uu(struct span line)
 {
 	if (line.n < 2 || line.p[0] < 33 || line.p[0] > 96)

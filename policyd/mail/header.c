@@ -78,6 +78,8 @@ headers_parse(struct arena *a, struct message *msg, struct span raw, struct head
 			continue;
 		}
 		msg->odd |= colon > name_end;        /* "Name :" is a header to most, not to all */
+		for (size_t i = at; i < name_end; i++)
+			msg->odd |= !ascii_alnum(raw.p[i]) && raw.p[i] != '-' && raw.p[i] != '_' && raw.p[i] != '.';      /* "Content-Type(x):" */
 		while (next < raw.n && (raw.p[next] == ' ' || raw.p[next] == '\t')) {     /* folds */
 			size_t fold = next, fold_end = line_end(raw, next, &next);
 

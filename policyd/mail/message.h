@@ -92,6 +92,7 @@ struct part {
 	int parent;                          /* index, -1 for the root */
 	int depth, reading;                  /* reading 0 is the strict one, 1 what other clients may find (sweep.c) */
 	bool doubtful;                       /* its body decodes otherwise elsewhere */
+	bool blocks;                         /* yEnc or BinHex stands in its data */
 	enum part_kind kind;
 	struct header_list headers;
 	struct span type;                    /* "text/html", lower case; by the header, "text/plain" without one */

@@ -10,7 +10,7 @@
 #include "policyd/mail/parse.h"
 #include "policyd/mail/prepare.h"
 
-enum { BARE_LOOK = 4096, BARE_LEAST = 24 };
+enum { BARE_LOOK = 4096, BARE_LEAST = 24, OUTSIDE = 128 };
 
 #define NOTE_NAME(id, symbol) [id] = symbol,
 const char *const mail_note_names[NOTE__COUNT] = { MAIL_NOTE_LIST(NOTE_NAME) };
@@ -100,6 +100,8 @@ split(struct tree *t, int index, struct span raw, struct span boundary)
 					end--;
 				if (part_new(t, index, depth, span_make(raw.p + start, end - start)) == NULL)
 					return true;
+			} else {
+				t->msg->odd |= at > OUTSIDE;         /* a preamble that may be more than a greeting */
 			}
 			start = next;
 			ended = kind == 2;
@@ -108,6 +110,7 @@ split(struct tree *t, int index, struct span raw, struct span boundary)
 	}
 	if (start == SPAN_NONE)
 		return false;
+	t->msg->odd |= ended && span_trim(span_from(raw, start)).n > OUTSIDE;
 	if (!ended && start < raw.n) {
 		note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("no closing delimiter"));
 		part_new(t, index, depth, span_make(raw.p + start, raw.n - start));
@@ -191,11 +194,11 @@ is_identity(struct span encoding)
 	return span_eq(encoding, SPAN("7bit")) || span_eq(encoding, SPAN("8bit")) || span_eq(encoding, SPAN("binary"));
 }
 
-/* Nothing but letters of base64 and line ends, as far as one looks, and too long for a word. */
+/* Letters of base64 and line ends, as far as one looks, and too many for a word; in a file some junk among them too. */
 static bool
-is_bare_base64(struct span body)
+is_bare_base64(struct span body, bool file)
 {
-	size_t letters = 0;
+	size_t letters = 0, others = 0;
 
 	body = span_head(body, BARE_LOOK);
 	for (size_t i = 0; i < body.n; i++) {
@@ -204,9 +207,16 @@ is_bare_base64(struct span body)
 		if (ascii_alnum(c) || c == '+' || c == '/' || c == '=')
 			letters++;
 		else if (c != '\r' && c != '\n')
-			return false;
+			others++;
 	}
-	return letters >= BARE_LEAST;
+	return letters >= BARE_LEAST && (others == 0 || (file && others * 4 < letters));
+}
+
+/* Something in it may be a file in a coding of its own. */
+static bool
+holds_block(struct span data)
+{
+	return span_find(data, SPAN("=ybegin ")) != SPAN_NONE || span_find(data, SPAN("(This file must be converted with BinHex")) != SPAN_NONE;
 }
 
 static void
@@ -234,7 +244,7 @@ decode_body(struct tree *t, struct part *p)
 				p->file_name = name;
 		}
 	} else if (p->encoding.n == 0 || is_identity(p->encoding)) {
-		if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE && is_bare_base64(p->raw))
+		if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE && is_bare_base64(p->raw, p->kind == PART_ATTACHMENT))
 			p->doubtful = t->msg->odd = true;    /* some decode what nobody has declared */
 	} else {
 		p->doubtful = t->msg->odd = true;    /* a name of no encoding: some guess, some show the bytes */
@@ -281,8 +291,6 @@ part_read_text(struct tree *t, int index)
 	if (p->kind == PART_TEXT) {
 		p->text = utf8_head(utf8, MAX_TEXT);
 		links_of_text(t->a, t->msg, p->text, index);
-		if (span_find(p->data, SPAN("=ybegin ")) != SPAN_NONE || span_find(p->data, SPAN("(This file must be converted with BinHex")) != SPAN_NONE)
-			p->doubtful = t->msg->odd = true;
 		add_uuencoded(t, index);
 		return;
 	}
@@ -375,7 +383,12 @@ read_part(struct tree *t, int index)
 		attachment_read(t->a, t->msg, index);
 		return;
 	}
+	bool odd_before = t->msg->odd;
+
+	t->msg->odd = false;
 	headers_parse(t->a, t->msg, p->raw, &p->headers, &body);
+	p->doubtful = t->msg->odd;           /* clients may take other lines for headers, and find another body */
+	t->msg->odd |= odd_before;
 	if (index == 0)
 		t->msg->headers = p->headers;
 	p->raw = body;
@@ -390,6 +403,8 @@ read_part(struct tree *t, int index)
 		p->doubtful = t->msg->odd = true;
 	}
 	decode_body(t, p);
+	if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE && holds_block(p->data))
+		p->doubtful = p->blocks = t->msg->odd = true;
 	switch (p->kind) {
 	case PART_MULTIPART: {
 		struct span boundary = content_param(&type, "boundary");

@@ -15,7 +15,7 @@
 #include "policyd/mail/decode_odd.h"
 #include "policyd/mail/parse.h"
 
-enum { BODIES = 5, DEPTH = 3, LOOK = 4096, HEAD_LINES = 300, LEAST = 4, QUEUE = 64 };
+enum { BODIES = 6, DEPTH = 3, LOOK = 4096, HEAD_LINES = 300, LEAST = 4, QUEUE = 64 };
 
 struct known {                               /* bytes that are a part already */
 	size_t n;
@@ -186,7 +186,7 @@ keep(struct sweep *s, struct span head, struct span data, const char *encoding, 
 		part_read_text(t, index);
 }
 
-/* Mostly letters of base64, and hardly a blank: text has one in six. Where the header says so, any but prose. */
+/* Mostly letters of base64, and hardly a blank: text has one in five. Where the header says so, any but prose. */
 static bool
 looks_base64(struct span body, bool said)
 {
@@ -203,9 +203,9 @@ looks_base64(struct span body, bool said)
 		else if (c != '\r' && c != '\n')
 			others++;
 	}
-	if (said && letters >= 4 && (blanks * 12 < letters || others * 50 < letters))
+	if (said && letters >= 4 && (blanks * 7 < letters || others * 50 < letters))
 		return true;
-	return letters >= 16 && blanks * 12 < letters && others * 4 < letters;
+	return letters >= 16 && blanks * 7 < letters && others * 4 < letters;
 }
 
 static bool
@@ -217,6 +217,16 @@ looks_quoted(struct span body)
 	for (size_t i = 0; i + 1 < body.n; i++)
 		equals += body.p[i] == '=';
 	return equals > 1;
+}
+
+/* Its first lines are full lines of uuencode, whether anybody says so or not. */
+static bool
+looks_uu(struct span body)
+{
+	size_t next;
+	struct span first = line_at(body, 0, &next), second = line_at(body, next, &next);
+
+	return first.n > 40 && is_uu(first) && (second.n == 0 || is_uu(second) || is_uu(line_at(body, next, &next)));
 }
 
 static bool
@@ -273,7 +283,7 @@ sweep_body(struct sweep *s, struct span head, struct span body)
 		for (size_t drop = 0; broken && drop < 3; drop++)
 			keep(s, head, decode_quoted_dropping(a, body, drop), "quoted-printable", SPAN(""));
 	}
-	if (says(words, "uu") || span_find(body, SPAN("begin ")) != SPAN_NONE) {
+	if (says(words, "uu") || span_find(body, SPAN("begin ")) != SPAN_NONE || looks_uu(body)) {
 		if (!afford(s, body.n))
 			return;
 		keep(s, head, decode_uu_lines(a, body), "x-uuencode", SPAN(""));
@@ -338,6 +348,8 @@ sweep_segment(struct sweep *s, struct span segment)
 			last_header = next;
 		}
 	}
+	if (!is_header(line_at(segment, 0, &next)))
+		add_start(starts, &count, 0);        /* not a header among them */
 	if (last_header != SPAN_NONE)
 		add_start(starts, &count, last_header);
 	for (size_t i = 0; i < count && s->left > 0; i++) {
@@ -356,7 +368,7 @@ sweep_bytes(struct sweep *s, struct span bytes)
 	for (size_t at = 0; at < bytes.n && s->left > 0; at = next) {
 		struct span line = line_at(bytes, at, &next);
 
-		if (line.n <= 2 || line.p[0] != '-' || line.p[1] != '-')
+		if (line.n < 2 || line.p[0] != '-' || line.p[1] != '-')
 			continue;
 		size_t after, end = at;
 		struct span following = line_at(bytes, next, &after);
@@ -383,6 +395,12 @@ sweep_read(struct tree *t)
 		if (t->msg->parts[i].kind != PART_MULTIPART)
 			is_known(&s, t->msg->parts[i].data);
 	sweep_bytes(&s, t->msg->raw);
+	for (size_t i = 0; i < s.strict; i++) {      /* such a file inside a transfer encoding: the raw bytes do not show it */
+		const struct part *p = &t->msg->parts[i];
+
+		if (p->blocks && p->data.p != p->raw.p && s.left > 0)
+			sweep_body(&s, SPAN(""), p->data);
+	}
 	for (size_t i = 0; i < s.queued && s.left > 0; i++) {
 		s.depth = s.queue[i].depth;
 		sweep_bytes(&s, s.queue[i].bytes);

@@ -295,7 +295,7 @@ def junk_letters(p):
 @trick("body")
 def junk_lines(p):
     lines = wrap(base64.b64encode(p.data).decode(), 60).split("\n")
-    junk = p.r.choice(["# %s", "%s:", "begin-base64 644 %s", "X-Header: %s", "-- %s", "=%s=", "%s %s %s", "____%s____", "(%s)", "\"%s\""])
+    junk = p.r.choice(["# %s", "%s:", "begin-base64 644 %s", "X-Header: %s", "-- %s", "=%s=", "%s, %s; %s", "____%s____", "(%s)", "\"%s\""])
     junk = junk.replace("%s", word(p.r, p.r.choice([1, 2, 3, 4, 5, 6, 7, 8])))
     for _ in range(p.r.randint(1, 2)):
         lines.insert(p.r.choice([0, 0, 1, len(lines) // 2]), junk)
