@@ -14,7 +14,7 @@ VERSION := $(shell cat VERSION)
 JOBS    := -j$(shell nproc)
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-PKGS    := lua5.4 libpcre2-8 libhs hiredis libcares libevent libconfig jansson libpsl libidn2 sqlite3 libzstd libarchive openssl \
+PKGS    := lua5.4 libpcre2-8 libhs hiredis libcares libevent libevent_openssl libconfig jansson libpsl libidn2 sqlite3 libzstd libarchive openssl \
            libclamav libseccomp
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wno-format-truncation
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
@@ -145,10 +145,11 @@ fuzz-coverage: deps                        ## lines of the parsers that the comm
 	@sh tests/fuzz/coverage.sh
 
 install: all                               ## into DESTDIR, under PREFIX
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SHARE)/rules $(DESTDIR)$(SHARE)/lua $(DESTDIR)/etc/policyd
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SHARE)/rules $(DESTDIR)$(SHARE)/lua $(DESTDIR)$(SHARE)/web $(DESTDIR)/etc/policyd
 	install -m 755 $B/policyd $B/policyctl $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 lua/*.lua $(DESTDIR)$(SHARE)/lua
 	install -m 644 rules/*.lua $(DESTDIR)$(SHARE)/rules
+	install -m 644 quarantine/web/* $(DESTDIR)$(SHARE)/web
 	[ -e $(DESTDIR)/etc/policyd/policyd.conf ] || install -m 640 etc/policyd.conf $(DESTDIR)/etc/policyd/policyd.conf
 
 clean:                                     ## remove what was built

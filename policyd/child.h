@@ -23,6 +23,7 @@ int broker_main(struct child *self);         /* policyd/broker/broker.c */
 int zygote_main(struct child *self);         /* policyd/worker/zygote.c */
 int store_main(struct child *self);          /* quarantine/store/store.c */
 int deliver_main(struct child *self);        /* policyd/deliver/deliver.c */
+int review_main(struct child *self);         /* quarantine/review/review.c */
 int trainer_main(struct child *self);        /* policyd/trainer/trainer.c */
 
 #endif

@@ -84,6 +84,12 @@ static const struct setting settings[] = {
 	{ "clamav", "cache", FLAG, F(clamav_cache), 0, 0, NULL },
 	{ "clamav", "max_age_days", NUMBER, F(clamav_max_age_days), 1, 365, NULL },
 	{ "deliver", "reinject", TEXT, F(reinject), 0, 0, NULL },
+	{ "listen", "review", TEXT, F(review), 0, 0, NULL },
+	{ "review", "url", TEXT, F(review_url), 0, 0, NULL },
+	{ "review", "certificate", TEXT, F(review_certificate), 0, 0, NULL },
+	{ "review", "key", TEXT, F(review_key), 0, 0, NULL },
+	{ "review", "from", TEXT, F(review_from), 0, 0, NULL },
+	{ "", "web_dir", TEXT, F(web_dir), 0, 0, NULL },
 	{ "workers", "min", NUMBER, F(workers_min), 1, MAX_WORKERS, NULL },
 	{ "workers", "max", NUMBER, F(workers_max), 1, MAX_WORKERS, NULL },
 	{ "limits", "message_bytes", BYTES, F(message_limit_bytes), 65536, 1 << 30, NULL },
@@ -101,6 +107,7 @@ static const struct { const char *group, *name; } compounds[] = {
 	{ "", "listen" }, { "", "control" }, { "", "redis" }, { "", "dns" }, { "", "dnsbl" }, { "", "clamav" },
 	{ "", "deliver" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
 	{ "", "own_networks" }, { "", "trusted_relays" }, { "listen", "milter" }, { "dns", "servers" },
+	{ "", "review" }, { "review", "proxies" },
 };
 
 static const char *
@@ -527,6 +534,8 @@ read_compound(struct reader *r, const config_setting_t *s, const char *group, co
 		read_nets(r, s, c->own_networks, &c->own_network_count);
 	} else if (strcmp(name, "trusted_relays") == 0) {
 		read_nets(r, s, c->trusted_relays, &c->trusted_relay_count);
+	} else if (strcmp(name, "proxies") == 0) {
+		read_nets(r, s, c->review_proxies, &c->review_proxy_count);
 	} else if (!config_setting_is_group(s)) {
 		complain(r, s, "%s%s%s is %s; expected a group { ... }", group, group[0] ? "." : "", name, kind_of(s));
 	} else if (strcmp(name, "policy") == 0) {
@@ -598,6 +607,7 @@ defaults(struct config *c)
 	snprintf(c->rules[0], PATH_ROOM, "%s/rules", POLICYD_SHARE);
 	c->rule_dir_count = 1;
 	snprintf(c->lua_dir, sizeof c->lua_dir, "%s/lua", POLICYD_SHARE);
+	snprintf(c->web_dir, sizeof c->web_dir, "%s/web", POLICYD_SHARE);
 	c->workers_min = 2;
 	c->workers_max = cores > 0 && cores * 4 < MAX_WORKERS ? (uint32_t)cores * 4 : MAX_WORKERS;
 	c->scan_timeout_ms = 25000;
@@ -609,7 +619,6 @@ defaults(struct config *c)
 	c->host_name[sizeof c->host_name - 1] = '\0';
 }
 
-/* What depends on other settings, and what only makes sense together. */
 /* Processes change their directory; files are meant from where policyd was started. */
 static void
 make_absolute(struct reader *r, char path[PATH_ROOM])
@@ -627,6 +636,35 @@ make_absolute(struct reader *r, char path[PATH_ROOM])
 		snprintf(path, PATH_ROOM, "%s", whole);
 }
 
+/* Where review listens, how people reach it, and what it signs its mails with. */
+static void
+finish_review(struct reader *r)
+{
+	struct config *c = r->c;
+	bool https = strncmp(c->review, "https://", 8) == 0;
+
+	if (c->review[0] == '\0')
+		return;
+	if (!https && strncmp(c->review, "http://", 7) != 0)
+		complain(r, NULL, "%s: listen.review is \"%s\"; expected \"http://127.0.0.1:8892\" or \"https://...\"", c->file, c->review);
+	if (https && (c->review_certificate[0] == '\0' || c->review_key[0] == '\0'))
+		complain(r, NULL, "%s: listen.review is https, so review.certificate and review.key are needed", c->file);
+	if (!https)
+		c->review_certificate[0] = '\0';
+	if (c->review_url[0] == '\0')
+		snprintf(c->review_url, sizeof c->review_url, "%s", c->review);
+	while (c->review_url[0] && c->review_url[strlen(c->review_url) - 1] == '/')
+		c->review_url[strlen(c->review_url) - 1] = '\0';
+	if (c->review_from[0] == '\0')
+		snprintf(c->review_from, sizeof c->review_from, "quarantine@%s", c->host_name);
+	make_absolute(r, c->review_certificate);
+	make_absolute(r, c->review_key);
+	make_absolute(r, c->web_dir);
+	if (!r->failed && access(c->web_dir, R_OK) < 0)
+		complain(r, NULL, "%s: web_dir: %s: %s", c->file, c->web_dir, strerror(errno));
+}
+
+/* What depends on other settings, and what only makes sense together. */
 static void
 finish(struct reader *r)
 {
@@ -657,6 +695,7 @@ finish(struct reader *r)
 			complain(r, NULL, "%s: rules: %s: %s", c->file, c->rules[i], strerror(errno));
 	if (!r->failed && access(c->score_script, R_OK) < 0)
 		complain(r, NULL, "%s: score: %s: %s", c->file, c->score_script, strerror(errno));
+	finish_review(r);
 }
 
 bool

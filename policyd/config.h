@@ -78,6 +78,15 @@ struct config {
 	char reinject[PATH_ROOM];            /* "127.0.0.1:10026"; empty: releases are refused with a clear error */
 	char deliver_lmtp[PATH_ROOM], deliver_domain[128];
 
+	/* review */
+	char review[PATH_ROOM];              /* "http://127.0.0.1:8892" or "https://..."; empty: no such process */
+	char review_url[URL_ROOM];           /* how people reach it, for links in mails; default: as it listens */
+	char review_certificate[PATH_ROOM], review_key[PATH_ROOM];       /* PEM; with https */
+	struct net review_proxies[MAX_NETS]; /* their X-Forwarded-For is believed */
+	uint32_t review_proxy_count;
+	char review_from[MAX_ADDRESS + 1];   /* sender of digests and sign-in mails */
+	char web_dir[PATH_ROOM];             /* the pages' files */
+
 	/* tag */
 	struct policy policy_default;
 	char host_name[128];                 /* in headers and replies; default: gethostname */

@@ -28,7 +28,7 @@ struct caller {
 static const struct { const char *prefix; enum proc_kind kind; } routes[] = {
 	{ "quarantine.", PROC_STORE }, { "store.", PROC_STORE }, { "deliver.", PROC_DELIVER }, { "model.", PROC_TRAINER },
 	{ "policy.", PROC_BROKER }, { "scan", PROC_BROKER }, { "learn", PROC_BROKER }, { "unlearn", PROC_BROKER },
-	{ "trace", PROC_BROKER }, { "broker.", PROC_BROKER },
+	{ "trace", PROC_BROKER }, { "user.", PROC_REVIEW }, { "audit.", PROC_REVIEW }, { "review.", PROC_REVIEW }, { "broker.", PROC_BROKER },
 	{ "reload", PROC__KINDS }, { "status", PROC__KINDS }, { "stats", PROC__KINDS }, { "stop", PROC__KINDS },
 };
 
@@ -118,8 +118,9 @@ hand_over(struct master *m, struct caller *c, enum proc_kind kind, struct packet
 	for (int i = 0; i < packet->fd_count && over.fd_count < IPC_MAX_FDS; i++)
 		over.fds[over.fd_count++] = packet->fds[i];
 	if (p == NULL || p->sock < 0 || ipc_send(p->sock, &over) != IPC_OK)
-		answer(c->sock, c->id, json_pack("{s:o, s:i}", "error",
-		    json_sprintf("the %s is not running now; see policyctl doctor", proc_kind_names[kind]), "exit", 1));
+		answer(c->sock, c->id, json_pack("{s:o, s:i}", "error", json_sprintf(p == NULL && kind == PROC_REVIEW ?
+		    "the %s process is not asked for: set listen = { review = \"http://127.0.0.1:8892\"; }" :
+		    "the %s is not running now; see policyctl doctor", proc_kind_names[kind]), "exit", 1));
 }
 
 static void

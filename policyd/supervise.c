@@ -30,11 +30,13 @@ enum {
 
 const char *const proc_kind_names[PROC__KINDS] = {
 	[PROC_STORE] = "store", [PROC_DELIVER] = "deliver", [PROC_TRAINER] = "trainer", [PROC_BROKER] = "broker",
-	[PROC_ZYGOTE] = "zygote", [PROC_GATE] = "gate", [PROC_REDIS] = "redis",
+	[PROC_ZYGOTE] = "zygote", [PROC_GATE] = "gate", [PROC_REVIEW] = "review",
+	[PROC_REDIS] = "redis",
 };
 static int (*const mains[PROC__KINDS])(struct child *) = {
 	[PROC_STORE] = store_main, [PROC_DELIVER] = deliver_main, [PROC_TRAINER] = trainer_main,
 	[PROC_BROKER] = broker_main, [PROC_ZYGOTE] = zygote_main, [PROC_GATE] = gate_main,
+	[PROC_REVIEW] = review_main,
 };
 
 struct proc *
@@ -228,7 +230,8 @@ static const char *
 needs_restart(const struct config *old, const struct config *new)
 {
 	bool same_listeners = old->milter_count == new->milter_count &&
-	    memcmp(old->milter, new->milter, sizeof old->milter) == 0 && strcmp(old->policy, new->policy) == 0;
+	    memcmp(old->milter, new->milter, sizeof old->milter) == 0 && strcmp(old->policy, new->policy) == 0 &&
+	    strcmp(old->review, new->review) == 0;
 
 	if (!same_listeners)
 		return "listen";
@@ -480,7 +483,7 @@ static bool
 stop_step(struct master *m)
 {
 	static const unsigned ranks[] = {
-		1u << PROC_GATE, 1u << PROC_ZYGOTE | 1u << PROC_BROKER,
+		1u << PROC_GATE | 1u << PROC_REVIEW, 1u << PROC_ZYGOTE | 1u << PROC_BROKER,
 		1u << PROC_STORE | 1u << PROC_DELIVER | 1u << PROC_TRAINER, 1u << PROC_REDIS,
 	};
 	bool late = clock_ms() > m->stop_deadline_ms;
@@ -590,7 +593,7 @@ make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, char *why, size_t 
 static bool
 open_dirs(struct master *m, char *why, size_t room)
 {
-	static const char *const names[] = { "redis", "quarantine", "spool", "model" };
+	static const char *const names[] = { "redis", "quarantine", "spool", "model", "review" };
 	const struct config *c = &m->config;
 	char path[PATH_ROOM + 16];
 
@@ -645,6 +648,28 @@ open_control(struct master *m, char *why, size_t room)
 	return true;
 }
 
+/* "https://192.0.2.1:443" or "http://[::1]:8892" as listen.h spells it. */
+static int
+open_review(const struct config *c, char *why, size_t room)
+{
+	struct span rest = span_of(c->review), address;
+	char name[PATH_ROOM + 16];
+
+	rest = span_from(rest, span_find(rest, SPAN("://")) + 3);
+	rest = span_cut(&rest, '/');
+	size_t colon = span_find_last(rest, ':');
+
+	if (colon == SPAN_NONE || (rest.p[0] == '[' && rest.p[colon - 1] != ']')) {
+		snprintf(why, room, "listen.review: \"%s\" has no port; expected \"http://127.0.0.1:8892\"", c->review);
+		return -1;
+	}
+	address = span_head(rest, colon);
+	if (address.n > 2 && address.p[0] == '[')
+		address = span_make(address.p + 1, address.n - 2);
+	snprintf(name, sizeof name, "inet:" SPAN_FMT "@" SPAN_FMT, SPAN_ARG(span_from(rest, colon + 1)), SPAN_ARG(address));
+	return listen_open(name, 0, "", why, room);
+}
+
 static bool
 open_procs(struct master *m, char *why, size_t room)
 {
@@ -663,6 +688,13 @@ open_procs(struct master *m, char *why, size_t room)
 		if (with_socket[i] == PROC_BROKER && c->policy[0] &&
 		    (p->policy_fd = listen_open(c->policy, c->policy_mode, "", why, room)) < 0)
 			return false;
+	}
+	if (c->review[0]) {
+		int fd = open_review(c, why, room);
+
+		if (fd < 0)
+			return false;
+		proc_add(m, PROC_REVIEW, "review", fd);
 	}
 	proc_add(m, PROC_ZYGOTE, "zygote", -1);
 	for (uint32_t i = 0; i < c->milter_count; i++) {

@@ -8,8 +8,8 @@
 #include "policyd/base/ipc.h"
 #include "policyd/child.h"
 
-enum proc_kind { PROC_STORE, PROC_DELIVER, PROC_TRAINER, PROC_BROKER, PROC_ZYGOTE, PROC_GATE, PROC_REDIS, PROC__KINDS };
-enum { MAX_PROCS = 8 + MAX_LISTENERS };
+enum proc_kind { PROC_STORE, PROC_DELIVER, PROC_TRAINER, PROC_BROKER, PROC_ZYGOTE, PROC_GATE, PROC_REVIEW, PROC_REDIS, PROC__KINDS };
+enum { MAX_PROCS = 10 + MAX_LISTENERS };
 
 struct proc {
 	enum proc_kind kind;

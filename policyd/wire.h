@@ -29,7 +29,7 @@ enum wire {
 	                       quarantine/store/requests.h */
 	W_REPLY,            /* text JSON; {"more": true} on all but the last; {"error": "...", "exit": 2} */
 
-	/* first packet of whoever connects to broker.sock */
+	/* first packet of whoever connects to broker.sock; or W_REQUEST: review, which asks as policyctl does */
 	W_HELLO = 40,       /* text role ("gate", "zygote"), text context or "", u64 config generation;
 	                       a zygote adds u32 cage measures that hold, u8 engine loaded, u32 signatures,
 	                       u64 database time (s) */

@@ -26,6 +26,7 @@ allow policyd/broker policyd/base policyd/net policyd/store policyd/scan policyd
 allow policyd/trainer policyd/base policyd/store policyd/mail policyd/model
 allow policyd/deliver policyd/base policyd/net
 allow milter policyd/base policyd/scan policyd/broker
+allow quarantine/review policyd/base policyd/net policyd/scan
 allow quarantine/store policyd/base policyd/net policyd/store policyd/mail
 # libraries stay behind their one wrapping file
 for pair in 'ares.h:policyd/net/dns.c' 'sqlite3.h:quarantine/store/sql.c' 'clamav.h:policyd/worker/antivirus.c' 'seccomp.h:policyd/worker/cage.c' 'hs.h:lua/patterns.c' 'pcre2.h:lua/regex.c'; do

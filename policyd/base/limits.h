@@ -68,6 +68,14 @@ enum {
 	POLICY_UNFINISHED_MS = 30 * 1000,
 	POLICY_IDLE_MS       = 300 * 1000,
 
+	/* review's HTTP */
+	MAX_HTTP_HEAD        = 16 * 1024,         /* request line and headers */
+	MAX_HTTP_HEADERS     = 64,
+	MAX_HTTP_TARGET      = 4096,
+	MAX_HTTP_BODY        = 256 * 1024,
+	MAX_HTTP_CLIENTS     = 1024,              /* connections at once */
+	MAX_HTTP_PER_ADDRESS = 128,
+
 	/* policies */
 	MAX_POLICY_CLASSES   = 64,                /* distinct classes scored in one mail; more are scored in turns */
 

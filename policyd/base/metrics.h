@@ -66,6 +66,15 @@
 	X(M_STORE_FAILED, "quarantine_failed")                                \
 	X(M_RELEASED, "quarantine_released")                                  \
 	X(M_RELEASE_FAILED, "quarantine_release_failed")                      \
+	/* review */                                                          \
+	X(M_HTTP_REQUESTS, "http_requests")                                   \
+	X(M_HTTP_ANSWERED, "http_answered")                                   \
+	X(M_HTTP_FAILED, "http_failed")                                       \
+	X(M_HTTP_BAD, "http_unreadable")                                      \
+	X(M_HTTP_LATE, "http_too_slow")                                       \
+	X(M_HTTP_REFUSED, "http_connections_refused")                         \
+	X(M_HTTP_FORGED, "http_forms_forged")                                 \
+	X(M_HTTP_NOW, "http_connections_now")                                 \
 	/* learning */                                                        \
 	X(M_LESSONS, "lessons")                                               \
 	X(M_TRAINED, "lessons_trained")                                       \

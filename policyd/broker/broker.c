@@ -89,6 +89,14 @@ on_hello(evutil_socket_t fd, short what, void *arg)
 		return;
 	event_free(s->readable);
 	free(s);
+	if (result == IPC_OK && packet.type == W_REQUEST) {      /* review asks as policyctl does, without the master's door */
+		int fds[1 + IPC_MAX_FDS] = { fd };
+
+		for (int i = 0; i < packet.fd_count; i++)
+			fds[1 + i] = packet.fds[i];
+		request_connection(b, packet.id, unpack_span(&u), fds, 1 + packet.fd_count);
+		return;
+	}
 	if (result == IPC_CLOSED || packet.type != W_HELLO) {
 		packet_close_fds(&packet);
 		close(fd);

@@ -155,3 +155,10 @@ ctl_number(const json_t *object, const char *name)
 {
 	return json_number_value(json_object_get(object, name));
 }
+
+void
+ctl_print_safe(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}

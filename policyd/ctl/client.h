@@ -30,6 +30,8 @@ json_t *ctl_once(json_t *request, int *fd_out);
 int ctl_check(const json_t *reply);
 
 const char *ctl_text(const json_t *object, const char *name);
+/* A stranger's text to standard output: nothing in it may move the terminal. */
+void ctl_print_safe(const char *text);
 double ctl_number(const json_t *object, const char *name);
 
 #endif

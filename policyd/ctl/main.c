@@ -19,6 +19,8 @@ static const struct command {
 	{ "policy", cmd_policy, "get, set, unset, explain, list recipients' policies" },
 	{ "quarantine", cmd_quarantine, "list, show, release, delete, stats, rebuild" },
 	{ "trace", cmd_trace, "what became of a mail, by queue id, Message-ID, reference or quarantine id" },
+	{ "user", cmd_user, "who may use the review pages: add, list, passwd, totp, key, remove" },
+	{ "audit", cmd_audit, "what was done there: list, verify" },
 	{ "rules", cmd_rules, "check, test and measure rules" },
 	{ "eval", cmd_eval, "measure the classifier on a labelled corpus" },
 	{ "doctor", cmd_doctor, "check everything and say what to do" },

@@ -1,0 +1,128 @@
+/* catalogue.h - every word of the pages in English and German; text.h makes an enum and a table of it. */
+#ifndef QUARANTINE_REVIEW_CATALOGUE_H
+#define QUARANTINE_REVIEW_CATALOGUE_H
+
+#define TEXT_LIST(X) \
+	X(T_NOTHING, "", "") \
+	/* the frame */ \
+	X(T_SKIP, "Skip to the content", "Zum Inhalt springen") \
+	X(T_NAVIGATION, "Pages", "Seiten") \
+	X(T_TAB_HELD, "Held mail", "Zurückgehaltene Mail") \
+	X(T_SIGN_OUT, "Sign out", "Abmelden") \
+	X(T_LANGUAGE, "Language:", "Sprache:") \
+	X(T_BACK_HOME, "To the start page", "Zur Startseite") \
+	/* errors */ \
+	X(T_NOT_THERE, "There is nothing here", "Hier ist nichts") \
+	X(T_NOT_ALLOWED, "You may not do that", "Das ist Ihnen nicht erlaubt") \
+	X(T_SIGN_IN_FIRST, "Please sign in first", "Bitte melden Sie sich zuerst an") \
+	X(T_FORM_OLD, "This form is too old or came from another site; please open the page again", \
+	  "Dieses Formular ist zu alt oder kam von einer anderen Seite; bitte öffnen Sie die Seite neu") \
+	X(T_BAD_REQUEST, "That request makes no sense", "Diese Anfrage ergibt keinen Sinn") \
+	X(T_TRY_LATER, "A part of the system does not answer right now; nothing was changed. Please try again in a minute", \
+	  "Ein Teil des Systems antwortet gerade nicht; nichts wurde geändert. Bitte versuchen Sie es in einer Minute noch einmal") \
+	/* signing in */ \
+	X(T_SIGN_IN, "Sign in", "Anmelden") \
+	X(T_NAME, "Name or mail address", "Name oder Mailadresse") \
+	X(T_PASSWORD, "Password", "Passwort") \
+	X(T_CODE, "One-time code, if you use one", "Einmalcode, falls Sie einen verwenden") \
+	X(T_SIGN_IN_WRONG, "Name, password or code are not right", "Name, Passwort oder Code stimmen nicht") \
+	X(T_TOO_MANY, "Too many attempts.", "Zu viele Versuche.") \
+	X(T_WAIT, "Please wait", "Bitte warten Sie") \
+	X(T_ROLE_OWNER, "mailbox owner", "Postfachinhaber") \
+	X(T_ROLE_ADMIN, "administrator", "Administrator") \
+	X(T_ROLE_SUPPORT, "support", "Support") \
+	X(T_ROLE_ABUSE, "abuse desk", "Abuse-Team") \
+	/* the list */ \
+	X(T_SEARCH, "Search", "Suche") \
+	X(T_SEARCH_HINT, "sender or subject", "Absender oder Betreff") \
+	X(T_RECIPIENT, "Recipient", "Empfänger") \
+	X(T_CLASS, "Kind", "Art") \
+	X(T_STATE, "State", "Zustand") \
+	X(T_SORT, "Order", "Reihenfolge") \
+	X(T_SHOW, "Show", "Anzeigen") \
+	X(T_SORT_NEWEST, "newest first", "neueste zuerst") \
+	X(T_SORT_OLDEST, "oldest first", "älteste zuerst") \
+	X(T_SORT_CLOSEST, "most likely wanted first", "wahrscheinlich erwünschte zuerst") \
+	X(T_SORT_POINTS, "highest score first", "höchste Punkte zuerst") \
+	X(T_STATE_HELD, "held", "zurückgehalten") \
+	X(T_STATE_NEW, "new", "neu") \
+	X(T_STATE_SEEN, "seen", "gesehen") \
+	X(T_STATE_REQUESTED, "release asked for", "Zustellung erbeten") \
+	X(T_STATE_RELEASING, "on its way", "unterwegs") \
+	X(T_STATE_RELEASED, "delivered", "zugestellt") \
+	X(T_STATE_DELETED, "deleted", "gelöscht") \
+	X(T_STATE_EXPIRED, "expired", "abgelaufen") \
+	X(T_STATE_ALL, "all", "alle") \
+	X(T_CLASS_ALL, "all", "alle") \
+	X(T_CLASS_SPAM, "spam", "Spam") \
+	X(T_CLASS_BULK, "bulk mail", "Massenmail") \
+	X(T_CLASS_PHISH, "phishing", "Phishing") \
+	X(T_CLASS_VIRUS, "virus", "Virus") \
+	X(T_CLASS_BANNED, "forbidden file", "verbotene Datei") \
+	X(T_CLASS_UNSCANNABLE, "not scannable", "nicht prüfbar") \
+	X(T_PICK, "Pick", "Auswählen") \
+	X(T_PICK_ALL, "All on this page", "Alle auf dieser Seite") \
+	X(T_PICKED, "picked", "ausgewählt") \
+	X(T_NO_SUBJECT, "(no subject)", "(kein Betreff)") \
+	X(T_ALIKE, "alike", "gleiche") \
+	X(T_TO, "To", "An") \
+	X(T_MORE, "Next page", "Nächste Seite") \
+	X(T_NOTHING_HELD, "Nothing is held here. All is well.", "Hier wird nichts zurückgehalten. Alles in Ordnung.") \
+	X(T_KEYS, "Keys: j and k move, x picks, o opens, r delivers, d deletes, / searches, ? shows this", \
+	  "Tasten: j und k bewegen, x wählt aus, o öffnet, r stellt zu, d löscht, / sucht, ? zeigt dies") \
+	/* what can be done */ \
+	X(T_RELEASE, "Deliver", "Zustellen") \
+	X(T_APPROVE, "Approve and deliver", "Genehmigen und zustellen") \
+	X(T_DENY, "Decline", "Ablehnen") \
+	X(T_REQUEST, "Ask for delivery", "Um Zustellung bitten") \
+	X(T_DELETE, "Delete", "Löschen") \
+	X(T_UNDO, "Undo", "Rückgängig machen") \
+	X(T_VOTE_HAM, "This is no spam: learn from it", "Das ist kein Spam: daraus lernen") \
+	X(T_UNVOTE, "Take the lesson back", "Lektion zurücknehmen") \
+	X(T_TICKET, "Ticket number", "Ticketnummer") \
+	X(T_TICKET_NEEDED, "Support gives a ticket number with every delivery", "Der Support gibt zu jeder Zustellung eine Ticketnummer an") \
+	X(T_NONE_PICKED, "Nothing was picked", "Nichts wurde ausgewählt") \
+	X(T_TOO_MANY_PICKED, "At most 200 at once", "Höchstens 200 auf einmal") \
+	X(T_NOT_DONE, "not done", "nicht ausgeführt") \
+	X(T_DONE_RELEASE, "delivered or on its way", "zugestellt oder unterwegs") \
+	X(T_DONE_DELETE, "deleted", "gelöscht") \
+	X(T_DONE_REQUEST, "asked for; whoever looks after your mail will decide", "erbeten; Ihre Mailverwaltung wird entscheiden") \
+	X(T_DONE_DENY, "declined", "abgelehnt") \
+	X(T_DONE_UNDO, "taken back", "rückgängig gemacht") \
+	X(T_DONE_HAM, "noted as no spam", "als kein Spam vermerkt") \
+	X(T_DONE_SPAM, "noted as spam", "als Spam vermerkt") \
+	X(T_DONE_UNVOTE, "lessons taken back", "Lektionen zurückgenommen") \
+	X(T_DONE_SEEN, "changed", "geändert") \
+	/* one message */ \
+	X(T_MESSAGE, "Message", "Nachricht") \
+	X(T_FROM, "From", "Von") \
+	X(T_ENVELOPE, "Really sent by", "Tatsächlich gesendet von") \
+	X(T_RECEIVED, "Received", "Eingegangen") \
+	X(T_SIZE, "Size", "Größe") \
+	X(T_KEPT_UNTIL, "Kept until", "Aufbewahrt bis") \
+	X(T_CLIENT, "Sending server", "Sendender Server") \
+	X(T_MESSAGE_ID, "Message-ID", "Message-ID") \
+	X(T_QUEUE_ID, "Queue id", "Queue-ID") \
+	X(T_CUSTOMER, "Customer", "Kunde") \
+	X(T_POINTS, "points", "Punkte") \
+	X(T_TAG_AT, "marked from", "markiert ab") \
+	X(T_HOLD_AT, "held from", "zurückgehalten ab") \
+	X(T_DISCARD_AT, "dropped from", "verworfen ab") \
+	X(T_WHY, "Why it was held", "Warum sie zurückgehalten wurde") \
+	X(T_NO_REASONS, "No single reasons were kept with this mail.", "Zu dieser Mail wurden keine einzelnen Gründe vermerkt.") \
+	X(T_WHY_SPAM, "This looks like spam. If you know the sender and wait for it, have it delivered.", \
+	  "Das sieht nach Spam aus. Wenn Sie den Absender kennen und sie erwarten, lassen Sie sie zustellen.") \
+	X(T_WHY_BULK, "This is a newsletter or other mail to many.", "Das ist ein Newsletter oder eine andere Mail an viele.") \
+	X(T_WHY_PHISH, "This mail seems to be after passwords or money. Do not trust its links.", \
+	  "Diese Mail scheint es auf Passwörter oder Geld abgesehen zu haben. Trauen Sie ihren Links nicht.") \
+	X(T_WHY_VIRUS, "The virus scanner has found something in this mail. It cannot be delivered from here.", \
+	  "Der Virenscanner hat in dieser Mail etwas gefunden. Sie kann von hier nicht zugestellt werden.") \
+	X(T_WHY_BANNED, "This mail carries a kind of file that your mail policy does not let in.", \
+	  "Diese Mail trägt eine Art von Datei, die Ihre Mailrichtlinie nicht einlässt.") \
+	X(T_WHY_UNSCANNABLE, "This mail could not be checked to the end, so it is kept here.", \
+	  "Diese Mail konnte nicht zu Ende geprüft werden, darum liegt sie hier.") \
+	X(T_RELEASED_NOTE, "What the mail server said", "Was der Mailserver sagte") \
+	X(T_DAMAGED, "The stored mail is damaged and cannot be delivered. Please tell your provider.", \
+	  "Die gespeicherte Mail ist beschädigt und kann nicht zugestellt werden. Bitte sagen Sie es Ihrem Anbieter.")
+
+#endif

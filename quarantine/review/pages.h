@@ -1,0 +1,48 @@
+/* pages.h - the handlers of router.c's table, and what their pages have in common. */
+#ifndef QUARANTINE_REVIEW_PAGES_H
+#define QUARANTINE_REVIEW_PAGES_H
+
+#include "quarantine/review/review.h"
+
+/* page.c */
+void page_head(struct call *c);
+void page_foot(struct call *c);
+void put_csrf(struct call *c);                              /* the hidden field of a form */
+void put_badge(struct call *c, const char *kind, const char *words);
+void put_size(struct call *c, double bytes);
+void put_query(struct call *c, const char *name, const char *value);       /* "&name=value", percent-encoded; nothing if empty */
+const char *json_word(const json_t *object, const char *name);             /* "" when it is no text */
+bool call_rights_of(struct call *c, const json_t *entry, unsigned *rights);
+
+/* system.c */
+void get_health(struct call *c);
+void get_metrics(struct call *c);
+void get_static(struct call *c);
+void get_openapi(struct call *c);
+
+/* page_signin.c */
+void get_signin(struct call *c);
+void post_signin(struct call *c);
+void post_signout(struct call *c);
+void post_language(struct call *c);
+void get_me(struct call *c);
+const char *session_cookie_name(const struct call *c);
+void session_cookie(const struct call *c, const char *value, int age_s, char *to, size_t room);
+
+/* page_list.c */
+void get_list(struct call *c);
+/* page_message.c */
+void get_message(struct call *c);
+void message_ask(struct call *c, bool raw, backend_done done);             /* the entry of the path, in the viewer's scope */
+void message_show(struct call *c);
+/* page_content.c: what is in the mail, read by a caged worker */
+void message_read(struct call *c, const json_t *entry, unsigned rights, int fd);   /* then message_show; takes `fd` */
+void message_body(struct call *c, const json_t *entry, unsigned rights);
+json_t *rights_json(unsigned rights);
+
+/* change.c */
+void post_change(struct call *c);
+json_t *flash_take(struct call *c, const char *id);         /* borrowed: what the last change of this viewer did; NULL: none */
+enum text change_words(const char *op);                     /* "released", "deleted", ... */
+
+#endif
