@@ -3,6 +3,7 @@
 keeps running until Ctrl-C. Everything lives in build/run."""
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -92,6 +93,16 @@ def feed(pd):
         m.close()
 
 
+def people(pd):
+    """One of each role for the review pages; the password is made up anew at each start."""
+    password = "-".join(secrets.choice(("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "juniper")) + secrets.token_hex(1)
+                        for _ in range(3))
+    for name, *role in (("bob@shop.example", "--role", "owner"), ("anna", "--role", "admin", "--customer", "shop"),
+                        ("sue", "--role", "support"), ("abe", "--role", "abuse")):
+        pd.ctl("user", "add", name, *role, data=(password + "\n").encode())
+    return password
+
+
 def port(usual):
     """The usual one if nobody has it."""
     with socket.socket() as s:
@@ -108,14 +119,20 @@ def main():
     dns, dns_port = rbldnsd(d, "bl.demo", ":127.0.0.2:Listed $\n127.0.0.2\n203.0.113.0/24\n")
     try:
         pd = Policyd(d, zones=['{ zone = "bl.demo"; points = 6.0; }'], resolver=dns_port, reinject=10026, sample_rules=False,
-                     ports=(port(8890), port(8891)))
+                     ports=(port(8890), port(8891)), review=port(8892))
     except AssertionError as e:
         dns.stop()
         sys.exit("make run: %s" % e)
     try:
         feed(pd)
+        password = people(pd)
         ctl = "%s -c %s" % (os.path.relpath(os.path.join(os.environ["POLICYD_BUILD"], "policyctl")), os.path.relpath(pd.conf))
         print("""
+The review pages:  {review}
+  bob@shop.example   {password}   the owner of a mailbox
+  anna               {password}   the administrator of customer "shop"
+  sue, abe           {password}   the provider's support and abuse desk
+
 It keeps running until Ctrl-C. Meanwhile, in another terminal:
   {ctl} quarantine list
   {ctl} policy explain tag@shop.example
@@ -129,7 +146,8 @@ To plug it into Postfix, in main.cf:
 and, to refuse listed clients without a milter, last in smtpd_recipient_restrictions:
   check_policy_service {{ inet:127.0.0.1:{policy}, timeout=10s, default_action=DUNNO }}
 (README.md, "Plugging in Postfix", has the rest: a unix socket, releases, Sendmail.)""".format(
-            ctl=ctl, log=os.path.relpath(d("policyd.log")), milter=pd.milter_port, policy=pd.policy_port), flush=True)
+            ctl=ctl, log=os.path.relpath(d("policyd.log")), milter=pd.milter_port, policy=pd.policy_port,
+            review=pd.review, password=password), flush=True)
         for s in (signal.SIGINT, signal.SIGTERM):             # a shell starts background jobs with SIGINT ignored
             signal.signal(s, signal.default_int_handler)
         while pd.p.alive():

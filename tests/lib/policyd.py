@@ -13,8 +13,8 @@ EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 class Policyd:
     def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True,
-                 clamav=None, listen=None, ports=None):
-        """zones: libconfig text of DNS lists; resolver: its port."""
+                 clamav=None, listen=None, ports=None, review=None):
+        """zones: libconfig text of DNS lists; resolver: its port; review: the port of the review pages."""
         self.d = d
         self.milter_port, self.policy_port = ports or (free_port(), free_port())
         self.milter = milter or "inet:%d@127.0.0.1" % self.milter_port
@@ -25,8 +25,10 @@ class Policyd:
                 d.write("clamdb/test.hdb", EICAR_MD5)
         self.conf = d("policyd.conf")
         if listen is None:
-            listen = 'listen = { milter = ( { socket = "%s"; context = "mx"; mode = 0x1b6; } );%s };' % (
-                self.milter, ' policy = "inet:%d@127.0.0.1";' % self.policy_port if policy else "")
+            listen = 'listen = { milter = ( { socket = "%s"; context = "mx"; mode = 0x1b6; } );%s%s };' % (
+                self.milter, ' policy = "inet:%d@127.0.0.1";' % self.policy_port if policy else "",
+                ' review = "http://127.0.0.1:%d";' % review if review else "")
+        self.review = "http://127.0.0.1:%d" % review if review else None
         d.write("policyd.conf", """state = "{d}/state";
 {listen}
 dns = {{ {servers} timeout_ms = 1500; }};
@@ -35,6 +37,7 @@ clamav = {{ {clamav} }};
 {deliver}
 rules = ( "{top}/rules"{more} );
 lua_dir = "{top}/lua";
+web_dir = "{top}/quarantine/web";
 own_networks = ();
 {settings}
 """.format(d=d.path, listen=listen, clamav=clamav, servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
