@@ -115,6 +115,8 @@ def port(usual):
 
 
 def main():
+    for s in (signal.SIGINT, signal.SIGTERM):    # a shell starts background jobs with SIGINT ignored
+        signal.signal(s, signal.default_int_handler)
     d = RunDir()
     dns, dns_port = rbldnsd(d, "bl.demo", ":127.0.0.2:Listed $\n127.0.0.2\n203.0.113.0/24\n")
     try:
@@ -148,8 +150,6 @@ and, to refuse listed clients without a milter, last in smtpd_recipient_restrict
 (README.md, "Plugging in Postfix", has the rest: a unix socket, releases, Sendmail.)""".format(
             ctl=ctl, log=os.path.relpath(d("policyd.log")), milter=pd.milter_port, policy=pd.policy_port,
             review=pd.review, password=password), flush=True)
-        for s in (signal.SIGINT, signal.SIGTERM):             # a shell starts background jobs with SIGINT ignored
-            signal.signal(s, signal.default_int_handler)
         while pd.p.alive():
             time.sleep(0.5)
     except KeyboardInterrupt:
