@@ -1,7 +1,6 @@
 /* config.c - the settings file: one table says every setting, its kind, its range; the rest is reading. */
 #include "policyd/config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <libconfig.h>
 #include <stdarg.h>
@@ -12,6 +11,7 @@
 
 #include "policyd/base/ipc.h"
 #include "policyd/base/nearest.h"
+#include "policyd/config_values.h"
 
 #ifndef POLICYD_SHARE
 #define POLICYD_SHARE "/usr/local/share/policyd"
@@ -44,7 +44,13 @@ complain(struct reader *r, const config_setting_t *at, const char *format, ...)
 	va_end(args);
 }
 
-enum kind { TEXT, NUMBER, BYTES, FLAG, ENUM, NAME };
+enum kind { TEXT, NUMBER, BYTES, FLAG, ENUM, PATH, SOCKET, REDIS, SERVER, USER, GROUP, DOMAIN, HTTP };
+
+static const enum value_kind value_kinds[] = {       /* of the texts that have a form */
+	[PATH] = VALUE_PATH, [SOCKET] = VALUE_SOCKET, [REDIS] = VALUE_REDIS, [SERVER] = VALUE_SERVER,
+	[USER] = VALUE_USER, [GROUP] = VALUE_GROUP, [DOMAIN] = VALUE_DOMAIN,
+	[HTTP] = VALUE_HTTP,
+};
 
 struct setting {
 	const char *group, *name;
@@ -64,32 +70,32 @@ static const char *const log_targets[] = { "stderr", "syslog", NULL };
 static const struct setting settings[] = {
 	{ "", "state", TEXT, F(state), 0, 0, NULL },
 	{ "", "run", TEXT, F(run), 0, 0, NULL },
-	{ "", "user", NAME, F(user), 0, 0, NULL },
-	{ "", "worker_user", NAME, F(worker_user), 0, 0, NULL },
-	{ "", "host_name", NAME, F(host_name), 0, 0, NULL },
-	{ "", "score", TEXT, F(score_script), 0, 0, NULL },
-	{ "", "lua_dir", TEXT, F(lua_dir), 0, 0, NULL },
-	{ "listen", "policy", TEXT, F(policy), 0, 0, NULL },
+	{ "", "user", USER, F(user), 0, 0, NULL },
+	{ "", "worker_user", USER, F(worker_user), 0, 0, NULL },
+	{ "", "host_name", DOMAIN, F(host_name), 0, 0, NULL },
+	{ "", "score", PATH, F(score_script), 0, 0, NULL },
+	{ "", "lua_dir", PATH, F(lua_dir), 0, 0, NULL },
+	{ "listen", "policy", SOCKET, F(policy), 0, 0, NULL },
 	{ "listen", "policy_mode", NUMBER, F(policy_mode), 0, 0777, NULL },
-	{ "control", "group", NAME, F(control_group), 0, 0, NULL },
-	{ "redis", "url", TEXT, F(redis_url), 0, 0, NULL },
+	{ "control", "group", GROUP, F(control_group), 0, 0, NULL },
+	{ "redis", "url", REDIS, F(redis_url), 0, 0, NULL },
 	{ "redis", "command_ms", NUMBER, F(redis_command_ms), 10, 10000, NULL },
 	{ "redis", "mail_ms", NUMBER, F(redis_mail_ms), 10, 30000, NULL },
 	{ "dns", "timeout_ms", NUMBER, F(dns_timeout_ms), 50, 10000, NULL },
 	{ "dns", "probe_s", NUMBER, F(dnsbl_probe_s), 1, 86400, NULL },
 	{ "clamav", "engine", ENUM, F(clamav), 0, 0, engines },
-	{ "clamav", "database", TEXT, F(clamav_database), 0, 0, NULL },
+	{ "clamav", "database", PATH, F(clamav_database), 0, 0, NULL },
 	{ "clamav", "socket", TEXT, F(clamd_socket), 0, 0, NULL },
 	{ "clamav", "timeout_ms", NUMBER, F(clamav_timeout_ms), 100, 300000, NULL },
 	{ "clamav", "cache", FLAG, F(clamav_cache), 0, 0, NULL },
 	{ "clamav", "max_age_days", NUMBER, F(clamav_max_age_days), 1, 365, NULL },
-	{ "deliver", "reinject", TEXT, F(reinject), 0, 0, NULL },
-	{ "listen", "review", TEXT, F(review), 0, 0, NULL },
+	{ "deliver", "reinject", SERVER, F(reinject), 0, 0, NULL },
+	{ "listen", "review", HTTP, F(review), 0, 0, NULL },
 	{ "review", "url", TEXT, F(review_url), 0, 0, NULL },
-	{ "review", "certificate", TEXT, F(review_certificate), 0, 0, NULL },
-	{ "review", "key", TEXT, F(review_key), 0, 0, NULL },
+	{ "review", "certificate", PATH, F(review_certificate), 0, 0, NULL },
+	{ "review", "key", PATH, F(review_key), 0, 0, NULL },
 	{ "review", "from", TEXT, F(review_from), 0, 0, NULL },
-	{ "", "web_dir", TEXT, F(web_dir), 0, 0, NULL },
+	{ "", "web_dir", PATH, F(web_dir), 0, 0, NULL },
 	{ "workers", "min", NUMBER, F(workers_min), 1, MAX_WORKERS, NULL },
 	{ "workers", "max", NUMBER, F(workers_max), 1, MAX_WORKERS, NULL },
 	{ "limits", "message_bytes", BYTES, F(message_limit_bytes), 65536, 1 << 30, NULL },
@@ -148,6 +154,17 @@ text_of(struct reader *r, const config_setting_t *s, char *to, size_t room)
 	return !r->failed;
 }
 
+/* A text that has a form (config_values.h); an empty one says "as if it were left out". */
+static bool
+checked_text(struct reader *r, const config_setting_t *s, enum value_kind kind, char *to, size_t room)
+{
+	char why[PATH_ROOM + 200];
+
+	if (text_of(r, s, to, room) && to[0] && !value_check(kind, to, why, sizeof why))
+		complain(r, s, "%s: %s", config_setting_name(s), why);
+	return !r->failed;
+}
+
 static void
 read_enum(struct reader *r, const config_setting_t *s, const struct setting *def, void *to)
 {
@@ -179,8 +196,10 @@ read_simple(struct reader *r, const config_setting_t *s, const struct setting *d
 
 	switch (def->kind) {
 	case TEXT:
-	case NAME:
 		text_of(r, s, to, def->size);
+		break;
+	case PATH: case SOCKET: case REDIS: case SERVER: case USER: case GROUP: case DOMAIN: case HTTP:
+		checked_text(r, s, value_kinds[def->kind], to, def->size);
 		break;
 	case NUMBER:
 	case BYTES: {
@@ -223,53 +242,6 @@ is_list(struct reader *r, const config_setting_t *s, size_t most)
 	return !r->failed;
 }
 
-/* "127.0.0.2", "127.0.0.2-11", "127.0.0.0/16", each with "=points" behind it where it weighs differently. */
-static bool
-parse_code(struct span text, double points, struct dnsbl_code *code)
-{
-	struct span rest = text, range = span_cut(&rest, '='), first;
-	char number[32];
-	struct ip ip;
-	struct net net;
-	uint64_t last;
-
-	code->points = points;
-	if (rest.n > 0) {
-		char *end;
-
-		if (rest.n >= sizeof number)
-			return false;
-		memcpy(number, rest.p, rest.n);
-		number[rest.n] = '\0';
-		code->points = strtod(number, &end);
-		if (*end != '\0')
-			return false;
-	}
-	if (span_find_char(range, '/') != SPAN_NONE) {
-		if (!net_parse(range, &net) || net.ip.family != AF_INET)
-			return false;
-		uint32_t mask = net.bits == 0 ? 0 : 0xffffffffu << (32 - net.bits);
-
-		memcpy(&code->first, net.ip.bytes, 4);
-		code->first = ntohl(code->first) & mask;
-		code->last = code->first | ~mask;
-		return true;
-	}
-	rest = range;
-	first = span_cut(&rest, '-');
-	if (!ip_parse(first, &ip) || ip.family != AF_INET)
-		return false;
-	memcpy(&code->first, ip.bytes, 4);
-	code->first = ntohl(code->first);
-	code->last = code->first;
-	if (rest.n == 0)
-		return true;
-	if (!span_u64(rest, &last) || last > 255 || last < (code->first & 255))
-		return false;
-	code->last = (code->first & 0xffffff00u) | (uint32_t)last;
-	return true;
-}
-
 static void
 read_codes(struct reader *r, const config_setting_t *s, double points, struct dnsbl_code *codes, uint8_t *count)
 {
@@ -279,8 +251,8 @@ read_codes(struct reader *r, const config_setting_t *s, double points, struct dn
 		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
 		const char *text = config_setting_get_string(e);
 
-		if (text == NULL || !parse_code(span_of(text), points, &codes[*count]))
-			complain(r, e, "\"%s\" is no answer code; expected \"127.0.0.2\", \"127.0.0.2-11\" or \"127.0.0.0/16\", "
+		if (text == NULL || !value_code(span_of(text), points, &codes[*count]))
+			complain(r, e, "\"%s\" is no answer code; expected \"127.0.0.2\", \"127.0.0.2-11\" or \"127.0.0.0/16\" (all in 127/8), "
 			    "with \"=points\" behind it or not", text ? text : kind_of(e));
 		else
 			++*count;
@@ -332,7 +304,7 @@ read_dnsbl(struct reader *r, const config_setting_t *s)
 		    strcmp(key, "probe") == 0 ? &list->probe : NULL;
 
 		if (strcmp(key, "zone") == 0)
-			text_of(r, e, list->zone, sizeof list->zone - 64);   /* room for the nibbles of an IPv6 address */
+			checked_text(r, e, VALUE_DOMAIN, list->zone, sizeof list->zone - 64);   /* room for the nibbles of an IPv6 address */
 		else if (strcmp(key, "name") == 0)
 			text_of(r, e, name, sizeof list->name);
 		else if (strcmp(key, "points") == 0)
@@ -356,6 +328,9 @@ read_dnsbl(struct reader *r, const config_setting_t *s)
 	/* A welcome list has no "must be absent" test point. */
 	if (list->points < 0)
 		list->probe = 0;
+	for (uint32_t i = 0; i < r->c->dnsbl_count; i++)
+		if (strcmp(r->c->dnsbl[i].name, list->name) == 0)
+			complain(r, s, "a second DNS list called \"%s\"; give one of them a name of its own: name = \"...\"", list->name);
 	r->c->dnsbl_count++;
 }
 
@@ -375,11 +350,11 @@ read_milter(struct reader *r, const config_setting_t *s)
 		const char *key = config_setting_name(e);
 
 		if (strcmp(key, "socket") == 0)
-			text_of(r, e, l->socket, sizeof l->socket);
+			checked_text(r, e, VALUE_SOCKET, l->socket, sizeof l->socket);
 		else if (strcmp(key, "context") == 0)
 			text_of(r, e, l->context, sizeof l->context);
 		else if (strcmp(key, "group") == 0)
-			text_of(r, e, l->group, sizeof l->group);
+			checked_text(r, e, VALUE_GROUP, l->group, sizeof l->group);
 		else if (strcmp(key, "mode") == 0 && config_setting_type(e) == CONFIG_TYPE_INT)
 			l->mode = (uint32_t)config_setting_get_int(e) & 0777;
 		else if (strcmp(key, "mode") == 0)
@@ -389,6 +364,9 @@ read_milter(struct reader *r, const config_setting_t *s)
 	}
 	if (!r->failed && l->socket[0] == '\0')
 		complain(r, s, "a milter listener without a socket; expected socket = \"unix:/path\" or \"inet:port@host\"");
+	for (uint32_t i = 0; i < r->c->milter_count; i++)
+		if (strcmp(r->c->milter[i].socket, l->socket) == 0)
+			complain(r, s, "\"%s\" is another listener's socket already", l->socket);
 	r->c->milter_count++;
 }
 
@@ -407,39 +385,6 @@ read_nets(struct reader *r, const config_setting_t *s, struct net *nets, uint32_
 	}
 }
 
-/* "127.0.0.1:53", "[::1]:53", or without a port. */
-static bool
-parse_server(const char *text, struct sockaddr_storage *to)
-{
-	struct span address = span_of(text), port = SPAN("53");
-	size_t colon = span_find_last(address, ':');
-	bool bracket = address.n > 0 && address.p[0] == '[';
-	struct ip ip;
-	uint64_t number;
-
-	if (colon != SPAN_NONE && (bracket ? address.p[address.n - 1] != ']' : span_find_char(address, ':') == colon)) {
-		port = span_from(address, colon + 1);
-		address = span_head(address, colon);
-	}
-	if (!ip_parse(address, &ip) || !span_u64(port, &number) || number == 0 || number > 65535)
-		return false;
-	memset(to, 0, sizeof *to);
-	if (ip.family == AF_INET) {
-		struct sockaddr_in *in = (struct sockaddr_in *)to;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons((uint16_t)number);
-		memcpy(&in->sin_addr, ip.bytes, 4);
-	} else {
-		struct sockaddr_in6 *in = (struct sockaddr_in6 *)to;
-
-		in->sin6_family = AF_INET6;
-		in->sin6_port = htons((uint16_t)number);
-		memcpy(&in->sin6_addr, ip.bytes, 16);
-	}
-	return true;
-}
-
 static void
 read_servers(struct reader *r, const config_setting_t *s)
 {
@@ -449,7 +394,7 @@ read_servers(struct reader *r, const config_setting_t *s)
 		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
 		const char *text = config_setting_get_string(e);
 
-		if (text == NULL || !parse_server(text, &r->c->dns_server[r->c->dns_server_count++]))
+		if (text == NULL || !value_resolver(text, &r->c->dns_server[r->c->dns_server_count++]))
 			complain(r, e, "\"%s\" is no resolver; expected \"127.0.0.1:53\" or \"[::1]:53\"", text ? text : kind_of(e));
 	}
 }
@@ -638,17 +583,15 @@ make_absolute(struct reader *r, char path[PATH_ROOM])
 
 /* Where review listens, how people reach it, and what it signs its mails with. */
 static void
-finish_review(struct reader *r)
+finish_review(struct reader *r, const config_t *file)
 {
 	struct config *c = r->c;
 	bool https = strncmp(c->review, "https://", 8) == 0;
 
 	if (c->review[0] == '\0')
 		return;
-	if (!https && strncmp(c->review, "http://", 7) != 0)
-		complain(r, NULL, "%s: listen.review is \"%s\"; expected \"http://127.0.0.1:8892\" or \"https://...\"", c->file, c->review);
 	if (https && (c->review_certificate[0] == '\0' || c->review_key[0] == '\0'))
-		complain(r, NULL, "%s: listen.review is https, so review.certificate and review.key are needed", c->file);
+		complain(r, config_lookup(file, "listen.review"), "listen.review is https, so review.certificate and review.key are needed");
 	if (!https)
 		c->review_certificate[0] = '\0';
 	if (c->review_url[0] == '\0')
@@ -666,14 +609,14 @@ finish_review(struct reader *r)
 
 /* What depends on other settings, and what only makes sense together. */
 static void
-finish(struct reader *r)
+finish(struct reader *r, const config_t *file)
 {
 	struct config *c = r->c;
 
 	if (c->state[0] != '/')
-		complain(r, NULL, "%s: state is \"%s\"; expected an absolute path", c->file, c->state);
+		complain(r, config_lookup(file, "state"), "state is \"%s\"; expected an absolute path", c->state);
 	if (strlen(c->run) > MAX_RUN)
-		complain(r, NULL, "%s: run: \"%s\" is too long for socket paths; set run to a shorter one", c->file, c->run);
+		complain(r, config_lookup(file, "run"), "%s: \"%s\" is too long for socket paths; set run to a shorter one", c->file, c->run);
 	if (c->milter_count == 0) {
 		c->milter[0] = (struct listener){ .context = "mx", .mode = 0660 };
 		snprintf(c->milter[0].socket, sizeof c->milter[0].socket, "unix:%.80s/milter.sock", c->run);
@@ -687,15 +630,34 @@ finish(struct reader *r)
 	for (uint32_t i = 0; i < c->rule_dir_count; i++)
 		make_absolute(r, c->rules[i]);
 	if (c->workers_min > c->workers_max)
-		complain(r, NULL, "%s: workers.min is %u and workers.max %u; expected min <= max", c->file, c->workers_min, c->workers_max);
+		complain(r, config_lookup(file, "workers"), "workers.min is %u and workers.max %u; expected min <= max", c->workers_min, c->workers_max);
 	if (c->scan_timeout_ms + 5000 > c->message_timeout_ms)
-		complain(r, NULL, "%s: limits.message_timeout_ms must be at least 5000 above limits.scan_timeout_ms", c->file);
+		complain(r, config_lookup(file, "limits"), "limits: message_timeout_ms is %u and scan_timeout_ms %u; expected 5000 between them",
+		    c->message_timeout_ms, c->scan_timeout_ms);
 	for (uint32_t i = 0; i < c->rule_dir_count && !r->failed; i++)
 		if (access(c->rules[i], R_OK) < 0)
 			complain(r, NULL, "%s: rules: %s: %s", c->file, c->rules[i], strerror(errno));
 	if (!r->failed && access(c->score_script, R_OK) < 0)
 		complain(r, NULL, "%s: score: %s: %s", c->file, c->score_script, strerror(errno));
-	finish_review(r);
+	finish_review(r, file);
+}
+
+/* The parser names a line; what stands before its "=" is said too, never what stands behind it. */
+static void
+syntax_error(config_t *file, const char *path, char *why, size_t room)
+{
+	const char *name = config_error_file(file) ? config_error_file(file) : path;
+	char line[256] = "";
+	FILE *f = fopen(name, "re");
+
+	for (int i = 0; f && i < config_error_line(file) && fgets(line, sizeof line, f);)
+		i += strchr(line, '\n') != NULL;
+	if (f)
+		fclose(f);
+	struct span rest = span_of(line), shown = span_trim(span_cut(&rest, '='));
+
+	snprintf(why, room, "%s:%d: %s%s" SPAN_FMT "%s", name, config_error_line(file), config_error_text(file), shown.n ? ", at \"" : "",
+	    SPAN_ARG(shown), shown.n ? "\"" : "");
 }
 
 bool
@@ -713,15 +675,14 @@ config_load(const char *path, struct config *config, char *why, size_t room)
 		if (config_error_type(&file) == CONFIG_ERR_FILE_IO)
 			snprintf(why, room, "%s: %s", path, strerror(errno ? errno : EIO));
 		else
-			snprintf(why, room, "%s:%d: %s", config_error_file(&file) ? config_error_file(&file) : path,
-			    config_error_line(&file), config_error_text(&file));
+			syntax_error(&file, path, why, room);
 		r.failed = true;
 	} else {
 		read_group(&r, config_root_setting(&file), "");
 		if (config->run[0] == '\0')   /* also of a broken file: policyctl finds the policyd that runs */
 			snprintf(config->run, sizeof config->run, "%.*s/run", PATH_ROOM - 8, config->state);
 		if (!r.failed)
-			finish(&r);
+			finish(&r, &file);
 	}
 	config_destroy(&file);
 	return !r.failed;

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* The candidate with the smallest edit distance (Levenshtein), NULL when none is within a third of its length. */
+/* The candidate with the smallest edit distance (a swap of neighbours is one), NULL when none is within a third of its length. */
 const char *nearest_name(const char *typed, const char *const *names, size_t count);
 
 #endif

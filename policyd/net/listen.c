@@ -80,14 +80,12 @@ listen_inet(struct span spec, const char *name, char *why, size_t room)
 		struct sockaddr_in in;
 		struct sockaddr_in6 in6;
 	} address = { 0 };
-	struct ip ip;
-	uint64_t port;
+	struct ip ip = { 0 };
+	uint64_t port = 0;
 	int one = 1;
 
-	if (!span_u64(port_text, &port) || port == 0 || port > 65535 || !ip_parse(rest, &ip)) {
-		snprintf(why, room, "\"%s\" is no listener; expected \"unix:/path\", \"inet:8890@127.0.0.1\" or \"inet6:8890@::1\"", name);
-		return -1;
-	}
+	if (!span_u64(port_text, &port) || !ip_parse(rest, &ip))
+		return -1;                   /* checked before */
 	socklen_t length = ip.family == AF_INET ? sizeof address.in : sizeof address.in6;
 
 	if (ip.family == AF_INET) {
@@ -110,15 +108,38 @@ listen_inet(struct span spec, const char *name, char *why, size_t room)
 	return sock;
 }
 
+static bool
+is_inet(struct span spec)
+{
+	struct span rest = spec, port_text = span_cut(&rest, '@');
+	struct ip ip;
+	uint64_t port;
+
+	return span_u64(port_text, &port) && port > 0 && port <= 65535 && ip_parse(rest, &ip);
+}
+
+bool
+listen_check(const char *name, char *why, size_t room)
+{
+	struct span rest = span_of(name), scheme = span_cut(&rest, ':');
+	bool is_unix = span_eq(scheme, SPAN("unix")) || span_eq(scheme, SPAN("local"));
+
+	if (is_unix && rest.n >= sizeof ((struct sockaddr_un *)0)->sun_path) {
+		snprintf(why, room, "\"%s\" is too long for a socket; expected at most %zu bytes", name, sizeof ((struct sockaddr_un *)0)->sun_path - 1);
+		return false;
+	}
+	if (is_unix ? rest.n > 0 && rest.p[0] == '/' : (span_eq(scheme, SPAN("inet")) || span_eq(scheme, SPAN("inet6"))) && is_inet(rest))
+		return true;
+	snprintf(why, room, "\"%s\" is no listener; expected \"unix:/path\", \"inet:8890@127.0.0.1\" or \"inet6:8890@::1\"", name);
+	return false;
+}
+
 int
 listen_open(const char *name, uint32_t mode, const char *group, char *why, size_t room)
 {
 	struct span rest = span_of(name), scheme = span_cut(&rest, ':');
 
-	if (span_eq(scheme, SPAN("unix")) || span_eq(scheme, SPAN("local")))
-		return listen_unix(rest.p, mode, group, why, room);
-	if (span_eq(scheme, SPAN("inet6")) || span_eq(scheme, SPAN("inet")))
-		return listen_inet(rest, name, why, room);
-	snprintf(why, room, "\"%s\" is no listener; expected \"unix:/path\", \"inet:8890@127.0.0.1\" or \"inet6:8890@::1\"", name);
-	return -1;
+	if (!listen_check(name, why, room))
+		return -1;
+	return scheme.p[0] == 'i' ? listen_inet(rest, name, why, room) : listen_unix(rest.p, mode, group, why, room);
 }

@@ -87,7 +87,7 @@ redis_url_parse(const char *url, struct redis_place *place, char *why, size_t ro
 	else if (span_starts(all, SPAN("unix://")))
 		good = parse_unix(span_from(all, 7), place);
 	if (!good)
-		snprintf(why, room, "redis.url: expected \"redis://[:password@]host[:port][/db]\" or \"unix:///path[?db=N]\"");
+		snprintf(why, room, "no place of a Redis; expected \"redis://[:password@]host[:port][/db]\" or \"unix:///path[?db=N]\"");
 	return good;
 }
 
