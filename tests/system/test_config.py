@@ -96,6 +96,9 @@ BROKEN = [
     ('policy = { filter = "perhaps"; };', "policy.filter"),
     ('policy = { subject_tag = "%s"; };' % ("x" * 200), "policy.subject_tag"),
     ('policy = ( 5 );', "policy is a list; expected a group"),
+    ('listen = { review = "127.0.0.1:8892"; };', '"127.0.0.1:8892" is no web server'),
+    ('listen = { review = "https://127.0.0.1:8892"; };', "review.certificate and review.key are needed"),
+    ('review = { certificate = "/nonexistent.pem"; };', "certificate: /nonexistent.pem: No such file or directory"),
     ('@include "nothere.conf"', "cannot open include file"),
 ]
 
