@@ -2,7 +2,6 @@
 #include "policyd/config.h"
 
 #include <errno.h>
-#include <libconfig.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,22 +10,14 @@
 
 #include "policyd/base/ipc.h"
 #include "policyd/base/nearest.h"
-#include "policyd/config_values.h"
+#include "policyd/config_reader.h"
 
 #ifndef POLICYD_SHARE
 #define POLICYD_SHARE "/usr/local/share/policyd"
 #endif
 
-struct reader {
-	struct config *c;
-	char *why;
-	size_t room;
-	bool failed;
-};
-
-/* One line an error: FILE:LINE: what. The first is kept; one mistake often makes others. */
-static void __attribute__((format(printf, 3, 4)))
-complain(struct reader *r, const config_setting_t *at, const char *format, ...)
+void
+config_complain(struct reader *r, const config_setting_t *at, const char *format, ...)
 {
 	va_list args;
 	size_t n = 0;
@@ -116,7 +107,7 @@ static const struct { const char *group, *name; } compounds[] = {
 	{ "", "review" }, { "review", "proxies" },
 };
 
-static const char *
+const char *
 kind_of(const config_setting_t *s)
 {
 	switch (config_setting_type(s)) {
@@ -130,38 +121,37 @@ kind_of(const config_setting_t *s)
 	}
 }
 
-static void
-unknown(struct reader *r, const config_setting_t *s, const char *group, const char *const *names, size_t count)
+void
+config_unknown(struct reader *r, const config_setting_t *s, const char *group, const char *const *names, size_t count)
 {
 	const char *name = config_setting_name(s), *near = nearest_name(name, names, count);
 
-	complain(r, s, "unknown setting \"%s%s%s\"%s%s%s", group, group[0] ? "." : "", name, near ? "; did you mean \"" : "",
+	config_complain(r, s, "unknown setting \"%s%s%s\"%s%s%s", group, group[0] ? "." : "", name, near ? "; did you mean \"" : "",
 	    near ? near : "", near ? "\"?" : "");
 }
 
-static bool
+bool
 text_of(struct reader *r, const config_setting_t *s, char *to, size_t room)
 {
 	const char *text = config_setting_get_string(s);
 
 	if (text == NULL)
-		complain(r, s, "%s is %s; expected a text in quotes", config_setting_name(s) ? config_setting_name(s) : "element",
+		config_complain(r, s, "%s is %s; expected a text in quotes", config_setting_name(s) ? config_setting_name(s) : "element",
 		    kind_of(s));
 	else if (strlen(text) >= room)
-		complain(r, s, "\"%.40s...\" is too long; expected at most %zu bytes", text, room - 1);
+		config_complain(r, s, "\"%.40s...\" is too long; expected at most %zu bytes", text, room - 1);
 	else
 		memcpy(to, text, strlen(text) + 1);
 	return !r->failed;
 }
 
-/* A text that has a form (config_values.h); an empty one says "as if it were left out". */
-static bool
+bool
 checked_text(struct reader *r, const config_setting_t *s, enum value_kind kind, char *to, size_t room)
 {
 	char why[PATH_ROOM + 200];
 
 	if (text_of(r, s, to, room) && to[0] && !value_check(kind, to, why, sizeof why))
-		complain(r, s, "%s: %s", config_setting_name(s), why);
+		config_complain(r, s, "%s: %s", config_setting_name(s), why);
 	return !r->failed;
 }
 
@@ -184,7 +174,7 @@ read_enum(struct reader *r, const config_setting_t *s, const struct setting *def
 		if (def->names == outcome_names && i + 1 == OUT__COUNT)
 			break;
 	}
-	complain(r, s, "%s is %s%s%s; expected one of %s", def->name, text ? "\"" : "", text ? text : kind_of(s),
+	config_complain(r, s, "%s is %s%s%s; expected one of %s", def->name, text ? "\"" : "", text ? text : kind_of(s),
 	    text ? "\"" : "", expected);
 }
 
@@ -204,13 +194,13 @@ read_simple(struct reader *r, const config_setting_t *s, const struct setting *d
 	case NUMBER:
 	case BYTES: {
 		if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64) {
-			complain(r, s, "%s is %s; expected a whole number", def->name, kind_of(s));
+			config_complain(r, s, "%s is %s; expected a whole number", def->name, kind_of(s));
 			return;
 		}
 		int64_t value = config_setting_get_int64(s);
 
 		if (value < def->least || value > def->most)
-			complain(r, s, "%s is %lld; expected %lld to %lld", def->name, (long long)value, (long long)def->least,
+			config_complain(r, s, "%s is %lld; expected %lld to %lld", def->name, (long long)value, (long long)def->least,
 			    (long long)def->most);
 		else if (def->size == 4)
 			*(uint32_t *)(void *)to = (uint32_t)value;
@@ -220,7 +210,7 @@ read_simple(struct reader *r, const config_setting_t *s, const struct setting *d
 	}
 	case FLAG:
 		if (type != CONFIG_TYPE_BOOL)
-			complain(r, s, "%s is %s; expected true or false", def->name, kind_of(s));
+			config_complain(r, s, "%s is %s; expected true or false", def->name, kind_of(s));
 		else
 			*(uint8_t *)to = (uint8_t)config_setting_get_bool(s);
 		break;
@@ -230,47 +220,7 @@ read_simple(struct reader *r, const config_setting_t *s, const struct setting *d
 	}
 }
 
-static bool
-is_list(struct reader *r, const config_setting_t *s, size_t most)
-{
-	int type = config_setting_type(s);
-
-	if (type != CONFIG_TYPE_LIST && type != CONFIG_TYPE_ARRAY)
-		complain(r, s, "%s is %s; expected a list ( ... )", config_setting_name(s), kind_of(s));
-	else if ((size_t)config_setting_length(s) > most)
-		complain(r, s, "%s has %d elements; expected at most %zu", config_setting_name(s), config_setting_length(s), most);
-	return !r->failed;
-}
-
-static void
-read_codes(struct reader *r, const config_setting_t *s, double points, struct dnsbl_code *codes, uint8_t *count)
-{
-	if (!is_list(r, s, DNSBL_MAX_CODES))
-		return;
-	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
-		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-		const char *text = config_setting_get_string(e);
-
-		if (text == NULL || !value_code(span_of(text), points, &codes[*count]))
-			complain(r, e, "\"%s\" is no answer code; expected \"127.0.0.2\", \"127.0.0.2-11\" or \"127.0.0.0/16\" (all in 127/8), "
-			    "with \"=points\" behind it or not", text ? text : kind_of(e));
-		else
-			++*count;
-	}
-}
-
-/* DNSBL_<NAME> is what logs and rules say: capitals, digits and underscores. */
-static void
-list_name(const char *from, struct dnsbl_list *list)
-{
-	size_t n = 0;
-
-	for (; *from && *from != '.' && n + 1 < sizeof list->name; from++)
-		list->name[n++] = ascii_alnum(*from) ? (char)(*from >= 'a' && *from <= 'z' ? *from - 32 : *from) : '_';
-	list->name[n] = '\0';
-}
-
-static bool
+bool
 number_of(struct reader *r, const config_setting_t *s, double *to)
 {
 	int type = config_setting_type(s);
@@ -280,123 +230,20 @@ number_of(struct reader *r, const config_setting_t *s, double *to)
 	else if (type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64)
 		*to = (double)config_setting_get_int64(s);
 	else
-		complain(r, s, "%s is %s; expected a number", config_setting_name(s), kind_of(s));
+		config_complain(r, s, "%s is %s; expected a number", config_setting_name(s), kind_of(s));
 	return !r->failed;
 }
 
-static void
-read_dnsbl(struct reader *r, const config_setting_t *s)
+bool
+is_list(struct reader *r, const config_setting_t *s, size_t most)
 {
-	static const char *const names[] = { "zone", "name", "points", "codes", "refused", "ipv4", "ipv6", "probe" };
-	struct dnsbl_list *list = &r->c->dnsbl[r->c->dnsbl_count];
-	const config_setting_t *codes = NULL;
-	char name[64] = "";
+	int type = config_setting_type(s);
 
-	*list = (struct dnsbl_list){ .ipv4 = 1, .ipv6 = 1, .probe = 1 };
-	if (!config_setting_is_group(s)) {
-		complain(r, s, "an element of dnsbl is %s; expected a group { zone = ...; points = ...; }", kind_of(s));
-		return;
-	}
-	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
-		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-		const char *key = config_setting_name(e);
-		uint8_t *flag = strcmp(key, "ipv4") == 0 ? &list->ipv4 : strcmp(key, "ipv6") == 0 ? &list->ipv6 :
-		    strcmp(key, "probe") == 0 ? &list->probe : NULL;
-
-		if (strcmp(key, "zone") == 0)
-			checked_text(r, e, VALUE_DOMAIN, list->zone, sizeof list->zone - 64);   /* room for the nibbles of an IPv6 address */
-		else if (strcmp(key, "name") == 0)
-			text_of(r, e, name, sizeof list->name);
-		else if (strcmp(key, "points") == 0)
-			number_of(r, e, &list->points);
-		else if (strcmp(key, "codes") == 0)
-			codes = e;
-		else if (strcmp(key, "refused") == 0)
-			read_codes(r, e, 0, list->refused, &list->refused_count);
-		else if (flag && config_setting_type(e) == CONFIG_TYPE_BOOL)
-			*flag = (uint8_t)config_setting_get_bool(e);
-		else if (flag)
-			complain(r, e, "%s is %s; expected true or false", key, kind_of(e));
-		else
-			unknown(r, e, "dnsbl", names, sizeof names / sizeof *names);
-	}
-	if (codes)
-		read_codes(r, codes, list->points, list->codes, &list->code_count);
-	if (!r->failed && list->zone[0] == '\0')
-		complain(r, s, "a DNS list without a zone; expected zone = \"bl.example\"");
-	list_name(name[0] ? name : list->zone, list);
-	/* A welcome list has no "must be absent" test point. */
-	if (list->points < 0)
-		list->probe = 0;
-	for (uint32_t i = 0; i < r->c->dnsbl_count; i++)
-		if (strcmp(r->c->dnsbl[i].name, list->name) == 0)
-			complain(r, s, "a second DNS list called \"%s\"; give one of them a name of its own: name = \"...\"", list->name);
-	r->c->dnsbl_count++;
-}
-
-static void
-read_milter(struct reader *r, const config_setting_t *s)
-{
-	static const char *const names[] = { "socket", "context", "group", "mode" };
-	struct listener *l = &r->c->milter[r->c->milter_count];
-
-	*l = (struct listener){ .context = "mx", .mode = 0660 };
-	if (!config_setting_is_group(s)) {
-		complain(r, s, "an element of listen.milter is %s; expected a group { socket = ...; context = ...; }", kind_of(s));
-		return;
-	}
-	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
-		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-		const char *key = config_setting_name(e);
-
-		if (strcmp(key, "socket") == 0)
-			checked_text(r, e, VALUE_SOCKET, l->socket, sizeof l->socket);
-		else if (strcmp(key, "context") == 0)
-			text_of(r, e, l->context, sizeof l->context);
-		else if (strcmp(key, "group") == 0)
-			checked_text(r, e, VALUE_GROUP, l->group, sizeof l->group);
-		else if (strcmp(key, "mode") == 0 && config_setting_type(e) == CONFIG_TYPE_INT)
-			l->mode = (uint32_t)config_setting_get_int(e) & 0777;
-		else if (strcmp(key, "mode") == 0)
-			complain(r, e, "mode is %s; expected a number such as 0x1b0 (0660)", kind_of(e));
-		else
-			unknown(r, e, "listen.milter", names, sizeof names / sizeof *names);
-	}
-	if (!r->failed && l->socket[0] == '\0')
-		complain(r, s, "a milter listener without a socket; expected socket = \"unix:/path\" or \"inet:port@host\"");
-	for (uint32_t i = 0; i < r->c->milter_count; i++)
-		if (strcmp(r->c->milter[i].socket, l->socket) == 0)
-			complain(r, s, "\"%s\" is another listener's socket already", l->socket);
-	r->c->milter_count++;
-}
-
-static void
-read_nets(struct reader *r, const config_setting_t *s, struct net *nets, uint32_t *count)
-{
-	*count = 0;
-	if (!is_list(r, s, MAX_NETS))
-		return;
-	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
-		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-		const char *text = config_setting_get_string(e);
-
-		if (text == NULL || !net_parse(span_of(text), &nets[(*count)++]))
-			complain(r, e, "\"%s\" is no network; expected \"192.0.2.0/24\" or \"2001:db8::/32\"", text ? text : kind_of(e));
-	}
-}
-
-static void
-read_servers(struct reader *r, const config_setting_t *s)
-{
-	if (!is_list(r, s, MAX_DNS_SERVERS))
-		return;
-	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
-		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-		const char *text = config_setting_get_string(e);
-
-		if (text == NULL || !value_resolver(text, &r->c->dns_server[r->c->dns_server_count++]))
-			complain(r, e, "\"%s\" is no resolver; expected \"127.0.0.1:53\" or \"[::1]:53\"", text ? text : kind_of(e));
-	}
+	if (type != CONFIG_TYPE_LIST && type != CONFIG_TYPE_ARRAY)
+		config_complain(r, s, "%s is %s; expected a list ( ... )", config_setting_name(s), kind_of(s));
+	else if ((size_t)config_setting_length(s) > most)
+		config_complain(r, s, "%s has %d elements; expected at most %zu", config_setting_name(s), config_setting_length(s), most);
+	return !r->failed;
 }
 
 static void
@@ -410,7 +257,7 @@ read_rules(struct reader *r, const config_setting_t *s)
 		char *to = r->c->rules[r->c->rule_dir_count++];
 
 		if (text_of(r, e, to, PATH_ROOM) && access(to, R_OK) < 0)
-			complain(r, e, "rules: %s: %s", to, strerror(errno));
+			config_complain(r, e, "rules: %s: %s", to, strerror(errno));
 	}
 }
 
@@ -427,7 +274,7 @@ read_policy(struct reader *r, const config_setting_t *s)
 		const struct policy_field *field = policy_field_find(span_of(config_setting_name(e)));
 
 		if (field == NULL) {
-			unknown(r, e, "policy", names, policy_field_count);
+			config_unknown(r, e, "policy", names, policy_field_count);
 			return;
 		}
 		switch (config_setting_type(e)) {
@@ -445,14 +292,14 @@ read_policy(struct reader *r, const config_setting_t *s)
 			snprintf(value, sizeof value, "%lld", config_setting_get_int64(e));
 			break;
 		default:
-			complain(r, e, "policy.%s is %s; expected a value", field->name, kind_of(e));
+			config_complain(r, e, "policy.%s is %s; expected a value", field->name, kind_of(e));
 			return;
 		}
 		if (!policy_field_parse(&r->c->policy_default, field, span_of(value), why, sizeof why))
-			complain(r, e, "policy.%s", why);
+			config_complain(r, e, "policy.%s", why);
 	}
 	if (!r->failed && !policy_check(&r->c->policy_default, why, sizeof why))
-		complain(r, s, "policy: %s", why);
+		config_complain(r, s, "policy: %s", why);
 }
 
 static void read_group(struct reader *r, const config_setting_t *s, const char *group);
@@ -482,7 +329,7 @@ read_compound(struct reader *r, const config_setting_t *s, const char *group, co
 	} else if (strcmp(name, "proxies") == 0) {
 		read_nets(r, s, c->review_proxies, &c->review_proxy_count);
 	} else if (!config_setting_is_group(s)) {
-		complain(r, s, "%s%s%s is %s; expected a group { ... }", group, group[0] ? "." : "", name, kind_of(s));
+		config_complain(r, s, "%s%s%s is %s; expected a group { ... }", group, group[0] ? "." : "", name, kind_of(s));
 	} else if (strcmp(name, "policy") == 0) {
 		read_policy(r, s);
 	} else {
@@ -511,7 +358,7 @@ read_group(struct reader *r, const config_setting_t *s, const char *group)
 		while (k < count && strcmp(names[k], config_setting_name(e)) != 0)
 			k++;
 		if (k == count) {
-			unknown(r, e, group, names, count);
+			config_unknown(r, e, group, names, count);
 		} else if (k >= simple) {
 			read_compound(r, e, group, names[k]);
 		} else {
@@ -576,7 +423,7 @@ make_absolute(struct reader *r, char path[PATH_ROOM])
 	n = strlen(whole);
 	snprintf(whole + n, sizeof whole - n, "/%s", path);
 	if (strlen(whole) >= PATH_ROOM)
-		complain(r, NULL, "%s: \"%s\" is too long a path", r->c->file, path);
+		config_complain(r, NULL, "%s: \"%s\" is too long a path", r->c->file, path);
 	else
 		snprintf(path, PATH_ROOM, "%s", whole);
 }
@@ -591,7 +438,7 @@ finish_review(struct reader *r, const config_t *file)
 	if (c->review[0] == '\0')
 		return;
 	if (https && (c->review_certificate[0] == '\0' || c->review_key[0] == '\0'))
-		complain(r, config_lookup(file, "listen.review"), "listen.review is https, so review.certificate and review.key are needed");
+		config_complain(r, config_lookup(file, "listen.review"), "listen.review is https, so review.certificate and review.key are needed");
 	if (!https)
 		c->review_certificate[0] = '\0';
 	if (c->review_url[0] == '\0')
@@ -604,7 +451,7 @@ finish_review(struct reader *r, const config_t *file)
 	make_absolute(r, c->review_key);
 	make_absolute(r, c->web_dir);
 	if (!r->failed && access(c->web_dir, R_OK) < 0)
-		complain(r, NULL, "%s: web_dir: %s: %s", c->file, c->web_dir, strerror(errno));
+		config_complain(r, NULL, "%s: web_dir: %s: %s", c->file, c->web_dir, strerror(errno));
 }
 
 /* What depends on other settings, and what only makes sense together. */
@@ -614,9 +461,9 @@ finish(struct reader *r, const config_t *file)
 	struct config *c = r->c;
 
 	if (c->state[0] != '/')
-		complain(r, config_lookup(file, "state"), "state is \"%s\"; expected an absolute path", c->state);
+		config_complain(r, config_lookup(file, "state"), "state is \"%s\"; expected an absolute path", c->state);
 	if (strlen(c->run) > MAX_RUN)
-		complain(r, config_lookup(file, "run"), "%s: \"%s\" is too long for socket paths; set run to a shorter one", c->file, c->run);
+		config_complain(r, config_lookup(file, "run"), "%s: \"%s\" is too long for socket paths; set run to a shorter one", c->file, c->run);
 	if (c->milter_count == 0) {
 		c->milter[0] = (struct listener){ .context = "mx", .mode = 0660 };
 		snprintf(c->milter[0].socket, sizeof c->milter[0].socket, "unix:%.80s/milter.sock", c->run);
@@ -630,15 +477,15 @@ finish(struct reader *r, const config_t *file)
 	for (uint32_t i = 0; i < c->rule_dir_count; i++)
 		make_absolute(r, c->rules[i]);
 	if (c->workers_min > c->workers_max)
-		complain(r, config_lookup(file, "workers"), "workers.min is %u and workers.max %u; expected min <= max", c->workers_min, c->workers_max);
+		config_complain(r, config_lookup(file, "workers"), "workers.min is %u and workers.max %u; expected min <= max", c->workers_min, c->workers_max);
 	if (c->scan_timeout_ms + 5000 > c->message_timeout_ms)
-		complain(r, config_lookup(file, "limits"), "limits: message_timeout_ms is %u and scan_timeout_ms %u; expected 5000 between them",
+		config_complain(r, config_lookup(file, "limits"), "limits: message_timeout_ms is %u and scan_timeout_ms %u; expected 5000 between them",
 		    c->message_timeout_ms, c->scan_timeout_ms);
 	for (uint32_t i = 0; i < c->rule_dir_count && !r->failed; i++)
 		if (access(c->rules[i], R_OK) < 0)
-			complain(r, NULL, "%s: rules: %s: %s", c->file, c->rules[i], strerror(errno));
+			config_complain(r, NULL, "%s: rules: %s: %s", c->file, c->rules[i], strerror(errno));
 	if (!r->failed && access(c->score_script, R_OK) < 0)
-		complain(r, NULL, "%s: score: %s: %s", c->file, c->score_script, strerror(errno));
+		config_complain(r, NULL, "%s: score: %s: %s", c->file, c->score_script, strerror(errno));
 	finish_review(r, file);
 }
 

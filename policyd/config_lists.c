@@ -1,0 +1,147 @@
+/* config_lists.c - settings that stand in lists: DNS lists, milter listeners, networks, resolvers. */
+#include <stdio.h>
+
+#include "policyd/config_reader.h"
+
+static void
+read_codes(struct reader *r, const config_setting_t *s, double points, struct dnsbl_code *codes, uint8_t *count)
+{
+	if (!is_list(r, s, DNSBL_MAX_CODES))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+
+		if (text == NULL || !value_code(span_of(text), points, &codes[*count]))
+			config_complain(r, e, "\"%s\" is no answer code; expected \"127.0.0.2\", \"127.0.0.2-11\" or \"127.0.0.0/16\" (all in 127/8), "
+			    "with \"=points\" behind it or not", text ? text : kind_of(e));
+		else
+			++*count;
+	}
+}
+
+/* DNSBL_<NAME> is what logs and rules say: capitals, digits and underscores. */
+static void
+list_name(const char *from, struct dnsbl_list *list)
+{
+	size_t n = 0;
+
+	for (; *from && *from != '.' && n + 1 < sizeof list->name; from++)
+		list->name[n++] = ascii_alnum(*from) ? (char)(*from >= 'a' && *from <= 'z' ? *from - 32 : *from) : '_';
+	list->name[n] = '\0';
+}
+
+void
+read_dnsbl(struct reader *r, const config_setting_t *s)
+{
+	static const char *const names[] = { "zone", "name", "points", "codes", "refused", "ipv4", "ipv6", "probe" };
+	struct dnsbl_list *list = &r->c->dnsbl[r->c->dnsbl_count];
+	const config_setting_t *codes = NULL;
+	char name[64] = "";
+
+	*list = (struct dnsbl_list){ .ipv4 = 1, .ipv6 = 1, .probe = 1 };
+	if (!config_setting_is_group(s)) {
+		config_complain(r, s, "an element of dnsbl is %s; expected a group { zone = ...; points = ...; }", kind_of(s));
+		return;
+	}
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *key = config_setting_name(e);
+		uint8_t *flag = strcmp(key, "ipv4") == 0 ? &list->ipv4 : strcmp(key, "ipv6") == 0 ? &list->ipv6 :
+		    strcmp(key, "probe") == 0 ? &list->probe : NULL;
+
+		if (strcmp(key, "zone") == 0)
+			checked_text(r, e, VALUE_DOMAIN, list->zone, sizeof list->zone - 64);   /* room for the nibbles of an IPv6 address */
+		else if (strcmp(key, "name") == 0)
+			text_of(r, e, name, sizeof list->name);
+		else if (strcmp(key, "points") == 0)
+			number_of(r, e, &list->points);
+		else if (strcmp(key, "codes") == 0)
+			codes = e;
+		else if (strcmp(key, "refused") == 0)
+			read_codes(r, e, 0, list->refused, &list->refused_count);
+		else if (flag && config_setting_type(e) == CONFIG_TYPE_BOOL)
+			*flag = (uint8_t)config_setting_get_bool(e);
+		else if (flag)
+			config_complain(r, e, "%s is %s; expected true or false", key, kind_of(e));
+		else
+			config_unknown(r, e, "dnsbl", names, sizeof names / sizeof *names);
+	}
+	if (codes)
+		read_codes(r, codes, list->points, list->codes, &list->code_count);
+	if (!r->failed && list->zone[0] == '\0')
+		config_complain(r, s, "a DNS list without a zone; expected zone = \"bl.example\"");
+	list_name(name[0] ? name : list->zone, list);
+	/* A welcome list has no "must be absent" test point. */
+	if (list->points < 0)
+		list->probe = 0;
+	for (uint32_t i = 0; i < r->c->dnsbl_count; i++)
+		if (strcmp(r->c->dnsbl[i].name, list->name) == 0)
+			config_complain(r, s, "a second DNS list called \"%s\"; give one of them a name of its own: name = \"...\"", list->name);
+	r->c->dnsbl_count++;
+}
+
+void
+read_milter(struct reader *r, const config_setting_t *s)
+{
+	static const char *const names[] = { "socket", "context", "group", "mode" };
+	struct listener *l = &r->c->milter[r->c->milter_count];
+
+	*l = (struct listener){ .context = "mx", .mode = 0660 };
+	if (!config_setting_is_group(s)) {
+		config_complain(r, s, "an element of listen.milter is %s; expected a group { socket = ...; context = ...; }", kind_of(s));
+		return;
+	}
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *key = config_setting_name(e);
+
+		if (strcmp(key, "socket") == 0)
+			checked_text(r, e, VALUE_SOCKET, l->socket, sizeof l->socket);
+		else if (strcmp(key, "context") == 0)
+			text_of(r, e, l->context, sizeof l->context);
+		else if (strcmp(key, "group") == 0)
+			checked_text(r, e, VALUE_GROUP, l->group, sizeof l->group);
+		else if (strcmp(key, "mode") == 0 && config_setting_type(e) == CONFIG_TYPE_INT)
+			l->mode = (uint32_t)config_setting_get_int(e) & 0777;
+		else if (strcmp(key, "mode") == 0)
+			config_complain(r, e, "mode is %s; expected a number such as 0x1b0 (0660)", kind_of(e));
+		else
+			config_unknown(r, e, "listen.milter", names, sizeof names / sizeof *names);
+	}
+	if (!r->failed && l->socket[0] == '\0')
+		config_complain(r, s, "a milter listener without a socket; expected socket = \"unix:/path\" or \"inet:port@host\"");
+	for (uint32_t i = 0; i < r->c->milter_count; i++)
+		if (strcmp(r->c->milter[i].socket, l->socket) == 0)
+			config_complain(r, s, "\"%s\" is another listener's socket already", l->socket);
+	r->c->milter_count++;
+}
+
+void
+read_nets(struct reader *r, const config_setting_t *s, struct net *nets, uint32_t *count)
+{
+	*count = 0;
+	if (!is_list(r, s, MAX_NETS))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+
+		if (text == NULL || !net_parse(span_of(text), &nets[(*count)++]))
+			config_complain(r, e, "\"%s\" is no network; expected \"192.0.2.0/24\" or \"2001:db8::/32\"", text ? text : kind_of(e));
+	}
+}
+
+void
+read_servers(struct reader *r, const config_setting_t *s)
+{
+	if (!is_list(r, s, MAX_DNS_SERVERS))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+
+		if (text == NULL || !value_resolver(text, &r->c->dns_server[r->c->dns_server_count++]))
+			config_complain(r, e, "\"%s\" is no resolver; expected \"127.0.0.1:53\" or \"[::1]:53\"", text ? text : kind_of(e));
+	}
+}
