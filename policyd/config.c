@@ -80,6 +80,9 @@ static const struct setting settings[] = {
 	{ "clamav", "timeout_ms", NUMBER, F(clamav_timeout_ms), 100, 300000, NULL },
 	{ "clamav", "cache", FLAG, F(clamav_cache), 0, 0, NULL },
 	{ "clamav", "max_age_days", NUMBER, F(clamav_max_age_days), 1, 365, NULL },
+	{ "quarantine", "customer_entries", NUMBER, F(customer_entries), 0, UINT32_MAX, NULL },
+	{ "quarantine", "campaign_entries", NUMBER, F(campaign_entries), 0, UINT32_MAX, NULL },
+	{ "quarantine", "customer_bytes", BYTES, F(customer_bytes), 0, INT64_MAX, NULL },
 	{ "deliver", "reinject", SERVER, F(reinject), 0, 0, NULL },
 	{ "listen", "review", HTTP, F(review), 0, 0, NULL },
 	{ "review", "url", TEXT, F(review_url), 0, 0, NULL },
@@ -102,7 +105,7 @@ static const struct setting settings[] = {
 /* Settings that are lists or hold other things, by the group they stand in. */
 static const struct { const char *group, *name; } compounds[] = {
 	{ "", "listen" }, { "", "control" }, { "", "redis" }, { "", "dns" }, { "", "dnsbl" }, { "", "clamav" },
-	{ "", "deliver" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
+	{ "", "deliver" }, { "", "quarantine" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
 	{ "", "own_networks" }, { "", "trusted_relays" }, { "listen", "milter" }, { "dns", "servers" },
 	{ "", "review" }, { "review", "proxies" },
 };

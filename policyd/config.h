@@ -74,6 +74,10 @@ struct config {
 	uint32_t message_timeout_ms;         /* end of message, all told */
 	uint32_t poison_action;              /* enum outcome: quarantine, defer, reject, deliver */
 
+	/* quarantine: 0 is no limit */
+	uint32_t customer_entries, campaign_entries;
+	uint64_t customer_bytes;
+
 	/* deliver */
 	char reinject[PATH_ROOM];            /* "127.0.0.1:10026"; empty: releases are refused with a clear error */
 	char deliver_lmtp[PATH_ROOM], deliver_domain[128];

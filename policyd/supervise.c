@@ -593,9 +593,9 @@ make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, char *why, size_t 
 static bool
 open_dirs(struct master *m, char *why, size_t room)
 {
-	static const char *const names[] = { "redis", "quarantine", "spool", "model", "review" };
+	static const char *const names[] = { "redis", "quarantine", "quarantine/keys", "spool", "model", "review" };
 	const struct config *c = &m->config;
-	char path[PATH_ROOM + 16];
+	char path[PATH_ROOM + 32];
 
 	/* Passed through by the MTA and by policyctl's group; what lies inside is closed to them. */
 	if (!make_dir(c->state, 0711, m->uid, m->gid, why, room) || !make_dir(c->run, 0711, m->uid, m->gid, why, room))

@@ -64,6 +64,8 @@
 	X(M_STORED, "quarantine_stored")                                      \
 	X(M_STORED_AGAIN, "quarantine_retries_merged")                        \
 	X(M_STORE_FAILED, "quarantine_failed")                                \
+	X(M_STORE_SHORT, "quarantine_deferred_for_room")                      \
+	X(M_EVICTED, "quarantine_evicted_by_quota")                           \
 	X(M_RELEASED, "quarantine_released")                                  \
 	X(M_RELEASE_FAILED, "quarantine_release_failed")                      \
 	/* review */                                                          \

@@ -3,6 +3,7 @@
 #ifndef POLICYD_CTL_COMMANDS_H
 #define POLICYD_CTL_COMMANDS_H
 
+int cmd_backup(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_learn(int argc, char **argv);

@@ -18,6 +18,8 @@ static const struct command {
 	{ "model", cmd_model, "what the classifier has learnt" },
 	{ "policy", cmd_policy, "get, set, unset, explain, list recipients' policies" },
 	{ "quarantine", cmd_quarantine, "list, show, release, delete, stats, rebuild" },
+	{ "backup", cmd_backup, "the quarantine's keys into a file" },
+	{ "restore", cmd_backup, "and back from it" },
 	{ "trace", cmd_trace, "what became of a mail, by queue id, Message-ID, reference or quarantine id" },
 	{ "user", cmd_user, "who may use the review pages: add, list, passwd, totp, key, remove" },
 	{ "audit", cmd_audit, "what was done there: list, verify" },

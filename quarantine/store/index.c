@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "policyd/base/clock.h"
+
 const char *const entry_state_names[STATE__COUNT] = {
 	[STATE_NEW] = "new", [STATE_RELEASING] = "releasing", [STATE_RELEASED] = "released", [STATE_DELETED] = "deleted",
 	[STATE_EXPIRED] = "expired", [STATE_SEEN] = "seen", [STATE_REQUESTED] = "requested",
@@ -13,14 +15,15 @@ struct index {
 	struct sql *db;
 };
 
-enum { SCHEMA_VERSION = 2, DAY_S = 86400 };
+enum { SCHEMA_VERSION = 3, DAY_S = 86400, BODY_KEY = 16 };
 
 /* rcpt carries what lists are filtered by, so that a page is one walk down one index; the rest of an entry is one look-up. */
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS mail(id TEXT PRIMARY KEY, seq INTEGER, time_s INTEGER, segment TEXT, offset INTEGER,"
 	" length INTEGER, size INTEGER, client TEXT, helo TEXT, sender TEXT, class TEXT, message_id TEXT, header_from TEXT,"
-	" subject TEXT, symbols TEXT, digest BLOB, queue_id TEXT, count INTEGER) WITHOUT ROWID;"
+	" subject TEXT, symbols TEXT, digest BLOB, queue_id TEXT, count INTEGER, customer TEXT, body BLOB) WITHOUT ROWID;"
 	"CREATE INDEX IF NOT EXISTS mail_digest ON mail(digest);"
+	"CREATE INDEX IF NOT EXISTS mail_body ON mail(body) WHERE body<>x'';"
 	"CREATE INDEX IF NOT EXISTS mail_segment ON mail(segment);"
 	"CREATE INDEX IF NOT EXISTS mail_message_id ON mail(message_id);"
 	"CREATE INDEX IF NOT EXISTS mail_queue_id ON mail(queue_id);"
@@ -39,8 +42,7 @@ static const char schema[] =
 	" requested INTEGER, deleted INTEGER, expired INTEGER, ham INTEGER, spam INTEGER, bytes INTEGER,"
 	" PRIMARY KEY(day, customer, class)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS held(customer TEXT, state INTEGER, entries INTEGER, PRIMARY KEY(customer, state)) WITHOUT ROWID;"
-	"CREATE TABLE IF NOT EXISTS total(mails INTEGER);"
-	"INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM total);"
+	"CREATE TABLE IF NOT EXISTS owned(customer TEXT PRIMARY KEY, mails INTEGER, bytes INTEGER) WITHOUT ROWID;"
 	"CREATE TRIGGER IF NOT EXISTS rcpt_in AFTER INSERT ON rcpt BEGIN"
 	" INSERT INTO held VALUES(new.customer, new.state, 1) ON CONFLICT DO UPDATE SET entries=entries+1; END;"
 	"CREATE TRIGGER IF NOT EXISTS rcpt_moved AFTER UPDATE OF state ON rcpt WHEN old.state<>new.state BEGIN"
@@ -48,9 +50,11 @@ static const char schema[] =
 	" INSERT INTO held VALUES(new.customer, new.state, 1) ON CONFLICT DO UPDATE SET entries=entries+1; END;"
 	"CREATE TRIGGER IF NOT EXISTS rcpt_out AFTER DELETE ON rcpt BEGIN"
 	" UPDATE held SET entries=entries-1 WHERE customer=old.customer AND state=old.state; END;"
-	"CREATE TRIGGER IF NOT EXISTS mail_in AFTER INSERT ON mail BEGIN UPDATE total SET mails=mails+1; END;"
-	"CREATE TRIGGER IF NOT EXISTS mail_out AFTER DELETE ON mail BEGIN UPDATE total SET mails=mails-1; END;"
-	"CREATE TABLE IF NOT EXISTS segment(name TEXT PRIMARY KEY, done INTEGER, damaged INTEGER) WITHOUT ROWID;";
+	"CREATE TRIGGER IF NOT EXISTS mail_in AFTER INSERT ON mail BEGIN"
+	" INSERT INTO owned VALUES(new.customer, 1, new.length) ON CONFLICT DO UPDATE SET mails=mails+1, bytes=bytes+new.length; END;"
+	"CREATE TRIGGER IF NOT EXISTS mail_out AFTER DELETE ON mail BEGIN"
+	" UPDATE owned SET mails=mails-1, bytes=bytes-old.length WHERE customer=old.customer; END;"
+	"CREATE TABLE IF NOT EXISTS segment(name TEXT PRIMARY KEY, done INTEGER, damaged INTEGER, dropped INTEGER) WITHOUT ROWID;";
 
 struct index *
 index_open(const char *path, char *why, size_t room)
@@ -99,7 +103,7 @@ index_rollback(struct index *x)
 bool
 index_clear(struct index *x, int64_t oldest_day)
 {
-	return sql_script(x->db, "DELETE FROM mail; DELETE FROM rcpt; DELETE FROM segment; DELETE FROM held; UPDATE total SET mails=0") &&
+	return sql_script(x->db, "DELETE FROM mail; DELETE FROM rcpt; DELETE FROM segment; DELETE FROM held; DELETE FROM owned") &&
 	    sql_do(x->db, "DELETE FROM daily WHERE day>=?", "i", oldest_day);
 }
 
@@ -111,17 +115,35 @@ domain_of(struct span address)
 	return at == SPAN_NONE ? SPAN("") : span_from(address, at + 1);
 }
 
+/* For lists: "GTUBE=1000.00 BAYES=2.10"; why, in words, stands in the record. */
+static void
+short_symbols(struct span text, struct buf *out)
+{
+	json_t *list = json_loadb(text.p ? text.p : "", text.n, 0, NULL), *symbol;
+	size_t i;
+
+	json_array_foreach(list, i, symbol) {
+		const char *name = json_string_value(json_object_get(symbol, "name"));
+
+		buf_printf(out, "%s%.80s=%.2f", i ? " " : "", name ? name : "?", json_number_value(json_object_get(symbol, "points")));
+	}
+	json_decref(list);
+}
+
 bool
-index_add(struct index *x, const char *id, uint64_t seq, const struct store_request *r, const struct seg_place *place)
+index_add(struct index *x, const char *id, uint64_t seq, const struct store_request *r, struct span body, const struct seg_place *place)
 {
 	char client[INET6_ADDRSTRLEN];
+	struct buf symbols = { 0 };
 
 	ip_print(&r->session.client, client);
-	bool good = sql_do(x->db, "INSERT OR IGNORE INTO mail VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1)", "tiitiiitttsssssbt",
+	short_symbols(r->symbols, &symbols);
+	bool good = sql_do(x->db, "INSERT OR IGNORE INTO mail VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?)", "tiitiiitttsssssbtsb",
 	    id, (int64_t)seq, r->time_s, place->name, (int64_t)place->offset, (int64_t)place->length, (int64_t)r->size, client,
-	    r->session.helo, r->envelope.sender, r->class_name, r->message_id, r->from, r->subject, r->symbols,
-	    span_make(r->digest, sizeof r->digest), r->envelope.queue_id);
+	    r->session.helo, r->envelope.sender, r->class_name, r->message_id, r->from, r->subject, buf_span(&symbols),
+	    span_make(r->digest, sizeof r->digest), r->envelope.queue_id, r->recipients[0].customer, span_head(body, BODY_KEY));
 
+	buf_free(&symbols);
 	for (uint32_t n = 0; good && n < r->recipient_count; n++) {
 		const struct store_recipient *one = &r->recipients[n];
 
@@ -175,7 +197,7 @@ index_count(struct index *x, const char *id)
 void
 index_segment(struct index *x, const char *name, uint64_t done, uint64_t damaged)
 {
-	sql_do(x->db, "INSERT INTO segment VALUES(?,?,?) ON CONFLICT(name) DO UPDATE SET done=excluded.done,"
+	sql_do(x->db, "INSERT INTO segment VALUES(?,?,?,0) ON CONFLICT(name) DO UPDATE SET done=excluded.done,"
 	    " damaged=segment.damaged+excluded.damaged", "tii", name, (int64_t)done, (int64_t)damaged);
 }
 
@@ -223,6 +245,8 @@ read_rcpt(struct sql_rows *rows, struct index_rcpt *one)
 	one->changed_s = sql_int(rows, 9);
 	one->retention_days = (uint32_t)sql_int(rows, 10);
 	sql_text(rows, 11, one->actor, sizeof one->actor);
+	if (((1u << one->state) & STATES_OPEN) && sql_int(rows, 12) < wall_s())
+		one->state = STATE_EXPIRED;  /* before anybody came to write it down */
 }
 
 bool
@@ -243,7 +267,7 @@ index_find(struct index *x, const char *id, struct seg_place *place, struct inde
 	sql_end(rows);
 	if (all == 0 || (*rcpts = calloc(all, sizeof **rcpts)) == NULL)
 		return false;
-	rows = sql_ask(x->db, "SELECT n, raw, address, customer, class, state, before, vote, time_s, changed_s, retention, actor FROM rcpt"
+	rows = sql_ask(x->db, "SELECT n, raw, address, customer, class, state, before, vote, time_s, changed_s, retention, actor, expires_s FROM rcpt"
 	    " WHERE id=? ORDER BY n", "t", id);
 	while (n < all && sql_row(rows))
 		read_rcpt(rows, &(*rcpts)[n++]);
@@ -267,20 +291,95 @@ index_releasing(struct index *x, void (*each)(void *arg, const char *id, uint32_
 }
 
 /* Expiry needs no record: a rebuild finds the same by the clock. */
-void
-index_expire(struct index *x, int64_t now_s)
+bool
+index_expire(struct index *x, int64_t now_s, int most)
 {
-	sql_do(x->db, "INSERT INTO daily SELECT time_s/86400, customer, class, 0, 0, 0, 0, count(*), 0, 0, 0 FROM rcpt"
-	    " WHERE state IN (0, 5, 6) AND expires_s<? GROUP BY 1, 2, 3 ON CONFLICT DO UPDATE SET expired=expired+excluded.expired",
-	    "i", now_s);
-	sql_do(x->db, "UPDATE rcpt SET before=state, state=4, changed_s=expires_s, actor='', note='' WHERE state IN (0, 5, 6)"
-	    " AND expires_s<?", "i", now_s);
+	struct sql_rows *rows = sql_ask(x->db, "SELECT id, n FROM rcpt WHERE state IN (0, 5, 6) AND expires_s<? ORDER BY expires_s LIMIT ?",
+	    "ii", now_s, (int64_t)most);
+	struct index_old *old = calloc((size_t)most, sizeof *old);
+	int n = 0;
+
+	while (old && n < most && sql_row(rows)) {
+		sql_text(rows, 0, old[n].id, sizeof old[n].id);
+		old[n++].rcpt.n = (uint32_t)sql_int(rows, 1);
+	}
+	sql_end(rows);
+	for (int i = 0; i < n; i++) {
+		sql_do(x->db, "UPDATE daily SET expired=expired+1 WHERE (day, customer, class)=(SELECT time_s/86400, customer, class FROM rcpt"
+		    " WHERE id=? AND n=?)", "ti", old[i].id, (int64_t)old[i].rcpt.n);
+		sql_do(x->db, "UPDATE rcpt SET before=state, state=4, changed_s=expires_s, actor='', note='' WHERE id=? AND n=?", "ti",
+		    old[i].id, (int64_t)old[i].rcpt.n);
+	}
+	free(old);
+	return n == most;
 }
 
 void
 index_forget_segment(struct index *x, const char *name)
 {
-	sql_do(x->db, "DELETE FROM rcpt WHERE id IN (SELECT id FROM mail WHERE segment=?)", "t", name);
-	sql_do(x->db, "DELETE FROM mail WHERE segment=?", "t", name);
-	sql_do(x->db, "DELETE FROM segment WHERE name=?", "t", name);
+	sql_do(x->db, "UPDATE segment SET dropped=1, done=0 WHERE name=?", "t", name);
+}
+
+bool
+index_tidy(struct index *x, int most)
+{
+	char name[SEG_NAME_ROOM] = "";
+	struct sql_rows *rows = sql_ask(x->db, "SELECT name FROM segment WHERE dropped=1 LIMIT 1", "");
+
+	if (sql_row(rows))
+		sql_text(rows, 0, name, sizeof name);
+	sql_end(rows);
+	if (name[0] == '\0')
+		return false;
+	sql_do(x->db, "DELETE FROM rcpt WHERE id IN (SELECT id FROM mail WHERE segment=? LIMIT ?)", "ti", name, (int64_t)most);
+	sql_do(x->db, "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE segment=? LIMIT ?)", "ti", name, (int64_t)most);
+	if (sql_number(x->db, "SELECT count(*) FROM (SELECT 1 FROM mail WHERE segment=? LIMIT 1)", "t", name) == 0)
+		sql_do(x->db, "DELETE FROM segment WHERE name=?", "t", name);
+	return true;
+}
+
+/* ---- quotas ---- */
+
+int64_t
+index_open_entries(struct index *x, const char *customer)
+{
+	return sql_number(x->db, "SELECT total(entries) FROM held WHERE customer=? AND state IN (0, 5, 6)", "t", customer);
+}
+
+uint64_t
+index_bytes(struct index *x, const char *customer)
+{
+	return (uint64_t)sql_number(x->db, "SELECT bytes FROM owned WHERE customer=?", "t", customer);
+}
+
+int64_t
+index_alike(struct index *x, const char *customer, struct span body, int64_t most)
+{
+	return sql_number(x->db, "SELECT count(*) FROM (SELECT 1 FROM mail CROSS JOIN rcpt ON rcpt.id=mail.id WHERE mail.body=? AND mail.body<>x''"
+	    " AND mail.customer=? AND rcpt.state IN (0, 5, 6) LIMIT ?)", "bti", span_head(body, BODY_KEY), customer, most);
+}
+
+size_t
+index_oldest(struct index *x, const char *customer, struct span body, struct index_old *old, size_t most)
+{
+	static const char columns[] = "rcpt.n, raw, address, rcpt.customer, rcpt.class, state, before, vote, rcpt.time_s, changed_s, retention, actor,"
+	    " expires_s, rcpt.id";
+	char text[512];
+	size_t n = 0;
+
+	if (body.n > 0)
+		snprintf(text, sizeof text, "SELECT %s FROM mail CROSS JOIN rcpt ON rcpt.id=mail.id WHERE mail.body=? AND mail.body<>x''"
+		    " AND mail.customer=? AND state IN (0, 5) ORDER BY mail.id LIMIT ?", columns);
+	else
+		snprintf(text, sizeof text, "SELECT %s FROM rcpt INDEXED BY rcpt_customer WHERE customer=? AND state IN (0, 5)"
+		    " ORDER BY time_s LIMIT ?", columns);
+	struct sql_rows *rows = body.n > 0 ? sql_ask(x->db, text, "bti", span_head(body, BODY_KEY), customer, (int64_t)most) :
+	    sql_ask(x->db, text, "ti", customer, (int64_t)most);
+
+	while (n < most && sql_row(rows)) {
+		read_rcpt(rows, &old[n].rcpt);
+		sql_text(rows, 13, old[n++].id, ID_ROOM);
+	}
+	sql_end(rows);
+	return n;
 }

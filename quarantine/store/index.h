@@ -3,6 +3,7 @@
  * Tables  mail     one per stored mail: where it is, and what it says of itself
  *         rcpt     one per recipient of it: his state, points and thresholds
  *         daily    counts by day, customer and class
+ *         owned    mails and octets by customer, kept by triggers
  *         held     entries by customer and state, kept by triggers
  *         segment  how far each file has been read
  * Errors  index_* answer false and say it in the log: the truth is in the segments, a rebuild mends it
@@ -19,6 +20,8 @@
 /* Numbers stand in the segments: new ones are added at the end. */
 enum entry_state { STATE_NEW, STATE_RELEASING, STATE_RELEASED, STATE_DELETED, STATE_EXPIRED, STATE_SEEN, STATE_REQUESTED, STATE__COUNT };
 extern const char *const entry_state_names[STATE__COUNT];
+
+#define STATES_OPEN (1u << STATE_NEW | 1u << STATE_SEEN | 1u << STATE_REQUESTED)
 
 enum entry_vote { VOTE_NONE, VOTE_HAM, VOTE_SPAM, VOTE__COUNT };
 extern const char *const entry_vote_names[VOTE__COUNT];     /* "", "ham", "spam" */
@@ -54,7 +57,8 @@ struct index_change {
 	const char *actor, *note;
 };
 
-bool index_add(struct index *x, const char *id, uint64_t seq, const struct store_request *r, const struct seg_place *place);
+/* `body`: digest of what follows the header, or empty. */
+bool index_add(struct index *x, const char *id, uint64_t seq, const struct store_request *r, struct span body, const struct seg_place *place);
 /* False: no such entry (yet). */
 bool index_change(struct index *x, const char *id, uint32_t n, const struct index_change *change);
 bool index_note(struct index *x, const char *id, uint32_t n, const char *note);     /* not durable: how a release gets on */
@@ -71,13 +75,25 @@ bool index_find(struct index *x, const char *id, struct seg_place *place, struct
 
 /* Each recipient that is being released: for going on after a restart. */
 void index_releasing(struct index *x, void (*each)(void *arg, const char *id, uint32_t n), void *arg);
-void index_expire(struct index *x, int64_t now_s);
-void index_forget_segment(struct index *x, const char *name);
+/* A few at a time; true while there is more. */
+bool index_expire(struct index *x, int64_t now_s, int most);
+bool index_tidy(struct index *x, int most);                 /* rows of dropped files */
+void index_forget_segment(struct index *x, const char *name);       /* its file was dropped */
+
+/* quotas */
+struct index_old {
+	char id[ID_ROOM];
+	struct index_rcpt rcpt;
+};
+int64_t index_open_entries(struct index *x, const char *customer);  /* new, seen or requested */
+uint64_t index_bytes(struct index *x, const char *customer);        /* of his in the segments */
+int64_t index_alike(struct index *x, const char *customer, struct span body, int64_t most);
+/* His oldest that nobody has asked for (of one body, unless that is empty); how many. */
+size_t index_oldest(struct index *x, const char *customer, struct span body, struct index_old *old, size_t most);
 
 /* list.c: requests.h says what goes in and out. NULL and a sentence: the question is wrong. */
 json_t *index_list(struct index *x, const json_t *request, char *why, size_t room);
 json_t *index_entries(struct index *x, const char *id, const json_t *request);      /* of one mail, those in scope */
-json_t *index_symbols(struct index *x, const char *id);
 bool entry_in_scope(const json_t *request, struct span address, struct span customer);
 
 /* stats.c */

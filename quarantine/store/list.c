@@ -22,8 +22,8 @@ static const char rcpt_columns[] =
 enum { R_ID, R_N, R_TIME, R_ADDRESS, R_CUSTOMER, R_CLASS, R_MODE, R_POINTS, R_TAG, R_QUARANTINE, R_DISCARD, R_STATE, R_BEFORE,
     R_VOTE, R_CHANGED, R_ACTOR, R_NOTE, R_EXPIRES, R_DOMAIN };
 static const char mail_columns[] =
-	"SELECT sender, header_from, subject, size, count, client, helo, message_id, queue_id, digest, symbols FROM mail WHERE id=?";
-enum { M_SENDER, M_FROM, M_SUBJECT, M_SIZE, M_COUNT_, M_CLIENT, M_HELO, M_MESSAGE_ID, M_QUEUE_ID, M_DIGEST, M_SYMBOLS };
+	"SELECT sender, header_from, subject, size, count, client, helo, message_id, queue_id, digest, symbols, body FROM mail WHERE id=?";
+enum { M_SENDER, M_FROM, M_SUBJECT, M_SIZE, M_COUNT_, M_CLIENT, M_HELO, M_MESSAGE_ID, M_QUEUE_ID, M_DIGEST, M_SYMBOLS, M_BODY };
 
 struct names {                               /* a filter that takes one text or several */
 	const char *at[NAMES_MOST];
@@ -34,7 +34,7 @@ struct names {                               /* a filter that takes one text or 
 struct filter {
 	const json_t *request;
 	struct names rcpt, domain, customer, class_name, state;
-	const char *sender, *from_domain, *symbol, *message_id, *queue_id, *digest;
+	const char *sender, *from_domain, *symbol, *message_id, *queue_id, *digest, *body;
 	struct span words[WORDS_MOST];
 	size_t word_count;
 	double points_min, points_max;
@@ -98,10 +98,19 @@ has_words(const struct filter *f, struct sql_rows *mail)
 	return true;
 }
 
+/* What has passed its time is expired before anybody came to write it down. */
+static int64_t
+state_of(struct sql_rows *r)
+{
+	int64_t state = sql_int(r, R_STATE);
+
+	return state >= 0 && state < STATE__COUNT && ((1u << state) & STATES_OPEN) && sql_int(r, R_EXPIRES) < wall_s() ? STATE_EXPIRED : state;
+}
+
 static bool
 rcpt_matches(const struct filter *f, struct sql_rows *r)
 {
-	int64_t state = sql_int(r, R_STATE);
+	int64_t state = state_of(r);
 	double points = sql_real(r, R_POINTS);
 
 	return has(&f->state, span_of(state >= 0 && state < STATE__COUNT ? entry_state_names[state] : "?")) &&
@@ -112,9 +121,20 @@ rcpt_matches(const struct filter *f, struct sql_rows *r)
 }
 
 static bool
+has_symbol(struct span symbols, struct span name)
+{
+	while (symbols.n > 0) {
+		struct span word = span_cut(&symbols, ' ');
+
+		if (span_eq(span_cut(&word, '='), name))
+			return true;
+	}
+	return false;
+}
+
+static bool
 mail_matches(const struct filter *f, struct sql_rows *mail)
 {
-	char quoted[96];
 	struct span from = sql_span(mail, M_FROM);
 	size_t at = span_find_last(from, '@');
 
@@ -122,8 +142,7 @@ mail_matches(const struct filter *f, struct sql_rows *mail)
 		return false;
 	if (f->from_domain[0] && !span_starts_nocase(at == SPAN_NONE ? SPAN("") : span_from(from, at + 1), span_of(f->from_domain)))
 		return false;
-	snprintf(quoted, sizeof quoted, "\"%.80s\"", f->symbol);
-	if (f->symbol[0] && span_find(sql_span(mail, M_SYMBOLS), span_of(quoted)) == SPAN_NONE)
+	if (f->symbol[0] && !has_symbol(sql_span(mail, M_SYMBOLS), span_of(f->symbol)))
 		return false;
 	if ((f->message_id[0] && !span_eq(sql_span(mail, M_MESSAGE_ID), span_of(f->message_id))) ||
 	    (f->queue_id[0] && !span_eq(sql_span(mail, M_QUEUE_ID), span_of(f->queue_id))))
@@ -159,7 +178,7 @@ points_json(double points)
 static int64_t
 undo_until(struct sql_rows *r)
 {
-	int64_t state = sql_int(r, R_STATE), until = sql_int(r, R_CHANGED) + UNDO_S;
+	int64_t state = state_of(r), until = sql_int(r, R_CHANGED) + UNDO_S;
 	bool can = state != sql_int(r, R_BEFORE) && state != STATE_RELEASING && state != STATE_RELEASED && state != STATE_EXPIRED;
 
 	return can && until > wall_s() ? until : 0;
@@ -169,8 +188,8 @@ static json_t *
 entry_json(struct sql_rows *r, struct sql_rows *mail)
 {
 	static const struct { const char *name; int column; } texts[] = { { "sender", M_SENDER }, { "from", M_FROM }, { "subject", M_SUBJECT },
-	    { "client", M_CLIENT }, { "helo", M_HELO }, { "message_id", M_MESSAGE_ID }, { "queue_id", M_QUEUE_ID } };
-	int64_t state = sql_int(r, R_STATE), before = sql_int(r, R_BEFORE), vote = sql_int(r, R_VOTE);
+	    { "client", M_CLIENT }, { "helo", M_HELO }, { "message_id", M_MESSAGE_ID }, { "queue_id", M_QUEUE_ID }, { "symbols", M_SYMBOLS } };
+	int64_t state = state_of(r), before = sql_int(r, R_BEFORE), vote = sql_int(r, R_VOTE);
 	char digest[65];
 	json_t *e = json_object();
 
@@ -199,6 +218,8 @@ entry_json(struct sql_rows *r, struct sql_rows *mail)
 	json_object_set_new(e, "size", json_integer(sql_int(mail, M_SIZE)));
 	json_object_set_new(e, "count", json_integer(sql_int(mail, M_COUNT_)));
 	json_object_set_new(e, "digest", json_string(digest));
+	print_hex(sql_span(mail, M_BODY), digest);
+	json_object_set_new(e, "body", json_string(digest));
 	return e;
 }
 
@@ -211,7 +232,7 @@ read_filter(const json_t *request, struct filter *f, char *why, size_t room)
 
 	*f = (struct filter){ .request = request, .sender = text_of(request, "sender"), .from_domain = text_of(request, "from_domain"),
 	    .symbol = text_of(request, "symbol"), .message_id = text_of(request, "message_id"), .queue_id = text_of(request, "queue_id"),
-	    .digest = text_of(request, "digest"), .points_min = json_is_number(least) ? json_number_value(least) : -HUGE_VAL,
+	    .digest = text_of(request, "digest"), .body = text_of(request, "body"), .points_min = json_is_number(least) ? json_number_value(least) : -HUGE_VAL,
 	    .points_max = json_is_number(most) ? json_number_value(most) : HUGE_VAL,
 	    .since = json_integer_value(json_object_get(request, "since")), .until = until > 0 ? until : INT64_MAX };
 	if (!read_names(json_object_get(request, "rcpt"), &f->rcpt) || !read_names(json_object_get(request, "domain"), &f->domain) ||
@@ -252,9 +273,9 @@ choose_index(const struct filter *f, char *text, size_t room, const struct names
 	size_t n;
 
 	*bind = NULL;
-	if (f->digest[0] || f->message_id[0] || f->queue_id[0]) {
+	if (f->digest[0] || f->message_id[0] || f->queue_id[0] || f->body[0]) {
 		snprintf(text, room, " WHERE id IN (SELECT id FROM mail WHERE %s=?)", f->message_id[0] ? "message_id" :
-		    f->queue_id[0] ? "queue_id" : "digest");
+		    f->queue_id[0] ? "queue_id" : f->digest[0] ? "digest" : "body<>x'' AND body");
 		return;
 	}
 	bool waiting = f->state.given && f->state.count > 0;
@@ -321,8 +342,8 @@ walk(struct index *x, const struct filter *f, bool up, const struct cursor *from
 		sql_bind_text(rows, span_of(f->message_id));
 	else if (f->queue_id[0])
 		sql_bind_text(rows, span_of(f->queue_id));
-	else if (f->digest[0])
-		sql_bind_blob(rows, span_make(digest, from_hex(f->digest, digest)));
+	else if (f->digest[0] || f->body[0])
+		sql_bind_blob(rows, span_make(digest, from_hex(f->digest[0] ? f->digest : f->body, digest)));
 	for (size_t i = 0; bind && i < bind->count; i++)
 		sql_bind_text(rows, span_of(bind->at[i]));
 	sql_bind_int(rows, f->since);
@@ -490,15 +511,4 @@ index_entries(struct index *x, const char *id, const json_t *request)
 	sql_end(rows);
 	sql_end(mail);
 	return entries;
-}
-
-json_t *
-index_symbols(struct index *x, const char *id)
-{
-	struct sql_rows *mail = sql_ask(index_sql(x), mail_columns, "t", id);
-	struct span text = sql_row(mail) ? sql_span(mail, M_SYMBOLS) : SPAN("");
-	json_t *symbols = json_loadb(text.p, text.n, 0, NULL);
-
-	sql_end(mail);
-	return symbols ? symbols : json_array();
 }

@@ -88,6 +88,14 @@ list(struct asker *a, uint32_t id, json_t *request)
 		asker_error(a, id, why, 2);
 }
 
+static json_t *
+symbols_json(struct span text)
+{
+	json_t *symbols = json_loadb(text.p ? text.p : "", text.n, 0, NULL);
+
+	return json_is_array(symbols) ? symbols : json_array();
+}
+
 static void
 show(struct asker *a, uint32_t id, json_t *request)
 {
@@ -113,7 +121,7 @@ show(struct asker *a, uint32_t id, json_t *request)
 
 	if (good && json_is_true(json_object_get(request, "raw")))
 		fd = memfd_sealed("policyd-mail", buf_span(&mail));
-	asker_reply_fd(a, id, json_pack("{s:o, s:o, s:b, s:s, s:s, s:I}", "entries", entries, "symbols", index_symbols(s->index, mail_id),
+	asker_reply_fd(a, id, json_pack("{s:o, s:o, s:b, s:s, s:s, s:I}", "entries", entries, "symbols", symbols_json(good ? stored.symbols : SPAN("")),
 	    "damaged", !good, "why", good ? "" : why, "segment", place.name, "offset", (json_int_t)place.offset), fd);
 	if (fd >= 0)
 		close(fd);
@@ -127,7 +135,8 @@ stats(struct asker *a, uint32_t id, json_t *request)
 	struct store *s = a->store;
 	json_t *reply = index_stats(s->index, request);
 
-	json_object_set_new(reply, "full", json_boolean(segments_full(s->segments)));
+	json_object_set_new(reply, "full", json_boolean(segments_room(s->segments) == ROOM_NONE));
+	json_object_set_new(reply, "low", json_boolean(segments_room(s->segments) != ROOM_ENOUGH));
 	json_object_set_new(reply, "deliver_up", json_boolean(link_up(s->deliver)));
 	json_object_set_new(reply, "reinject", json_string(s->self->config->reinject));
 	asker_reply(a, id, reply);
@@ -144,6 +153,7 @@ rebuild(struct asker *a, uint32_t id, json_t *request)
 {
 	int64_t start = clock_ms();
 
+	store_changes(a->store, NULL, 0);        /* what waits to be made durable goes first */
 	store_recover(a->store, true);
 	json_t *reply = index_stats(a->store->index, request);
 

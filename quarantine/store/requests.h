@@ -12,7 +12,7 @@
  * list    {"cmd": "quarantine.list", FILTERS, "sort": S, "limit": 1..1000 (50), "cursor": text of the page before}
  *         FILTERS  "rcpt" "domain" "class" "state" (each a text or a list of texts), "customer", "sender", "from_domain",
  *                  "since", "until" (time < until), "search" (each word of it in From, sender or subject; case does not
- *                  matter), "symbol" (a rule's name), "message_id", "queue_id", "digest", "points_min", "points_max"
+ *                  matter), "symbol" (a rule's name), "message_id", "queue_id", "digest", "body", "points_min", "points_max"
  *         S        "newest" (default), "oldest"; "closest" (least above the own threshold first: likely false positives),
  *                  "points" (highest first), "size" (largest first): these three order the newest SORT_MOST that match
  *      -> {"entries": [ENTRY..], "more": bool, "cursor": text, "looked": n}
@@ -21,7 +21,7 @@
  *         ENTRY    {id, n, time, sender, from, recipient, customer, subject, class, points, tag, quarantine, discard,
  *                  state, before, changed, actor, note, vote ("", "ham", "spam"), mode ("hold", "copy"), size, count
  *                  (arrivals), client, helo, message_id, queue_id, digest
- *                  (hex), expires, undo_until (0: nothing to undo)}
+ *                  (hex), body (hex; the same for mails that share it, "" for short ones), symbols ("NAME=points ..."), expires, undo_until (0: nothing to undo)}
  *
  * show    {"cmd": "quarantine.show", "id", "n" or "rcpt" (else all recipients in scope), "raw": bool}
  *      -> {"entries": [ENTRY..], "symbols": [{"name", "points", "evidence"}..], "damaged": bool, "why", "segment", "offset"};
@@ -39,7 +39,7 @@
  *         "quarantine.release" and "quarantine.delete" are the same with that OP
  *
  * stats   {"cmd": "quarantine.stats", "by": ["day" "customer" "class"..], "since", "until", "customer"}
- *      -> {mails, recipients, states: {..}, bytes, segments, damaged, full, deliver_up, reinject,
+ *      -> {mails, recipients, states: {..}, bytes, segments, damaged, full, low, deliver_up, reinject,
  *          "rows": [{day ("2025-01-31"), customer, class, stored, released, requested, deleted, expired, ham, spam,
  *          bytes}..]}: counts are of entries by the day they came in; kept for STATS_DAYS
  * rules   {"cmd": "quarantine.rules", "since", "customer"} -> {"rules": [{"symbol", "released", "ham"}..], "looked": n}:

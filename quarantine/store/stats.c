@@ -51,14 +51,6 @@ stats_forget(struct index *x, int64_t now_s)
 	sql_do(index_sql(x), "DELETE FROM daily WHERE day<?", "i", now_s / DAY_S - STATS_DAYS);
 }
 
-static const char *
-text_of(const json_t *request, const char *name)
-{
-	const char *value = json_string_value(json_object_get(request, name));
-
-	return value ? value : "";
-}
-
 /* Whose numbers: the customer asked for, within the one who asks. */
 static const char *
 customer_of(const json_t *request, bool *all)
@@ -146,7 +138,7 @@ index_stats(struct index *x, const json_t *request)
 	json_t *stats = json_pack("{s:o, s:I, s:o}", "states", states, "recipients", recipients, "rows", daily_rows(x, request));
 
 	if (all) {
-		json_object_set_new(stats, "mails", json_integer(sql_number(db, "SELECT mails FROM total", "")));
+		json_object_set_new(stats, "mails", json_integer(sql_number(db, "SELECT total(mails) FROM owned", "")));
 		json_object_set_new(stats, "bytes", json_integer(sql_number(db, "SELECT total(done) FROM segment", "")));
 		json_object_set_new(stats, "segments", json_integer(sql_number(db, "SELECT count(*) FROM segment", "")));
 		json_object_set_new(stats, "damaged", json_integer(sql_number(db, "SELECT total(damaged) FROM segment", "")));
@@ -163,14 +155,15 @@ most_released(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
+/* `text`: "NAME=points NAME=points". */
 static void
 count_symbols(json_t *table, struct span text, bool released, bool ham)
 {
-	json_t *symbols = json_loadb(text.p, text.n, 0, NULL), *symbol;
-	size_t i;
+	while (text.n > 0) {
+		struct span word = span_cut(&text, ' '), symbol = span_head(span_cut(&word, '='), 80);
+		char name[96];
 
-	json_array_foreach(symbols, i, symbol) {
-		const char *name = text_of(symbol, "name");
+		snprintf(name, sizeof name, SPAN_FMT, SPAN_ARG(symbol));
 		json_t *row = json_object_get(table, name);
 
 		if (row == NULL && json_object_size(table) < SYMBOLS_MOST) {
@@ -182,7 +175,6 @@ count_symbols(json_t *table, struct span text, bool released, bool ham)
 		if (row && ham)
 			json_object_set_new(row, "ham", json_integer(json_integer_value(json_object_get(row, "ham")) + 1));
 	}
-	json_decref(symbols);
 }
 
 json_t *

@@ -4,8 +4,6 @@
 
 #include <event2/event.h>
 #include <fcntl.h>
-#include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -16,7 +14,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 
-enum { RETRY_WINDOW_S = 600, TICK_MS = 1000, EXPIRE_EVERY_S = 3600, SEND_MS = 5000, ARENA_BYTES = 256 << 20, DAY_S = 86400 };
+enum { TICK_MS = 1000, SEND_MS = 5000, ARENA_BYTES = 256 << 20 };
 
 struct peer {                                /* a connection of the broker, or of who asks (requests.h) */
 	struct store *store;
@@ -31,27 +29,10 @@ struct pending {                             /* one W_STORE */
 	struct pending *next;
 	struct peer *peer;
 	uint32_t packet_id;
-	char (*ids)[ID_ROOM];                /* one a recipient */
-	uint32_t count;
-	bool again, failed;
+	struct stored stored;
+	bool failed;
 	char why[160];
 };
-
-/* "q" and 14 letters: time, then chance. Nothing of the mail is in it. */
-static void
-make_id(char id[ID_ROOM])
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
-	uint64_t chance = 0, t = (uint64_t)wall_s();
-
-	RAND_bytes((unsigned char *)&chance, sizeof chance);
-	id[0] = 'q';
-	for (int i = 7; i >= 1; i--, t >>= 5)
-		id[i] = letters[t & 31];
-	for (int i = 8; i <= 15; i++, chance >>= 5)
-		id[i] = letters[chance & 31];
-	id[16] = '\0';
-}
 
 static void
 peer_free(struct peer *p)
@@ -59,111 +40,6 @@ peer_free(struct peer *p)
 	event_free(p->readable);
 	close(p->sock);
 	free(p);
-}
-
-static unsigned
-longest_retention(const struct store_request *r)
-{
-	unsigned days = 1;
-
-	for (uint32_t i = 0; i < r->recipient_count; i++)
-		days = r->recipients[i].retention_days > days ? r->recipients[i].retention_days : days;
-	return days;
-}
-
-/* A retry of the same transaction finds its entry and only counts; recipients it did not have get an entry of their own. */
-static bool
-find_retried(struct store *s, const struct store_request *r, struct pending *p)
-{
-	uint32_t found = 0;
-
-	for (uint32_t i = 0; i < r->recipient_count; i++) {
-		if (!index_find_retry(s->index, r, r->recipients[i].raw, r->time_s - RETRY_WINDOW_S, p->ids[i]))
-			continue;
-		if (found == 0 || strcmp(p->ids[i], p->ids[i - 1]) != 0)
-			index_count(s->index, p->ids[i]);
-		found++;
-	}
-	return found == r->recipient_count;
-}
-
-/* One record: a mail for recipients of one customer. */
-static bool
-store_part(struct store *s, const char *id, const struct store_request *r, struct span mail, struct pending *p)
-{
-	struct buf meta = { 0 };
-	struct seg_place place;
-
-	pack_text(&meta, id);
-	wire_pack_store(&meta, r);
-	p->failed = meta.failed || !segments_append(s->segments, SEG_MAIL, ++s->seq, wall_ms(), longest_retention(r), buf_span(&meta),
-	    mail, &place, p->why, sizeof p->why);
-	if (!p->failed) {
-		index_add(s->index, id, s->seq, r, &place);
-		index_segment(s->index, place.name, place.offset + place.length, 0);
-	}
-	buf_free(&meta);
-	return !p->failed;
-}
-
-struct owned {                               /* a recipient, to be sorted by whose he is */
-	uint32_t at;
-	struct span customer;
-};
-
-static int
-by_customer(const void *a, const void *b)
-{
-	const struct owned *x = a, *y = b;
-	size_t n = x->customer.n < y->customer.n ? x->customer.n : y->customer.n;
-	int order = n ? memcmp(x->customer.p, y->customer.p, n) : 0;
-
-	if (order == 0)
-		order = (x->customer.n > y->customer.n) - (x->customer.n < y->customer.n);
-	return order ? order : (x->at > y->at) - (x->at < y->at);
-}
-
-/* A customer's part is his alone: his key, his recipients, an id of its own. */
-static void
-store_mail(struct store *s, struct pending *p, const struct store_request *r, struct span mail)
-{
-	struct owned *order = calloc(r->recipient_count, sizeof *order);
-	struct store_request part = *r;
-	uint32_t count = 0, parts = 0;
-	char stem[ID_ROOM];
-
-	p->ids = calloc(r->recipient_count, sizeof *p->ids);
-	part.recipients = calloc(r->recipient_count, sizeof *part.recipients);
-	if (order == NULL || p->ids == NULL || part.recipients == NULL) {
-		p->failed = true;
-		snprintf(p->why, sizeof p->why, "no memory");
-	} else if (segments_full(s->segments)) {
-		p->failed = true;
-		snprintf(p->why, sizeof p->why, "the quarantine's disk is nearly full; make room at %.80s", s->self->config->state);
-	} else {
-		p->count = r->recipient_count;
-		p->again = find_retried(s, r, p);
-		for (uint32_t i = 0; i < r->recipient_count; i++)
-			if (p->ids[i][0] == '\0')
-				order[count++] = (struct owned){ i, r->recipients[i].customer };
-	}
-	qsort(order, count, sizeof *order, by_customer);
-	make_id(stem);
-	for (uint32_t i = 0, end; i < count && !p->failed; i = end) {
-		char id[ID_ROOM];
-
-		snprintf(id, sizeof id, parts ? "%s-%u" : "%s", stem, parts + 1);
-		part.recipient_count = 0;
-		for (end = i; end < count && span_eq(order[end].customer, order[i].customer); end++) {
-			part.recipients[part.recipient_count++] = r->recipients[order[end].at];
-			memcpy(p->ids[order[end].at], id, ID_ROOM);
-		}
-		store_part(s, id, &part, mail, p);
-		parts++;
-	}
-	metrics_add(M_STORED_AGAIN, p->again);
-	free(part.recipients);
-	free(order);
 }
 
 static void
@@ -191,7 +67,7 @@ take_store(struct peer *peer, struct packet *packet)
 		p->failed = true;
 		snprintf(p->why, sizeof p->why, "the request cannot be read");
 	} else {
-		store_mail(s, p, &request, mail);
+		p->failed = !store_mail(s, &request, mail, &p->stored, p->why, sizeof p->why);
 	}
 	unmap(mail);
 	arena_rewind(s->arena, mark);
@@ -207,19 +83,19 @@ answer(struct pending *p)
 	if (p->failed) {
 		pack_text(&body, p->why);
 	} else {
-		pack_u8(&body, p->again);
-		pack_u32(&body, p->count);
-		for (uint32_t i = 0; i < p->count; i++)
-			pack_text(&body, p->ids[i]);
+		pack_u8(&body, p->stored.again);
+		pack_u32(&body, p->stored.count);
+		for (uint32_t i = 0; i < p->stored.count; i++)
+			pack_text(&body, p->stored.ids[i]);
 	}
 	packet.body = buf_span(&body);
-	metrics_add(p->failed ? M_STORE_FAILED : M_STORED, !p->again);
+	metrics_add(p->failed ? M_STORE_FAILED : M_STORED, !p->stored.again);
 	if (!p->peer->gone)
 		ipc_send_wait(p->peer->sock, &packet, SEND_MS);
 	if (--p->peer->open == 0 && p->peer->gone)
 		peer_free(p->peer);
 	buf_free(&body);
-	free(p->ids);
+	free(p->stored.ids);
 	free(p);
 }
 
@@ -253,6 +129,7 @@ commit_round(struct store *s)
 		answer(p);
 		p = next;
 	}
+	store_evict(s);
 }
 
 static void
@@ -337,8 +214,11 @@ store_changes(struct store *s, const struct state_change *changes, size_t count)
 		pack_u8(&meta, (uint8_t)to->vote);
 		pack_u64(&meta, (uint64_t)to->changed_s);
 		pack_text(&meta, to->actor);
-		good = !meta.failed && segments_append(s->segments, SEG_STATE, ++s->seq, wall_ms(), changes[i].rcpt->retention_days,
-		    buf_span(&meta), SPAN(""), &places[i], why, sizeof why);
+		const struct key *key = keys_for(segments_keys(s->segments), span_of(changes[i].rcpt->customer), why, sizeof why);
+		struct record record = { .type = SEG_STATE, .seq = ++s->seq, .time_ms = wall_ms(), .meta = buf_span(&meta) };
+
+		good = key && !meta.failed && segments_append(s->segments, &record, SPAN(""), changes[i].rcpt->retention_days, key, &places[i],
+		    why, sizeof why);
 	}
 	good = good && segments_sync(s->segments, why, sizeof why);
 	buf_free(&meta);
@@ -357,187 +237,16 @@ store_changes(struct store *s, const struct state_change *changes, size_t count)
 	return good;
 }
 
-bool
-store_read(struct store *s, const struct seg_place *place, struct arena *a, struct store_request *request, struct buf *mail,
-    char *why, size_t room)
-{
-	static const uint8_t unknown[SHA256_DIGEST_LENGTH];     /* poison: no worker lived to tell its digest */
-	struct seg_record record;
-	struct buf bytes = { 0 };
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	char id[ID_ROOM];
-	bool good = segments_read(s->segments, place, &bytes, &record, why, room) && segment_unpack(&record, mail, why, room);
-
-	if (good) {
-		struct unpack u = { arena_copy(a, record.meta), false };
-
-		unpack_text(&u, id, sizeof id);
-		good = wire_unpack_store(&u, a, request);
-		if (!good)
-			snprintf(why, room, "damaged: its metadata cannot be read");
-	}
-	if (good) {
-		SHA256((const unsigned char *)mail->p, mail->n, digest);
-		good = memcmp(request->digest, unknown, sizeof unknown) == 0 || memcmp(digest, request->digest, sizeof digest) == 0;
-		if (!good)
-			snprintf(why, room, "damaged: its bytes are not those that came in");
-	}
-	buf_free(&bytes);
-	return good;
-}
-
-/* ---- recovery: the index is what the segments say ---- */
-
-/* A change can stand in a file that is read before the one with its mail (a recipient's own retention is the shorter
- * one): such are kept, and tried again at the end. */
-struct recovery {
-	struct store *store;
-	struct buf early;                    /* u32 bytes, then the meta of a change; its number before it */
-};
-
-static bool
-index_change_record(struct store *s, uint64_t seq, struct span meta)
-{
-	struct unpack u = { meta, false };
-	char id[ID_ROOM], note[NOTE_ROOM], actor[ACTOR_ROOM];
-	struct index_change c = { .seq = seq, .note = note, .actor = actor };
-
-	unpack_text(&u, id, sizeof id);
-	uint32_t n = unpack_u32(&u);
-
-	c.state = (enum entry_state)unpack_u8(&u);
-	unpack_text(&u, note, sizeof note);
-	c.before = (enum entry_state)unpack_u8(&u);
-	c.vote = (enum entry_vote)unpack_u8(&u);
-	c.changed_s = (int64_t)unpack_u64(&u);
-	unpack_text(&u, actor, sizeof actor);
-	if (u.bad || c.state >= STATE__COUNT || c.before >= STATE__COUNT || c.vote >= VOTE__COUNT)
-		return true;                 /* of a later version: left alone */
-	return index_change(s->index, id, n, &c);
-}
-
-static void
-index_record(struct recovery *r, const struct seg_record *record, const struct seg_place *place)
-{
-	struct store *s = r->store;
-	struct arena_mark mark = arena_mark(s->arena);
-	struct unpack u = { record->meta, false };
-	struct store_request request;
-	char id[ID_ROOM];
-
-	if (record->seq > s->seq)
-		s->seq = record->seq;
-	if (record->type == SEG_MAIL) {
-		unpack_text(&u, id, sizeof id);
-		if (wire_unpack_store(&u, s->arena, &request))
-			index_add(s->index, id, record->seq, &request, place);
-	} else if (record->type == SEG_STATE && !index_change_record(s, record->seq, record->meta)) {
-		pack_u64(&r->early, record->seq);
-		pack_span(&r->early, record->meta);
-	}
-	arena_rewind(s->arena, mark);
-}
-
-static void
-recover_segment(void *arg, const char *name, uint64_t size)
-{
-	struct recovery *r = arg;
-	struct store *s = r->store;
-	uint64_t at = index_segment_done(s->index, name), next, damaged = 0;
-	struct seg_record record;
-	struct buf bytes = { 0 };
-	int result;
-
-	if (at == size)
-		return;
-	while ((result = segments_next(s->segments, name, at, &bytes, &record, &next)) != 0) {
-		if (result > 0) {
-			struct seg_place place = { .offset = at, .length = next - at };
-
-			snprintf(place.name, sizeof place.name, "%s", name);
-			index_record(r, &record, &place);
-		} else {
-			damaged++;
-		}
-		at = next;
-	}
-	if (damaged)
-		log_error("quarantine: %s: %llu damaged records", name, (unsigned long long)damaged);
-	index_segment(s->index, name, at, damaged);
-	buf_free(&bytes);
-}
-
-static void
-oldest_day(void *arg, const char *name, uint64_t size)
-{
-	int64_t *oldest = arg, day;
-
-	(void)size;
-	if (segment_day(name, &day, NULL) && day < *oldest)
-		*oldest = day;
-}
-
-void
-store_recover(struct store *s, bool anew)
-{
-	struct recovery r = { .store = s };
-	int64_t oldest = INT64_MAX;
-
-	commit_round(s);
-	index_begin(s->index);
-	if (anew) {
-		segments_list(s->segments, oldest_day, &oldest);
-		index_clear(s->index, oldest);
-	}
-	segments_list(s->segments, recover_segment, &r);
-	for (struct unpack u = { buf_span(&r.early), false }; u.left.n > 0 && !u.bad;) {
-		uint64_t seq = unpack_u64(&u);
-
-		index_change_record(s, seq, unpack_span(&u));
-	}
-	buf_free(&r.early);
-	index_commit(s->index);
-	uint64_t last = index_last_seq(s->index);
-
-	if (last > s->seq)
-		s->seq = last;
-}
-
-/* ---- expiry: entries by their own time, files when all in them have passed theirs ---- */
-
-static void
-drop_expired(void *arg, const char *name, uint64_t size)
-{
-	struct store *s = arg;
-	int64_t day;
-	unsigned retention;
-
-	(void)size;
-	if (!segment_day(name, &day, &retention) || (day + retention + 1) * DAY_S > wall_s())
-		return;
-	if (segments_drop(s->segments, name)) {
-		index_forget_segment(s->index, name);
-		log_info("quarantine: dropped %s: all in it has expired", name);
-	}
-}
-
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	static int64_t expired_s;
 	struct store *s = arg;
 
 	(void)fd;
 	(void)what;
 	release_tick(s);
-	if (wall_s() - expired_s > EXPIRE_EVERY_S && s->first == NULL) {
-		expired_s = wall_s();
-		index_begin(s->index);
-		index_expire(s->index, expired_s);
-		stats_forget(s->index, expired_s);
-		segments_list(s->segments, drop_expired, s);
-		index_commit(s->index);
-	}
+	if (s->first == NULL)
+		store_expire(s);
 }
 
 /* ---- the process ---- */
@@ -573,7 +282,11 @@ on_master(evutil_socket_t fd, short what, void *arg)
 		const struct config *config = config_map(packet.fds[0]), *old = s->self->config;
 
 		if (config) {
+			char why[256];
+
 			s->self->config = config;
+			if (!keys_reload(segments_keys(s->segments), why, sizeof why))
+				log_error("quarantine: %s", why);
 			config_unmap(old);
 			tell_ready(s);
 		}

@@ -21,6 +21,7 @@ struct store {
 	struct event *commit, *tick;
 	struct inbox inbox;
 	struct release *releases, **last_release;
+	struct eviction *evictions;          /* due when the present round is on the disk */
 	unsigned releasing;                  /* with a worker or deliver now */
 };
 
@@ -34,6 +35,24 @@ bool store_changes(struct store *s, const struct state_change *changes, size_t c
 /* The mail of an entry: read, checked, unpacked into `mail`; its request (in `a`) tells the rest. */
 bool store_read(struct store *s, const struct seg_place *place, struct arena *a, struct store_request *request, struct buf *mail,
     char *why, size_t room);
+/* keep.c: one mail into the quarantine. False: it is not there for all; why says what was short. */
+struct stored {
+	char (*ids)[ID_ROOM];                /* one a recipient, malloc'd */
+	uint32_t count;
+	bool again;                          /* all of it was there before */
+};
+bool store_mail(struct store *s, const struct store_request *r, struct span mail, struct stored *out, char *why, size_t room);
+void store_evict(struct store *s);
+/* The meta of a SEG_MAIL record. */
+struct stored_meta {
+	char id[ID_ROOM];
+	struct store_request request;
+	struct span body;                    /* digest, or empty */
+	uint64_t header_bytes, offset, length;
+};
+bool stored_unpack(struct unpack *u, struct arena *a, struct stored_meta *meta);
+/* recover.c: what has expired goes, a little at a time. */
+void store_expire(struct store *s);
 /* Bring the index up to what the segments hold; `anew` empties it first. */
 void store_recover(struct store *s, bool anew);
 

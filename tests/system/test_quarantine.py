@@ -1,4 +1,8 @@
 """The quarantine as those who serve people use it: pages, scopes, states and their undoing, votes, counts, releases."""
+import base64
+import json
+import os
+import signal
 import unittest
 
 from tests.lib.mail import mail, points
@@ -170,6 +174,101 @@ class Quarantine(unittest.TestCase):
         self.assertIn("a virus was found", result["reply"])
         result = self.store.ask("change", op="release", ids=[entry["id"]], risky=True)["results"][0]
         self.assertEqual((result["state"], result["done"]), ("released", True))
+
+    # ---- what is on the disk ----
+
+    def segments(self):
+        return {n: open(self.d("state/quarantine", n), "rb").read() for n in os.listdir(self.d("state/quarantine")) if n.endswith(".seg")}
+
+    def test_sealed(self):
+        """Neither words nor addresses of a held mail stand in the segments."""
+        self.hold(["sealed@acme.example"], subject="sealedsubject", body="sealedbody " * 20 + "\r\n")
+        for word in (b"sealedsubject", b"sealedbody", b"sealed@acme", b"sender.example"):
+            for name, data in self.segments().items():
+                self.assertNotIn(word, data, name)
+
+    def test_campaign_is_stored_once(self):
+        """The body once a customer, however many mails; each comes out exactly as it came in."""
+        body = base64.b64encode(os.urandom(60000)).decode()
+        body = "".join(body[i:i + 76] + "\r\n" for i in range(0, len(body), 76))
+        before = sum(map(len, self.segments().values()))
+        sent = {}
+        for i in range(10):
+            who = "c%d@%s" % (i, "zeta.example" if i % 5 == 0 else "acme.example")
+            sent[who] = points(8, "campaign %d" % i, body=body)
+            self.assertEqual(self.milter.send(sent[who], [who])["reply"][0], "d")
+        grown = sum(map(len, self.segments().values())) - before
+        self.assertLess(grown, 2 * len(body) + 10 * 3000)
+        self.assertGreater(grown, 2 * 60000)                         # one a customer: they share no key
+        for who, data in sent.items():
+            entry = self.entries(rcpt=who)[0]
+            self.assertEqual(self.store.ask("show", raw=True, id=entry["id"])[1], data)
+        self.assertEqual(len(self.entries(body=entry["body"])), 10)
+        self.store.ask("rebuild")
+        self.assertEqual(len(self.entries(body=entry["body"])), 10)
+        self.assertEqual(self.store.ask("show", raw=True, id=entry["id"])[1], data)
+
+    def test_damage(self):
+        """Any octet of a stored record changed: shown as damaged, never released; also through a body that is shared."""
+        body = "The same words for everyone, again and again. %d\r\n"
+        self.hold(["d0@acme.example"], subject="damage 0", body="".join(body % i for i in range(40)))
+        self.hold(["d1@acme.example"], subject="damage 1", body="".join(body % i for i in range(40)))
+        first, second = (self.store.ask("show", id=self.entries(rcpt="d%d@acme.example" % i)[0]["id"]) for i in (0, 1))
+        path = self.d("state/quarantine", first["segment"])
+        self.assertEqual(first["segment"], second["segment"])
+        with open(path, "r+b", buffering=0) as f:
+            for at in range(first["offset"], second["offset"]):
+                f.seek(at)
+                octet = f.read(1)
+                f.seek(at)
+                f.write(bytes([octet[0] ^ (1 << (at % 8))]))
+                for entry in (first, second):
+                    shown, raw = self.store.ask("show", raw=True, id=entry["entries"][0]["id"])
+                    self.assertTrue(shown["damaged"] and raw is None, "octet %d" % (at - first["offset"]))
+                f.seek(at)
+                f.write(octet)
+            f.seek(first["offset"] + 200)
+            octet = f.read(1)
+            f.seek(first["offset"] + 200)
+            f.write(bytes([octet[0] ^ 1]))
+            for entry in (first, second):
+                result = self.store.ask("change", op="release", ids=[entry["entries"][0]["id"]])["results"][0]
+                self.assertEqual((result["state"], result["done"]), ("new", False), result)
+                self.assertIn("damaged", result["reply"])
+            f.seek(first["offset"] + 200)
+            f.write(octet)
+        self.assertEqual(self.sink.to("d0@acme.example") + self.sink.to("d1@acme.example"), [])
+
+    def test_backup(self):
+        """The keys into a file, sealed or not; without them nothing opens; back again, it does."""
+        self.hold(["key@acme.example"], subject="needs its key")
+        entry = self.entries(rcpt="key@acme.example")[0]
+        secret = self.d.write("passphrase", "correct horse battery\n", 0o600)
+        keys = self.d("state/quarantine/keys")
+        plain, sealed = self.d("plain.json"), self.d("sealed.json")
+        self.pd.ctl("backup", plain)
+        self.pd.ctl("backup", sealed, "--passphrase-file", secret)
+        self.assertEqual(os.stat(plain).st_mode & 0o777, 0o600)
+        self.assertNotEqual(self.pd.ctl("backup", plain, check=False).returncode, 0)       # never over another file
+        hexes = {k["key"] for k in json.load(open(plain))["keys"]}
+        self.assertGreaterEqual(len(hexes), 1)
+        self.assertFalse(any(h in open(sealed).read() for h in hexes))
+        os.rename(keys, keys + ".lost")
+        os.mkdir(keys, 0o700)
+        os.kill(self.pd.pids()["store"], signal.SIGKILL)
+        wait_until(self.pd.ready)
+        self.store = Store(self.d("state/run/store.sock"))
+        shown = self.store.ask("show", id=entry["id"])
+        self.assertTrue(shown["damaged"])
+        self.assertIn("policyctl restore", shown["why"])
+        wrong = self.d.write("wrong", "incorrect horse\n", 0o600)
+        self.assertEqual(self.pd.ctl("restore", sealed, "--passphrase-file", wrong, check=False).returncode, 1)
+        self.assertEqual(self.pd.ctl("restore", sealed, check=False).returncode, 1)
+        self.pd.ctl("restore", sealed, "--passphrase-file", secret)
+        self.pd.ctl("reload")
+        self.assertFalse(wait_until(lambda: not self.store.ask("show", id=entry["id"])["damaged"]) is None)
+        again = self.pd.ctl("restore", plain)
+        self.assertIn(b"0 of them were not here", again.stdout)
 
 
 if __name__ == "__main__":
