@@ -54,13 +54,14 @@ enum wire {
 
 	/* broker <-> worker */
 	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy),
-	                       u32 n, n x symbol found so far; fd sealed mail  -> W_SCANNED, W_FEATURES */
+	                       u32 n, n x symbol found so far; fd sealed mail  -> W_SCANNED, W_FEATURES, W_RENDERED */
 	W_SCANNED,          /* scanned (wire_pack_scanned) */
 	W_DIGEST,           /* worker, before it parses: span digest (32), so that a crash is known by content. No answer */
 	W_ASK_LISTS,        /* worker, id of its job: u32 family, span address (16): the client behind a trusted relay
 	                       -> W_LISTS, maybe too late to be heard */
 	W_LISTS,            /* id of the job, u32 n, n x symbol found */
 	W_FEATURES,         /* span digest (32), span features, text why not or "" */
+	W_RENDERED,         /* rendered (rendered_pack): for people to look at */
 
 	/* broker -> store */
 	W_STORE = 80,       /* stored (wire_pack_store); fd sealed mail  -> W_STORED or W_STORE_FAILED */
@@ -78,7 +79,7 @@ enum wire {
 };
 
 enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */
-enum job { JOB_SCAN, JOB_FEATURES };
+enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER };
 
 void wire_pack_session(struct buf *b, const struct session *s);
 void wire_unpack_session(struct unpack *u, struct session *s);

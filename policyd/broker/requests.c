@@ -11,6 +11,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/render.h"
 #include "policyd/broker/transaction.h"
 #include "policyd/net/dns.h"
 #include "policyd/store/customers.h"
@@ -288,13 +289,29 @@ lesson_customer(struct request *r)
 	return true;
 }
 
+/* A mail without session, envelope or policies of its own to a worker. */
 static void
-learn(struct request *r)
+submit_plain(struct request *r, enum job kind, job_callback done)
 {
 	struct buf body = { 0 };
 	struct session nobody = { 0 };
 	struct envelope none = { 0 };
 	struct policy policy = r->caller->broker->config->policy_default;
+
+	pack_u8(&body, (uint8_t)kind);
+	wire_pack_session(&body, &nobody);
+	wire_pack_envelope(&body, &none);
+	pack_u8(&body, 0);
+	pack_u32(&body, 1);
+	pack_span(&body, span_make(&policy, sizeof policy));
+	pack_u32(&body, 0);
+	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, done, NULL, r) == NULL)
+		request_reply(r, error("the scan queue is full; try again later", 1));
+}
+
+static void
+learn(struct request *r)
+{
 	const char *class = field(r, "class");
 
 	metrics_add(M_LESSONS, 1);
@@ -306,15 +323,29 @@ learn(struct request *r)
 		request_reply(r, error("--for: that address belongs to no customer (policyctl policy explain ADDRESS)", 2));
 		return;
 	}
-	pack_u8(&body, JOB_FEATURES);
-	wire_pack_session(&body, &nobody);
-	wire_pack_envelope(&body, &none);
-	pack_u8(&body, 0);
-	pack_u32(&body, 1);
-	pack_span(&body, span_make(&policy, sizeof policy));
-	pack_u32(&body, 0);
-	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, features_done, NULL, r) == NULL)
-		request_reply(r, error("the scan queue is full; try again later", 1));
+	submit_plain(r, JOB_FEATURES, features_done);
+}
+
+/* ---- render: a mail for people to look at ---- */
+
+static void
+rendered(void *arg, enum job_result result, struct packet *answer)
+{
+	struct request *r = arg;
+	struct unpack u = { answer ? answer->body : SPAN(""), false };
+	json_t *reply = result == JOB_DONE && answer->type == W_RENDERED ? render_json(&u) : NULL;
+
+	request_reply(r, reply ? reply : error(result == JOB_POISON ? "the mail ended two workers; it cannot be shown" :
+	    "no worker could read the mail in time", 1));
+}
+
+static void
+render(struct request *r)
+{
+	if (r->fd < 0)
+		request_reply(r, error("render: no mail came with the request", 2));
+	else
+		submit_plain(r, JOB_RENDER, rendered);
 }
 
 /* ---- trace, policies, status ---- */
@@ -373,6 +404,7 @@ static const struct command {
 	void (*run)(struct request *r);
 } commands[] = {
 	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
+	{ "render", false, render },
 	{ "policy.", true, policy }, { "broker.status", false, status },
 };
 

@@ -9,6 +9,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/model/features.h"
+#include "policyd/scan/rendered.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/scan/stage.h"
 #include "policyd/wire.h"
@@ -171,6 +172,18 @@ answer_features(int sock, uint32_t id, struct scan *scan, const uint8_t digest[3
 	buf_free(&body);
 }
 
+static void
+answer_render(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32])
+{
+	struct buf body = { 0 };
+
+	test_triggers(scan);
+	message_parse(scan->arena, scan->message.raw, &scan->message);
+	rendered_pack(&body, scan->arena, &scan->message, digest);
+	send_or_end(sock, W_RENDERED, id, &body);
+	buf_free(&body);
+}
+
 /* A virus, a limit, a rule out of hand: this process has run what it should not trust itself after. */
 static bool
 must_retire(const struct verdict *v)
@@ -221,6 +234,8 @@ run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *
 	send_digest(sock, packet->id, digest);
 	if (kind == JOB_FEATURES)
 		answer_features(sock, packet->id, scan, digest);
+	else if (kind == JOB_RENDER)
+		answer_render(sock, packet->id, scan, digest);
 	else
 		answer_scan(sock, packet->id, scan, digest, last, &retire);
 	unmap(scan->message.raw);

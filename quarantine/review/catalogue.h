@@ -122,6 +122,28 @@
 	X(T_WHY_UNSCANNABLE, "This mail could not be checked to the end, so it is kept here.", \
 	  "Diese Mail konnte nicht zu Ende geprüft werden, darum liegt sie hier.") \
 	X(T_RELEASED_NOTE, "What the mail server said", "Was der Mailserver sagte") \
+	X(T_HEADERS, "All header lines", "Alle Kopfzeilen") \
+	X(T_AUTHENTICATION, "Is the sender who he says he is?", "Ist der Absender, wer er zu sein vorgibt?") \
+	X(T_PARTS, "Attachments and parts", "Anhänge und Teile") \
+	X(T_NO_NAME, "(no name)", "(ohne Namen)") \
+	X(T_REALLY, "really", "in Wahrheit") \
+	X(T_LINKS, "Where it links to", "Wohin sie verweist") \
+	X(T_LINK_LIES, "shows another site", "zeigt eine andere Seite an") \
+	X(T_TEXT, "What it says", "Was darin steht") \
+	X(T_TEXT_OF_HTML, "What it says (from its HTML)", "Was darin steht (aus dem HTML)") \
+	X(T_NO_TEXT, "There is no text in this mail.", "In dieser Mail steht kein Text.") \
+	X(T_CUT, "The rest is not shown.", "Der Rest wird nicht gezeigt.") \
+	X(T_HTML, "How it was laid out (HTML)", "Wie sie gestaltet war (HTML)") \
+	X(T_HTML_SAFE, "Without pictures, scripts or anything from elsewhere; every link shows where it really leads.", \
+	  "Ohne Bilder, Skripte oder Fremdes; hinter jedem Link steht, wohin er wirklich führt.") \
+	X(T_SEALED, "The text is sealed", "Der Text ist versiegelt") \
+	X(T_SEALED_WHY, "It belongs to the customer. If you must read it, say why: the customer sees your reason in the audit log.", \
+	  "Er gehört dem Kunden. Wenn Sie ihn lesen müssen, geben Sie einen Grund an: Der Kunde sieht ihn im Protokoll.") \
+	X(T_REASON, "Reason", "Grund") \
+	X(T_UNSEAL, "Read it", "Lesen") \
+	X(T_NOT_SHOWN, "This mail cannot be shown: it made the reader stop. It is kept as it is.", \
+	  "Diese Mail kann nicht gezeigt werden: Sie hat den Leser zum Absturz gebracht. Sie bleibt unverändert liegen.") \
+	X(T_DOWNLOAD, "Save the mail as it came", "Mail unverändert speichern") \
 	X(T_DAMAGED, "The stored mail is damaged and cannot be delivered. Please tell your provider.", \
 	  "Die gespeicherte Mail ist beschädigt und kann nicht zugestellt werden. Bitte sagen Sie es Ihrem Anbieter.")
 

@@ -3,7 +3,16 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "policyd/base/ipc.h"
+#include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
+
+enum { TEXT_SHOWN = 64 * 1024, REASON_ROOM = 201 };
+
+/* The frame's document: no script, no request, no form, an origin of its own; one style, known by its hash. */
+#define FRAME_STYLE "body{font:15px/1.5 system-ui,'DejaVu Sans',sans-serif;margin:16px;color:#1d2422;background:#fff;overflow-wrap:anywhere}" \
+	"table{max-width:100%}td,th{vertical-align:top;padding:2px 6px}.link{text-decoration:underline;color:#1d5c8a}" \
+	".to{color:#a3271b;font-size:.85em}.img{color:#56615d}blockquote{border-left:3px solid #dcdfd9;margin-left:0;padding-left:12px}"
 
 json_t *
 rights_json(unsigned rights)
@@ -20,20 +29,273 @@ rights_json(unsigned rights)
 	return list;
 }
 
-void
-message_read(struct call *c, const json_t *entry, unsigned rights, int fd)
+/* May this call see the body? Without the right itself, by breaking a seal: with a reason, which the log keeps for the
+ * customer to read. */
+static bool
+may_read(struct call *c, const json_t *e, unsigned rights)
 {
-	(void)entry;
-	(void)rights;
-	if (fd >= 0)
-		close(fd);
+	char reason[REASON_ROOM];
+
+	if (rights & MAY_PREVIEW)
+		return true;
+	if (!(rights & MAY_UNSEAL) || !call_query(c, "reason", reason, sizeof reason) || strlen(reason) < 3)
+		return false;
+	return audit_call(c, "mail.unseal", json_word(e, "id"), json_word(e, "customer"), reason);
+}
+
+/* Only what the rights allow stays in the answer. */
+static void
+rendered(struct call *c, json_t *reply, int fd)
+{
+	(void)fd;
+	if (!(c->number & MAY_PREVIEW)) {
+		static const char *const sealed[] = { "text", "html", "parts", "links" };
+
+		for (size_t i = 0; i < sizeof sealed / sizeof *sealed; i++)
+			json_object_del(reply, sealed[i]);
+	}
+	c->kept[1] = reply;
 	message_show(c);
 }
 
 void
-message_body(struct call *c, const json_t *entry, unsigned rights)
+message_read(struct call *c, const json_t *entry, unsigned rights, int fd)
 {
-	(void)c;
-	(void)entry;
-	(void)rights;
+	bool read = may_read(c, entry, rights);
+
+	if (read)
+		c->number |= MAY_PREVIEW;
+	if (fd < 0) {
+		message_show(c);
+	} else if (!read && !(rights & MAY_HEADERS)) {
+		close(fd);
+		message_show(c);
+	} else {
+		ask_broker(c, json_pack("{s:s}", "cmd", "render"), fd, rendered);
+	}
+}
+
+static void
+put_headers(struct call *c, const json_t *content)
+{
+	size_t i;
+	json_t *pair;
+
+	put(c, "<details class=\"card\"><summary>%t</summary><div class=\"scroll\"><table class=\"headers\">", T_HEADERS);
+	json_array_foreach(json_object_get(content, "headers"), i, pair)
+		put(c, "<tr><th scope=\"row\">%s</th><td><bdi>%s</bdi></td></tr>", json_string_value(json_array_get(pair, 0)),
+		    json_string_value(json_array_get(pair, 1)));
+	put(c, "</table></div></details>");
+}
+
+/* What our own checks of sender and signature said, from the header that only we may write. */
+static void
+put_authentication(struct call *c, const json_t *content)
+{
+	size_t i;
+	json_t *pair;
+
+	json_array_foreach(json_object_get(content, "headers"), i, pair) {
+		const char *name = json_string_value(json_array_get(pair, 0));
+
+		if (name && span_eq_nocase(span_of(name), SPAN("Authentication-Results"))) {
+			put(c, "<section class=\"card\"><h2>%t</h2><p class=\"small\"><bdi>%s</bdi></p></section>", T_AUTHENTICATION,
+			    json_string_value(json_array_get(pair, 1)));
+			return;
+		}
+	}
+}
+
+static void
+put_parts(struct call *c, const json_t *content)
+{
+	size_t i, shown = 0;
+	json_t *part;
+
+	json_array_foreach(json_object_get(content, "parts"), i, part) {
+		const char *name = json_word(part, "name"), *type = json_word(part, "type"), *real = json_word(part, "real_type");
+
+		if (strncmp(type, "multipart/", 10) == 0 && name[0] == '\0')
+			continue;
+		if (shown++ == 0)
+			put(c, "<section class=\"card\"><h2>%t</h2><ul class=\"parts\">", T_PARTS);
+		put(c, "<li><bdi class=\"file\">%s</bdi> <span class=\"small\">%s", name[0] ? name : text_in(c->language, T_NO_NAME), type);
+		if (real[0] && strcmp(real, type) != 0)
+			put(c, ", %t <strong>%s</strong>", T_REALLY, real);
+		put(c, " \xc2\xb7 ");
+		put_size(c, json_number_value(json_object_get(part, "size")));
+		put(c, "</span></li>");
+	}
+	if (shown)
+		put(c, "</ul></section>");
+}
+
+static void
+put_links(struct call *c, const json_t *content)
+{
+	size_t i;
+	json_t *link;
+
+	if (json_array_size(json_object_get(content, "links")) == 0)
+		return;
+	put(c, "<details class=\"card\"><summary>%t (%d)</summary><ul class=\"links\">", T_LINKS,
+	    (long long)json_array_size(json_object_get(content, "links")));
+	json_array_foreach(json_object_get(content, "links"), i, link) {
+		put(c, "<li><strong><bdi>%s</bdi></strong>", json_word(link, "host"));
+		if (json_is_true(json_object_get(link, "mismatch")))
+			put(c, " <span class=\"badge badge-phish\">%t</span>", T_LINK_LIES);
+		if (json_word(link, "shown")[0])
+			put(c, " <span class=\"small\">\xe2\x80\x9c<bdi>%s</bdi>\xe2\x80\x9d</span>", json_word(link, "shown"));
+		put(c, "<br><code><bdi>%s</bdi></code></li>", json_word(link, "url"));
+	}
+	put(c, "</ul></details>");
+}
+
+static void
+put_text(struct call *c, const json_t *content)
+{
+	struct span text = span_of(json_word(content, "text"));
+	bool cut = text.n > TEXT_SHOWN;
+
+	put(c, "<section class=\"card\"><h2>%t</h2>", json_is_true(json_object_get(content, "has_text")) ? T_TEXT : T_TEXT_OF_HTML);
+	if (text.n == 0)
+		put(c, "<p>%t</p>", T_NO_TEXT);
+	else
+		put(c, "<pre class=\"body\"><bdi>%S</bdi></pre>", span_head(text, TEXT_SHOWN));
+	if (cut)
+		put(c, "<p class=\"small\">%t</p>", T_CUT);
+	put(c, "</section>");
+}
+
+static void
+put_seal(struct call *c, const json_t *e)
+{
+	put(c, "<form class=\"card\" method=\"get\" action=\"/m/%s\"><h2>%t</h2><p>%t</p><input type=\"hidden\" name=\"n\" value=\"%d\">"
+	    "<label class=\"reason\"><span>%t</span><input name=\"reason\" minlength=\"3\" maxlength=\"200\" required></label>"
+	    "<p><button>%t</button></p></form>", json_word(e, "id"), T_SEALED, T_SEALED_WHY, (long long)json_integer_value(json_object_get(e, "n")),
+	    T_REASON, T_UNSEAL);
+}
+
+void
+message_body(struct call *c, const json_t *e, unsigned rights)
+{
+	const json_t *content = c->kept[1];
+	long long n = json_integer_value(json_object_get(e, "n"));
+
+	if (content == NULL)
+		return;
+	if (json_object_get(content, "error")) {
+		put(c, "<p class=\"alert\">%t</p>", T_NOT_SHOWN);
+		return;
+	}
+	if (rights & MAY_HEADERS)
+		put_authentication(c, content);
+	if (rights & MAY_PREVIEW) {
+		put_text(c, content);
+		put_parts(c, content);
+		put_links(c, content);
+		if (json_word(content, "html")[0] && !(permit_rights(c->who.role, json_word(e, "class"), true) & MAY_UNSEAL))
+			put(c, "<details class=\"card\" id=\"html\"><summary>%t</summary><p class=\"small\">%t</p>"
+			    "<iframe sandbox=\"\" loading=\"lazy\" referrerpolicy=\"no-referrer\" title=\"%t\" src=\"/m/%s/html?n=%d\"></iframe></details>",
+			    T_HTML, T_HTML_SAFE, T_HTML, json_word(e, "id"), n);
+	} else if (rights & MAY_UNSEAL) {
+		put_seal(c, e);
+	}
+	if (rights & MAY_HEADERS)
+		put_headers(c, content);
+	if (rights & MAY_DOWNLOAD)
+		put(c, "<p><a class=\"button\" href=\"/m/%s/mail.eml?n=%d\" download>%t</a></p>", json_word(e, "id"), n, T_DOWNLOAD);
+}
+
+/* ---- the frame ---- */
+
+static void
+framed(struct call *c, json_t *reply, int fd)
+{
+	char policy[400];
+
+	(void)fd;
+	if (call_failed(c, reply))
+		return;
+	/* A hash for the one style; "sandbox" here as well, so that the address alone does no more than the frame. */
+	snprintf(policy, sizeof policy, "default-src 'none'; style-src '%s'; sandbox; frame-ancestors 'self'; base-uri 'none'; form-action 'none'",
+	    style_hash(FRAME_STYLE));
+	put(c, "<!doctype html><html><head><meta charset=\"utf-8\"><title>mail</title><style>");
+	buf_add(&c->out, FRAME_STYLE, sizeof FRAME_STYLE - 1);
+	put(c, "</style></head><body>");
+	const char *html = json_word(reply, "html");
+
+	buf_add(&c->out, html, strlen(html));        /* harmless by html_sanitize, and powerless by the policy */
+	put(c, "</body></html>");
+	json_decref(reply);
+	call_bare(c, &(struct http_reply){ .status = 200, .type = "text/html; charset=utf-8", .policy = policy, .frame = "SAMEORIGIN" });
+}
+
+/* The entry, if the body may be read without breaking a seal; else the call ends here. */
+static bool
+readable(struct call *c, json_t *reply, int fd, unsigned wanted)
+{
+	json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
+	unsigned rights = 0;
+
+	if (call_failed(c, reply)) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	if (e && call_rights_of(c, e, &rights) && (rights & wanted) && fd >= 0)
+		return true;
+	if (fd >= 0)
+		close(fd);
+	json_decref(reply);
+	call_missing(c);
+	return false;
+}
+
+static void
+frame_found(struct call *c, json_t *reply, int fd)
+{
+	if (!readable(c, reply, fd, MAY_PREVIEW))
+		return;
+	json_decref(reply);
+	ask_broker(c, json_pack("{s:s}", "cmd", "render"), fd, framed);
+}
+
+void
+get_message_html(struct call *c)
+{
+	message_ask(c, true, frame_found);
+}
+
+/* ---- the mail itself, as it came ---- */
+
+static void
+download_found(struct call *c, json_t *reply, int fd)
+{
+	char disposition[120];
+
+	if (!readable(c, reply, fd, MAY_DOWNLOAD))
+		return;
+	const json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
+	struct span mail = map_fd(fd);
+
+	close(fd);
+	if (!audit_call(c, "mail.download", json_word(e, "id"), json_word(e, "customer"), "")) {
+		unmap(mail);
+		json_decref(reply);
+		call_error(c, 503, T_TRY_LATER);
+		return;
+	}
+	snprintf(disposition, sizeof disposition, "attachment; filename=\"%s.eml\"", json_word(e, "id"));
+	buf_add_span(&c->out, mail);
+	unmap(mail);
+	json_decref(reply);
+	call_bare(c, &(struct http_reply){ .status = 200, .type = "application/octet-stream", .disposition = disposition,
+	    .policy = "default-src 'none'; sandbox" });
+}
+
+void
+get_message_mail(struct call *c)
+{
+	message_ask(c, true, download_found);
 }

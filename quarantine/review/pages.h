@@ -39,6 +39,8 @@ void message_show(struct call *c);
 void message_read(struct call *c, const json_t *entry, unsigned rights, int fd);   /* then message_show; takes `fd` */
 void message_body(struct call *c, const json_t *entry, unsigned rights);
 json_t *rights_json(unsigned rights);
+void get_message_html(struct call *c);
+void get_message_mail(struct call *c);
 
 /* change.c */
 void post_change(struct call *c);

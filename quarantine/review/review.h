@@ -117,6 +117,7 @@ json_t *viewer_scope(const struct viewer *who);
 void random_hex(char *to, size_t bytes);                                 /* 2 * bytes + 1 */
 bool secret_open(struct review *r, char *why, size_t room);
 void mac_hex(const uint8_t key[SECRET_BYTES], const char *purpose, const char *text, char to[65]);
+const char *style_hash(const char *style);                               /* "sha256-...", as a policy names it */
 bool same_secret(const char *a, const char *b);                          /* constant time for equal lengths */
 /* A file of ours: written beside, synced, renamed. */
 bool file_replace(const char *path, const char *bytes, size_t n);

@@ -24,9 +24,12 @@ const struct route routes[] = {
 	{ HTTP_GET,   "/",                              EVERYBODY,  0,             get_list },
 	{ HTTP_POST,  "/change",                        EVERYBODY,  0,             post_change },
 	{ HTTP_GET,   "/m/:",                           EVERYBODY,  0,             get_message },
+	{ HTTP_GET,   "/m/:/html",                      EVERYBODY,  0,             get_message_html },
+	{ HTTP_GET,   "/m/:/mail.eml",                  EVERYBODY,  0,             get_message_mail },
 	{ HTTP_GET,   "/api/v1/me",                     EVERYBODY,  0,             get_me },
 	{ HTTP_GET,   "/api/v1/messages",               EVERYBODY,  0,             get_list },
 	{ HTTP_GET,   "/api/v1/messages/:",             EVERYBODY,  0,             get_message },
+	{ HTTP_GET,   "/api/v1/messages/:/mail.eml",    EVERYBODY,  0,             get_message_mail },
 	{ HTTP_POST,  "/api/v1/messages/change",        EVERYBODY,  0,             post_change },
 };
 const size_t route_count = sizeof routes / sizeof *routes;

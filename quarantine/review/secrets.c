@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,6 +38,20 @@ mac_hex(const uint8_t key[SECRET_BYTES], const char *purpose, const char *text, 
 	for (size_t i = 0; i < 32; i++)
 		snprintf(to + 2 * i, 3, "%02x", mac[i]);
 	buf_free(&b);
+}
+
+/* Until the next call. */
+const char *
+style_hash(const char *style)
+{
+	static char hash[64];
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	unsigned char coded[48];
+
+	SHA256((const unsigned char *)style, strlen(style), digest);
+	EVP_EncodeBlock(coded, digest, sizeof digest);
+	snprintf(hash, sizeof hash, "sha256-%s", (const char *)coded);
+	return hash;
 }
 
 bool

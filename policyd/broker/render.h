@@ -1,0 +1,12 @@
+/* render.h - W_RENDERED as JSON: {from, from_name, subject, text, has_text, html, headers: [[name, value]..],
+ * parts: [{type, real_type, name, size, depth}..], links: [{url, host, shown, mismatch}..]}; NULL when it is no such packet. */
+#ifndef POLICYD_BROKER_RENDER_H
+#define POLICYD_BROKER_RENDER_H
+
+#include <jansson.h>
+
+#include "policyd/base/ipc.h"
+
+json_t *render_json(struct unpack *u);
+
+#endif
