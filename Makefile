@@ -14,7 +14,7 @@ VERSION := $(shell cat VERSION)
 JOBS    := -j$(shell nproc)
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-PKGS    := lua5.4 libpcre2-8 libhs hiredis libcares libevent libevent_openssl libconfig jansson libpsl libidn2 sqlite3 libzstd libarchive openssl \
+PKGS    := lua5.4 libpcre2-8 libhs hiredis libcares libevent libevent_openssl libconfig jansson libpsl libidn2 sqlite3 libzstd libarchive zlib openssl \
            libclamav libseccomp
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wno-format-truncation
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE

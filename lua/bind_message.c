@@ -312,8 +312,9 @@ push_entries(lua_State *L, const struct message *msg)
 {
 	lua_createtable(L, (int)msg->entry_count, 0);
 	for (size_t i = 0; i < msg->entry_count; i++) {
-		lua_createtable(L, 0, 4);
+		lua_createtable(L, 0, 5);
 		set_span(L, "name", msg->entries[i].name);
+		set_span(L, "real_type", msg->entries[i].type);
 		set_integer(L, "size", (lua_Integer)msg->entries[i].size);
 		set_integer(L, "part", msg->entries[i].part + 1);
 		set_bool(L, "encrypted", msg->entries[i].encrypted);

@@ -12,7 +12,7 @@
  * Fields   subject, text, hidden, raw_head (first 64 KB of the mail), size, language
  *          links  { url, raw, scheme, host, path, site, shown, source, port, is_ip, has_user, mismatch, part }
  *          parts  { type, real_type, kind, charset, encoding, disposition, file_name, size, depth, parent, reading }
- *          entries { name, size, part, encrypted } files inside archives
+ *          entries { name, real_type, size, part, encrypted } files inside archives
  *          urls, file_names: the same as one text, a line each, for one pattern over all of them
  *          sender, queue_id, client, client_name, helo, login, context ("" where the MTA did not say)
  * Bounds   subject: 4096 bytes; text and hidden: MAX_RULE_SUBJECT bytes, of a longer one three quarters head and one quarter tail

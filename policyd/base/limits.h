@@ -46,7 +46,9 @@ enum {
 
 	/* archives */
 	MAX_ARCHIVE_ENTRIES  = 2000,
-	MAX_ARCHIVE_DEPTH    = 4,
+	MAX_ARCHIVE_DEPTH    = 6,
+	MAX_UNPACKED         = 128 * 1024 * 1024, /* bytes out of all archives of one mail */
+	MAX_PAGE_INSIDE      = 1024 * 1024,       /* HTML looked at in one file of an archive */
 
 	/* DNS */
 	MAX_DNSBL            = 32,                /* lists by config */

@@ -1,159 +1,176 @@
-/* attachment.c - what a part really is, and what it may do: by its first bytes, its name, and its table of contents. */
-#include <archive.h>
-#include <archive_entry.h>
-#include <stdlib.h>
+/* attachment.c - one attachment: its type by content and by name, and what that type may hide. The families of types have
+ * a reader each (look.h); here is what they have in common. */
+#include "policyd/mail/look.h"
 
 #include "policyd/base/limits.h"
-#include "policyd/mail/parse.h"
+#include "policyd/base/utf8.h"
 
-enum { RATIO_BOMB = 200, BOMB_BYTES = 100 * 1024 * 1024, MACRO_SEARCH = 2 * 1024 * 1024 };
-
-static const struct { const char *magic; size_t n, at; const char *type; } magics[] = {
-	{ "MZ", 2, 0, "application/x-dosexec" }, { "\x7f" "ELF", 4, 0, "application/x-elf" },
-	{ "PK\3\4", 4, 0, "application/zip" }, { "PK\5\6", 4, 0, "application/zip" },
-	{ "Rar!\x1a\7", 6, 0, "application/x-rar" }, { "7z\xbc\xaf\x27\x1c", 6, 0, "application/x-7z-compressed" },
-	{ "\x1f\x8b", 2, 0, "application/gzip" }, { "BZh", 3, 0, "application/x-bzip2" }, { "\xfd" "7zXZ", 5, 0, "application/x-xz" },
-	{ "\x28\xb5\x2f\xfd", 4, 0, "application/zstd" }, { "MSCF", 4, 0, "application/vnd.ms-cab-compressed" },
-	{ "ustar", 5, 257, "application/x-tar" }, { "CD001", 5, 32769, "application/x-iso9660-image" },
-	{ "%PDF-", 5, 0, "application/pdf" }, { "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, 0, "application/x-ole-storage" },
-	{ "{\\rt", 4, 0, "text/rtf" }, { "\x89PNG\r\n", 6, 0, "image/png" }, { "GIF8", 4, 0, "image/gif" },
-	{ "\xff\xd8\xff", 3, 0, "image/jpeg" }, { "BM", 2, 0, "image/bmp" }, { "II*\0", 4, 0, "image/tiff" },
-	{ "\x4c\0\0\0\x01\x14\x02\0", 8, 0, "application/x-ms-shortcut" },
-	{ "\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", 8, 0, "application/onenote" }, { "\x78\x9f\x3e\x22", 4, 0, "application/ms-tnef" },
-	{ "ITSF", 4, 0, "application/vnd.ms-htmlhelp" }, { "\xca\xfe\xba\xbe", 4, 0, "application/java-vm" },
-	{ "#!", 2, 0, "text/x-script" }, { "OggS", 4, 0, "audio/ogg" }, { "ID3", 3, 0, "audio/mpeg" },
-};
-
-struct span
-attachment_type(struct span data)
+void
+look_note(const struct look *l, enum mail_note what)
 {
-	for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
-		if (data.n >= magics[i].at + magics[i].n && memcmp(data.p + magics[i].at, magics[i].magic, magics[i].n) == 0)
-			return span_of(magics[i].type);
-	return SPAN("");
+	note_add(l->t->a, l->t->msg, what, l->name.n > 0 ? l->name : l->type);
 }
 
-static struct span
-extension(struct span name)
+bool
+look_afford(const struct look *l, size_t bytes)
 {
-	size_t dot = span_find_last(name, '.');
-
-	return dot == SPAN_NONE || name.n - dot > 10 ? SPAN("") : span_from(name, dot + 1);
-}
-
-static bool
-in_list(struct span word, const char *list)
-{
-	struct span rest = span_of(list);
-
-	while (word.n > 0 && rest.n > 0)
-		if (span_eq_nocase(span_cut(&rest, ' '), word))
-			return true;
-	return false;
-}
-
-static const char runs[] = "exe scr com pif bat cmd vbs vbe js jse wsf wsh hta lnk ps1 msi cpl jar reg chm dll iso img vhd";
-static const char documents[] = "pdf doc docx xls xlsx ppt pptx txt jpg jpeg png gif html htm csv rtf zip mp3 mp4";
-
-/* "invoice.pdf.exe", and names turned around by U+202E. */
-static void
-read_name(struct arena *a, struct message *msg, struct span name)
-{
-	struct span last = extension(name), stem = span_head(name, name.n - last.n - (last.n ? 1 : 0));
-
-	if (in_list(last, runs) && in_list(extension(span_trim(stem)), documents))
-		note_add(a, msg, NOTE_DOUBLE_EXT, name);
-	if (span_find(name, SPAN("\xe2\x80\xae")) != SPAN_NONE || span_find(name, SPAN("\xe2\x80\xad")) != SPAN_NONE)
-		note_add(a, msg, NOTE_BIDI_NAME, name);
-}
-
-static void
-read_members(struct arena *a, struct message *msg, int part, struct archive *ar, uint64_t *unpacked)
-{
-	struct archive_entry *e;
-	int result;
-
-	while ((result = archive_read_next_header(ar, &e)) == ARCHIVE_OK || result == ARCHIVE_WARN) {
-		const char *name = archive_entry_pathname(e);
-		struct archive_member *m;
-
-		if (msg->entry_count >= MAX_ARCHIVE_ENTRIES) {
-			note_add(a, msg, NOTE_LIMIT, SPAN("archive entries"));
-			return;
-		}
-		if (msg->entries == NULL)
-			msg->entries = ARENA_ARRAY(a, struct archive_member, MAX_ARCHIVE_ENTRIES);
-		m = &msg->entries[msg->entry_count++];
-		*m = (struct archive_member){ .name = arena_copy(a, span_of(name ? name : "")), .part = part,
-		    .size = archive_entry_size(e) > 0 ? (uint64_t)archive_entry_size(e) : 0,
-		    .encrypted = archive_entry_is_encrypted(e) > 0 };
-		*unpacked += m->size;
-		if (m->encrypted)
-			note_add(a, msg, NOTE_ENCRYPTED_ARCHIVE, m->name);
-		if (span_ends_nocase(m->name, SPAN("vbaProject.bin")))
-			note_add(a, msg, NOTE_MACRO, m->name);
-		read_name(a, msg, m->name);
+	if (l->t->unpacked + bytes > MAX_UNPACKED) {
+		note_add(l->t->a, l->t->msg, NOTE_LIMIT, SPAN("bytes unpacked"));
+		return false;
 	}
-	if (result != ARCHIVE_EOF)
-		note_add(a, msg, NOTE_ARCHIVE_BROKEN, msg->parts[part].file_name);
-}
-
-/* The table of contents; nothing is unpacked. */
-static void
-list_archive(struct arena *a, struct message *msg, int part, struct span data)
-{
-	struct archive *ar = archive_read_new();
-	uint64_t unpacked = 0;
-
-	if (ar == NULL)
-		return;
-	archive_read_support_filter_all(ar);
-	archive_read_support_format_zip(ar);
-	archive_read_support_format_rar(ar);
-	archive_read_support_format_rar5(ar);
-	archive_read_support_format_7zip(ar);
-	archive_read_support_format_tar(ar);
-	archive_read_support_format_cab(ar);
-	archive_read_support_format_iso9660(ar);
-	if (archive_read_open_memory(ar, data.p, data.n) == ARCHIVE_OK)
-		read_members(a, msg, part, ar, &unpacked);
-	else
-		note_add(a, msg, NOTE_ARCHIVE_BROKEN, msg->parts[part].file_name);
-	if (unpacked > BOMB_BYTES && unpacked / RATIO_BOMB > data.n)
-		note_add(a, msg, NOTE_ARCHIVE_BOMB, msg->parts[part].file_name);
-	archive_read_free(ar);
-}
-
-static void
-read_content(struct arena *a, struct message *msg, int part)
-{
-	const struct part *p = &msg->parts[part];
-	struct span head = span_head(p->data, MACRO_SEARCH), type = p->real_type;
-
-	if (in_list(type, "application/zip application/x-rar application/x-7z-compressed application/x-tar "
-	    "application/vnd.ms-cab-compressed application/x-iso9660-image"))
-		list_archive(a, msg, part, p->data);
-	if (span_eq(type, SPAN("application/x-ole-storage")) && span_find(head, SPAN("_VBA_PROJECT")) != SPAN_NONE)
-		note_add(a, msg, NOTE_MACRO, p->file_name);
-	if (span_eq(type, SPAN("application/onenote")))
-		note_add(a, msg, NOTE_ONENOTE, p->file_name);
-	if (span_eq(type, SPAN("text/rtf")) && (span_find(head, SPAN("\\objdata")) != SPAN_NONE || span_find(head, SPAN("\\object")) != SPAN_NONE))
-		note_add(a, msg, NOTE_RTF_OBJECT, p->file_name);
-	if (span_eq(type, SPAN("application/pdf")) && (span_find(head, SPAN("/JavaScript")) != SPAN_NONE || span_find(head, SPAN("/JS ")) != SPAN_NONE))
-		note_add(a, msg, NOTE_PDF_SCRIPT, p->file_name);
+	l->t->unpacked += bytes;
+	return true;
 }
 
 void
-attachment_read(struct arena *a, struct message *msg, int part)
+look_link(const struct look *l, struct span url, enum link_source source)
 {
-	struct part *p = &msg->parts[part];
+	link_add(l->t->a, l->t->msg, arena_copy(l->t->a, url), source, SPAN(""), l->part);
+}
+
+void
+look_keep(const struct look *outer, struct span name, struct span data)
+{
+	struct tree *t = outer->t;
+	int reading = t->msg->parts[outer->part].reading, depth = t->msg->parts[outer->part].depth + 1;
+	struct part *p = data.n > 0 ? part_new(t, outer->part, depth, arena_copy(t->a, data)) : NULL;
+	bool unknown, wrong;
+
+	if (p == NULL)
+		return;
+	p->reading = reading;
+	p->kind = PART_ATTACHMENT;
+	p->type = SPAN("application/octet-stream");
+	p->disposition = SPAN("attachment");
+	p->data = p->raw;
+	p->unpacked = true;                  /* looked at by the look that found it */
+	p->real_type = attachment_type(p->data);
+	p->file_name = arena_copy(t->a, charset_to_utf8(t->a, name, SPAN("utf-8"), &unknown, &wrong));
+}
+
+struct archive_member *
+look_member(const struct look *outer, struct span name, uint64_t size)
+{
+	struct message *msg = outer->t->msg;
+	struct arena *a = outer->t->a;
+	bool unknown, wrong;
+
+	if (msg->entry_count >= MAX_ARCHIVE_ENTRIES) {
+		note_add(a, msg, NOTE_LIMIT, SPAN("archive entries"));
+		return NULL;
+	}
+	ARENA_PUSH(a, msg->entries, msg->entry_count, outer->t->entry_room);
+	struct archive_member *m = &msg->entries[msg->entry_count++];
+
+	*m = (struct archive_member){ .name = arena_copy(a, charset_to_utf8(a, name, SPAN("utf-8"), &unknown, &wrong)), .size = size,
+	    .part = outer->part, .depth = outer->depth + 1 };
+	struct look l = { outer->t, outer->part, outer->depth + 1, m->name, SPAN(""), SPAN("") };
+
+	name_read(&l);
+	return m;
+}
+
+void
+look_member_data(const struct look *outer, struct archive_member *m, struct span data)
+{
+	struct look l = { outer->t, outer->part, outer->depth + 1, m->name, data, SPAN("") };
+
+	m->type = attachment_type(data);
+	look_inside(&l);
+}
+
+/* HTML and SVG inside an archive: nobody has read them yet. */
+static void
+read_page(const struct look *l)
+{
+	struct html_result html = { 0 };
+	bool unknown, wrong;
+	struct span page = span_head(l->data, MAX_PAGE_INSIDE);
+
+	if (l->depth == 0 && l->t->msg->parts[l->part].kind == PART_HTML)
+		return;
+	html_read(l->t->a, l->t->msg, arena_copy(l->t->a, charset_to_utf8(l->t->a, page, SPAN("utf-8"), &unknown, &wrong)), l->part, &html);
+	if (html.smuggling)
+		look_note(l, NOTE_HTML_SMUGGLING);
+}
+
+/* A zip at the end of something that begins as something else. */
+static void
+read_tail(const struct look *l)
+{
+	size_t start;
+
+	if (span_eq(l->type, SPAN("application/zip")) || !zip_find(l->data, &start) || start == 0)
+		return;
+	if (l->type.n > 0 && !span_eq(l->type, SPAN("application/x-dosexec")))      /* a program that unpacks itself is nothing new */
+		look_note(l, NOTE_POLYGLOT);
+	struct look zip = *l;
+
+	zip.type = SPAN("application/zip");
+	zip_check(&zip);
+	archive_read(&zip);
+}
+
+static void
+read_by_type(const struct look *l, struct span extension)
+{
+	if (type_runs(l->type))
+		look_note(l, span_eq(l->type, SPAN("application/x-ms-shortcut")) ? NOTE_SHORTCUT : NOTE_EXECUTABLE);
+	if (span_eq(l->type, SPAN("application/x-iso9660-image")) || span_eq(l->type, SPAN("application/x-udf-image")) ||
+	    span_eq(l->type, SPAN("application/x-vhd")))
+		look_note(l, NOTE_DISK_IMAGE);
+	if (type_is_archive(l->type))
+		archive_read(l);
+	else if (span_eq(l->type, SPAN("application/ms-tnef")))
+		tnef_read(l);
+	else if (span_eq(l->type, SPAN("application/x-ole-storage")))
+		ole_read(l);
+	else if (span_eq(l->type, SPAN("application/onenote")))
+		onenote_read(l);
+	else if (span_eq(l->type, SPAN("application/x-mso")))
+		look_note(l, NOTE_MACRO);
+	else if (span_eq(l->type, SPAN("application/pdf")) || span_find(span_head(l->data, 1024), SPAN("%PDF-")) != SPAN_NONE)
+		pdf_read(l);
+	else if (l->type.n == 0 || span_eq(l->type, SPAN("text/rtf")))
+		office_text_read(l);
+	if (l->type.n == 0 && (span_eq(extension, SPAN("html")) || span_eq(extension, SPAN("htm")) || span_eq(extension, SPAN("xhtml")) ||
+	    span_eq(extension, SPAN("shtml")) || span_eq(extension, SPAN("svg")) || span_eq(extension, SPAN("hta"))))
+		read_page(l);
+}
+
+void
+look_inside(struct look *l)
+{
+	struct span extension = file_extension(l->t->a, l->name);
+
+	if (l->depth > MAX_ARCHIVE_DEPTH) {
+		note_add(l->t->a, l->t->msg, NOTE_LIMIT, SPAN("archive depth"));
+		return;
+	}
+	l->type = attachment_type(l->data);
+	if (type_lies(l->type, extension, l->depth == 0 ? l->t->msg->parts[l->part].type : SPAN("")))
+		look_note(l, NOTE_TYPE_MISMATCH);
+	read_by_type(l, extension);
+	read_tail(l);
+}
+
+void
+attachment_read(struct tree *t, int part)
+{
+	struct part *p = &t->msg->parts[part];
+	struct look l = { t, part, 0, p->file_name, p->data, SPAN("") };
 
 	p->real_type = attachment_type(p->data);
-	if (p->file_name.n > 0)
-		read_name(a, msg, p->file_name);
-	if (p->real_type.n > 0 && (in_list(p->real_type, "application/x-dosexec application/x-elf application/x-ms-shortcut")) &&
-	    (span_starts(p->type, SPAN("image/")) || span_starts(p->type, SPAN("text/")) || span_starts(p->type, SPAN("audio/")) ||
-	    in_list(extension(p->file_name), documents)))
-		note_add(a, msg, NOTE_TYPE_MISMATCH, p->file_name);
-	read_content(a, msg, part);
+	if (p->unpacked)
+		return;
+	name_read(&l);
+	if (p->other_name.n > 0) {
+		struct look other = l;
+
+		other.name = p->other_name;
+		name_read(&other);
+	}
+	if ((p->kind == PART_TEXT || p->kind == PART_HTML) && p->real_type.n == 0 && p->file_name.n == 0 && p->data.p == p->raw.p)
+		return;                      /* a body in the clear: read as text */
+	look_inside(&l);
 }

@@ -54,12 +54,23 @@
 	X(NOTE_ENCRYPTED_ARCHIVE, "ARCHIVE_ENCRYPTED")                  \
 	X(NOTE_ARCHIVE_BOMB, "ARCHIVE_BOMB")                            \
 	X(NOTE_ARCHIVE_BROKEN, "ARCHIVE_BROKEN")                        \
+	X(NOTE_ARCHIVE_AMBIGUOUS, "ARCHIVE_AMBIGUOUS")                  \
+	X(NOTE_ARCHIVE_PATH, "ARCHIVE_PATH")                            \
+	X(NOTE_EXECUTABLE, "ATTACHMENT_EXECUTABLE")                     \
+	X(NOTE_SHORTCUT, "ATTACHMENT_SHORTCUT")                         \
+	X(NOTE_DISK_IMAGE, "ATTACHMENT_DISK_IMAGE")                     \
+	X(NOTE_ENCRYPTED_DOCUMENT, "DOCUMENT_ENCRYPTED")                \
 	X(NOTE_MACRO, "OFFICE_MACRO")                                   \
+	X(NOTE_XLM, "OFFICE_XLM_MACRO")                                 \
+	X(NOTE_OLE_OBJECT, "OFFICE_EMBEDDED_OBJECT")                    \
 	X(NOTE_DOC_EXTERNAL, "OFFICE_EXTERNAL_TEMPLATE")                \
 	X(NOTE_ONENOTE, "ATTACHMENT_ONENOTE")                           \
 	X(NOTE_RTF_OBJECT, "RTF_OBJECT")                                \
 	X(NOTE_HTML_SMUGGLING, "HTML_SMUGGLING")                        \
 	X(NOTE_PDF_SCRIPT, "PDF_SCRIPT")                                \
+	X(NOTE_PDF_ACTION, "PDF_OPEN_ACTION")                           \
+	X(NOTE_PDF_LAUNCH, "PDF_LAUNCH")                                \
+	X(NOTE_PDF_EMBEDDED, "PDF_EMBEDDED_FILE")                       \
 	X(NOTE_DKIM_LENGTH, "DKIM_BODY_LENGTH")
 
 #define NOTE_ENUM(id, symbol) id,
@@ -93,6 +104,7 @@ struct part {
 	int depth, reading;                  /* reading 0 is the strict one, 1 what other clients may find (sweep.c) */
 	bool doubtful;                       /* its body decodes otherwise elsewhere */
 	bool blocks;                         /* yEnc or BinHex stands in its data */
+	bool unpacked;                       /* out of another part: what ClamAV cannot take out itself (archive.c) */
 	enum part_kind kind;
 	struct header_list headers;
 	struct span type;                    /* "text/html", lower case; by the header, "text/plain" without one */
@@ -108,7 +120,8 @@ struct part {
 	struct span hidden;                  /* PART_HTML: what a reader would not see */
 };
 
-enum link_source { LINK_TEXT, LINK_HTML, LINK_FORM, LINK_REFRESH, LINK_CSS, LINK_IMAGE, LINK_CALENDAR, LINK_PDF, LINK__COUNT };
+enum link_source { LINK_TEXT, LINK_HTML, LINK_FORM, LINK_REFRESH, LINK_CSS, LINK_IMAGE, LINK_CALENDAR, LINK_PDF, LINK_DOCUMENT,
+    LINK__COUNT };
 extern const char *const link_source_names[LINK__COUNT];
 
 struct link {
@@ -125,9 +138,10 @@ struct link {
 
 /* A file inside an archive, by name. */
 struct archive_member {
-	struct span name;
-	uint64_t size;
-	int part, depth;
+	struct span name;                    /* UTF-8; empty: it has none */
+	struct span type;                    /* by its content; empty: unknown, or it could not be opened */
+	uint64_t size;                       /* unpacked */
+	int part, depth;                     /* depth 1: in the part itself, 2: in an archive in it, ... */
 	bool encrypted;
 };
 
@@ -168,6 +182,11 @@ struct span header_value(const struct header_list *headers, const char *name);
 size_t addresses_parse(struct arena *a, struct span raw_value, struct address **list);
 
 bool message_noted(const struct message *msg, enum mail_note what);
+
+/* The extension by which systems would open a file of that name: lower case, without the dot; empty if none. */
+struct span file_extension(struct arena *a, struct span name);
+/* The extension that files of that real type ("application/x-dosexec") go by: "exe"; empty if unknown. */
+struct span type_extension(struct span type);
 
 /* Registrable domain of a host ("shop.co.uk"), or the host itself when it is one label, an address, a suffix. */
 struct span domain_registrable(struct span host);

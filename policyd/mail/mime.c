@@ -380,7 +380,7 @@ read_part(struct tree *t, int index)
 	struct span body;
 
 	if (p->type.n > 0) {                 /* made by us, whole: a uuencoded file */
-		attachment_read(t->a, t->msg, index);
+		attachment_read(t, index);
 		return;
 	}
 	bool odd_before = t->msg->odd;
@@ -424,12 +424,12 @@ read_part(struct tree *t, int index)
 	case PART_TEXT:
 	case PART_HTML:
 		part_read_text(t, index);
-		attachment_read(t->a, t->msg, index);
+		attachment_read(t, index);
 		break;
 	case PART_ATTACHMENT:
-		attachment_read(t->a, t->msg, index);
+		attachment_read(t, index);
 		if (holds_message(&t->msg->parts[index]))
-			part_new(t, index, p->depth + 1, p->data);
+			part_new(t, index, t->msg->parts[index].depth + 1, t->msg->parts[index].data);
 		break;
 	}
 }

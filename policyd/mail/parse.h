@@ -11,6 +11,8 @@ struct tree {                                /* the parse in work */
 	const char **delimiters;             /* where the lines are that the strict reading takes for delimiters */
 	size_t delimiter_count, delimiter_room;
 	bool undelimited;                    /* a multipart whose boundary never came */
+	size_t unpacked;                     /* bytes, out of all archives of the mail */
+	size_t entry_room;
 };
 /* A part at the end of the array; NULL (and noted) when a bound is met. */
 struct part *part_new(struct tree *t, int parent, int depth, struct span raw);
@@ -82,9 +84,10 @@ void link_add(struct arena *a, struct message *msg, struct span raw, enum link_s
 void links_of_text(struct arena *a, struct message *msg, struct span text, int part);
 void domain_prepare(void);
 
-/* attachment.c: real type by content, findings by type, archives listed. */
-struct span attachment_type(struct span data);       /* by its first bytes; empty: unknown */
-void attachment_read(struct arena *a, struct message *msg, int part);
+/* filetype.c: by its first bytes; empty: unknown */
+struct span attachment_type(struct span data);
+/* attachment.c: findings by type, archives listed (look.h) */
+void attachment_read(struct tree *t, int part);
 
 /* text.c */
 void text_notes(struct arena *a, struct message *msg);

@@ -178,7 +178,7 @@ keep(struct sweep *s, struct span head, struct span data, const char *encoding, 
 	p->disposition = p->kind == PART_ATTACHMENT ? SPAN("attachment") : SPAN("inline");
 	p->data = data;
 	p->file_name = name.n > 0 ? name : name_of(s, head);
-	attachment_read(t->a, t->msg, index);
+	attachment_read(t, index);
 	p = &t->msg->parts[index];
 	if (is_file(p->real_type) || is_new_name(s, p->file_name))
 		note_add(t->a, t->msg, NOTE_OTHER_READING, p->file_name.n > 0 ? p->file_name : p->real_type);

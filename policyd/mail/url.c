@@ -11,7 +11,7 @@
 
 const char *const link_source_names[LINK__COUNT] = {
 	[LINK_TEXT] = "text", [LINK_HTML] = "html", [LINK_FORM] = "form", [LINK_REFRESH] = "refresh", [LINK_CSS] = "css",
-	[LINK_IMAGE] = "image", [LINK_CALENDAR] = "calendar", [LINK_PDF] = "pdf",
+	[LINK_IMAGE] = "image", [LINK_CALENDAR] = "calendar", [LINK_PDF] = "pdf", [LINK_DOCUMENT] = "document",
 };
 
 static const psl_ctx_t *suffixes;

@@ -50,12 +50,23 @@ static const struct { double points; unsigned classes; } found[NOTE__COUNT] = {
 	[NOTE_ENCRYPTED_ARCHIVE]  = { 1.0, 0 },
 	[NOTE_ARCHIVE_BOMB]       = { 3.0, CLASS_UNSCANNABLE },
 	[NOTE_ARCHIVE_BROKEN]     = { 0.5, 0 },
+	[NOTE_ARCHIVE_AMBIGUOUS]  = { 2.0, CLASS_UNSCANNABLE },
+	[NOTE_ARCHIVE_PATH]       = { 1.0, 0 },
+	[NOTE_EXECUTABLE]         = { 1.5, 0 },
+	[NOTE_SHORTCUT]           = { 3.0, 0 },
+	[NOTE_DISK_IMAGE]         = { 1.5, 0 },
+	[NOTE_ENCRYPTED_DOCUMENT] = { 0.5, 0 },
 	[NOTE_MACRO]              = { 1.5, 0 },
+	[NOTE_XLM]                = { 2.0, 0 },
+	[NOTE_OLE_OBJECT]         = { 0.8, 0 },
 	[NOTE_DOC_EXTERNAL]       = { 3.0, 0 },
 	[NOTE_ONENOTE]            = { 2.5, 0 },
 	[NOTE_RTF_OBJECT]         = { 2.0, 0 },
 	[NOTE_HTML_SMUGGLING]     = { 3.0, 0 },
 	[NOTE_PDF_SCRIPT]         = { 1.5, 0 },
+	[NOTE_PDF_ACTION]         = { 0.2, 0 },                      /* many programs write one to set the zoom */
+	[NOTE_PDF_LAUNCH]         = { 3.0, 0 },
+	[NOTE_PDF_EMBEDDED]       = { 0.3, 0 },
 	[NOTE_DKIM_LENGTH]        = { 0.2, 0 },
 };
 

@@ -12,15 +12,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned choice = fuzz_choice(&data, &size);
 	struct message msg = { 0 };
 	struct span in = fuzz_input(a, data, size);
-	struct part *part = ARENA_NEW(a, struct part);
+	struct tree t = { .a = a, .msg = &msg };
 
 	mail_prepare();
+	struct part *part = part_new(&t, -1, 0, in);
+
 	*part = (struct part){ .parent = -1, .kind = PART_ATTACHMENT, .type = span_of(types[choice >> 3 & 3]), .raw = in, .data = in,
 	    .file_name = span_of(names[choice & 7]) };
 	msg.raw = in;
-	msg.parts = part;
-	msg.part_count = 1;
-	attachment_read(a, &msg, 0);
+	attachment_read(&t, 0);
 	FUZZ_PROMISE(msg.entry_count <= MAX_ARCHIVE_ENTRIES && msg.note_count <= NOTE__COUNT);
 	for (size_t i = 0; i < msg.entry_count; i++)
 		fuzz_touch(msg.entries[i].name);
