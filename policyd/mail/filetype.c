@@ -12,7 +12,7 @@ struct magic {
 static bool
 is_dos(struct span s)
 {
-	uint32_t pe = little(s, 0x3c, 4);
+	size_t pe = little(s, 0x3c, 4);
 
 	if (s.n >= 64 && pe + 4 <= s.n && (memcmp(s.p + pe, "PE\0\0", 4) == 0 || memcmp(s.p + pe, "NE", 2) == 0 || memcmp(s.p + pe, "LE", 2) == 0))
 		return true;
