@@ -83,9 +83,10 @@ layers:
 	@sh tests/layers.sh
 system: all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/run.py
-ledger: deps                               ## 2,000 mails while processes are killed: who got what, exactly once
+ledger: deps                               ## 2,000 mails and 1,000 releases while processes are killed: who got what, exactly once
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
-	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 LEDGER_RATE=20 python3 tests/run.py tests/system/test_ledger.py
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 LEDGER_RATE=20 QUARANTINE_RELEASES=1000 \
+	    python3 tests/run.py tests/system/test_ledger.py tests/system/test_quarantine_faults.py:test_kills
 
 deps-bench: deps                           ## the peers to measure against (unpacked under build/peers) and the corpus
 	@sh tests/bench/deps.sh

@@ -69,7 +69,7 @@ enum wire {
 	W_STORE_FAILED,     /* text why */
 
 	/* store -> deliver */
-	W_RELEASE = 90,     /* text id, text sender, text recipient, text client ip, text helo; fd sealed mail */
+	W_RELEASE = 90,     /* text key (asked again, it is the same release), text sender, text recipient, text client ip, text helo; fd sealed mail */
 	W_RELEASED,         /* u8 1 accepted 0 refused 2 try later, u32 code, text reply, text MTA queue id */
 
 	/* broker -> trainer */

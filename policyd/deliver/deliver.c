@@ -1,25 +1,52 @@
-/* deliver.c - mail that goes back to the MTA: releases from the quarantine, one after the other over a kept connection
- * to the listener without milters. It keeps nothing: who asked asks again when this process ends in between. */
+/* deliver.c - mail that goes back to the MTA: releases from the quarantine, over a pool of connections to the listener
+ * without milters.
+ *
+ * It keeps nothing on disk: who asked asks again when one of the two ends in between. So it knows for a while what it has
+ * done, and whoever asks for it again is told, not obeyed; and the end of one mail waits for the answer to the one before,
+ * so that a kill leaves one mail at most of which nobody knows whether the MTA has it. */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/child.h"
-#include "policyd/net/smtp_client.h"
+#include "policyd/deliver/pool.h"
 #include "policyd/wire.h"
 
-enum { MAX_PEERS = 8, MAIL_MS = 60 * 1000, SEND_MS = 5000, IDLE_CHECK_MS = 5000 };
+enum { MAX_PEERS = 8, MAIL_MS = 60 * 1000, SEND_MS = 5000, TURN_S = 2, DONE_KEPT = 4096, KEY_ROOM = 80 };
+
+struct errand {
+	struct pool_job pool;                /* first: it is both */
+	struct deliver *deliver;
+	struct errand *next;
+	char key[KEY_ROOM];
+	int sock;                            /* of who asked; -1: gone */
+	uint32_t id;                         /* of the question */
+	struct buf fields;                   /* what pool.mail points into */
+	bool has_turn;
+};
+
+struct done {                                /* the MTA has it */
+	char key[KEY_ROOM];
+	struct smtp_reply reply;
+};
 
 struct deliver {
 	struct child *self;
-	struct smtp *smtp;
+	struct pool *pool;
 	int peers[MAX_PEERS];
 	size_t peer_count;
 	struct inbox inbox, master_inbox;
+	pthread_mutex_t lock;                /* errands, done, and answers */
+	struct errand *errands;
+	struct done *done;                   /* a ring */
+	size_t done_at;
+	pthread_mutex_t turn;                /* whose mail is being ended */
 };
 
 static void
@@ -33,32 +60,110 @@ answer(int sock, uint32_t id, uint8_t result, const struct smtp_reply *reply)
 	pack_text(&body, reply->queue_id);
 	struct packet packet = { .type = W_RELEASED, .id = id, .body = buf_span(&body) };
 
-	ipc_send_wait(sock, &packet, SEND_MS);
+	if (sock >= 0)
+		ipc_send_wait(sock, &packet, SEND_MS);
 	buf_free(&body);
+}
+
+/* ---- in the pool's threads ---- */
+
+/* Just before the dot. A server that keeps its 250 to itself holds up nobody for long. */
+static void
+take_turn(const struct smtp_mail *mail)
+{
+	struct errand *errand = mail->arg;
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += TURN_S;
+	errand->has_turn = pthread_mutex_timedlock(&errand->deliver->turn, &until) == 0;
+}
+
+static void
+finished(struct pool_job *pool, bool taken, const struct smtp_reply *reply)
+{
+	struct errand *errand = (struct errand *)pool, **at;
+	struct deliver *d = errand->deliver;
+
+	pthread_mutex_lock(&d->lock);
+	if (taken) {
+		struct done *done = &d->done[d->done_at++ % DONE_KEPT];
+
+		memcpy(done->key, errand->key, sizeof done->key);
+		done->reply = *reply;
+	}
+	answer(errand->sock, errand->id, taken ? 1 : reply->code >= 500 ? 0 : 2, reply);
+	for (at = &d->errands; *at != errand;)
+		at = &(*at)->next;
+	*at = errand->next;
+	pthread_mutex_unlock(&d->lock);
+	if (errand->has_turn)
+		pthread_mutex_unlock(&d->turn);
+	unmap(errand->pool.mail.bytes);
+	buf_free(&errand->fields);
+	free(errand);
+}
+
+/* ---- in the main thread ---- */
+
+/* Asked before? Then it is told what came of it, now or when it is done. */
+static bool
+known(struct deliver *d, const char *key, int sock, uint32_t id)
+{
+	for (size_t i = 0; i < DONE_KEPT; i++)
+		if (strcmp(d->done[i].key, key) == 0) {
+			answer(sock, id, 1, &d->done[i].reply);
+			return true;
+		}
+	for (struct errand *errand = d->errands; errand; errand = errand->next)
+		if (strcmp(errand->key, key) == 0) {
+			errand->sock = sock;
+			errand->id = id;
+			return true;
+		}
+	return false;
 }
 
 static void
 release(struct deliver *d, int sock, const struct packet *packet)
 {
-	struct unpack u = { packet->body, false };
-	struct smtp_mail mail;
-	struct smtp_reply reply = { 0 };
-	uint8_t result = 2;
+	static const struct smtp_reply unreadable = { .text = "the request cannot be read" };
+	struct errand *errand = calloc(1, sizeof *errand);
+	struct span mail = packet->fd_count == 1 ? map_fd(packet->fds[0]) : (struct span){ NULL, 0 };
 
-	unpack_span(&u);                     /* the id: the store knows it by the packet's */
-	mail.sender = unpack_span(&u);
-	mail.recipient = unpack_span(&u);
-	mail.client_ip = unpack_span(&u);
-	mail.helo = unpack_span(&u);
-	mail.bytes = packet->fd_count == 1 ? map_fd(packet->fds[0]) : (struct span){ NULL, 0 };
-	if (u.bad || mail.bytes.p == NULL)
-		snprintf(reply.text, sizeof reply.text, "the request cannot be read");
-	else if (smtp_deliver(d->smtp, d->self->config->reinject, &mail, MAIL_MS, &reply))
-		result = 1;
-	else
-		result = reply.code >= 500 ? 0 : 2;
-	unmap(mail.bytes);
-	answer(sock, packet->id, result, &reply);
+	if (errand == NULL) {
+		unmap(mail);
+		answer(sock, packet->id, 2, &unreadable);
+		return;
+	}
+	*errand = (struct errand){ .deliver = d, .sock = sock, .id = packet->id };
+	buf_add_span(&errand->fields, packet->body);
+	struct unpack u = { buf_span(&errand->fields), false };
+
+	unpack_text(&u, errand->key, sizeof errand->key);
+	errand->pool.mail = (struct smtp_mail){ .arg = errand, .before_end = take_turn, .bytes = mail };
+	errand->pool.mail.sender = unpack_span(&u);
+	errand->pool.mail.recipient = unpack_span(&u);
+	errand->pool.mail.client_ip = unpack_span(&u);
+	errand->pool.mail.helo = unpack_span(&u);
+	errand->pool.done = finished;
+	snprintf(errand->pool.server, sizeof errand->pool.server, "%s", d->self->config->reinject);
+	bool bad = u.bad || errand->fields.failed || mail.p == NULL;
+
+	pthread_mutex_lock(&d->lock);
+	if (bad)
+		answer(sock, packet->id, 2, &unreadable);
+	if (bad || known(d, errand->key, sock, packet->id)) {
+		pthread_mutex_unlock(&d->lock);
+		unmap(mail);
+		buf_free(&errand->fields);
+		free(errand);
+		return;
+	}
+	errand->next = d->errands;
+	d->errands = errand;
+	pthread_mutex_unlock(&d->lock);
+	pool_put(d->pool, &errand->pool);
 }
 
 static void
@@ -70,8 +175,13 @@ from_peer(struct deliver *d, size_t i)
 	if (result == IPC_AGAIN)
 		return;
 	if (result == IPC_CLOSED) {
+		pthread_mutex_lock(&d->lock);
+		for (struct errand *errand = d->errands; errand; errand = errand->next)
+			if (errand->sock == d->peers[i])
+				errand->sock = -1;
 		close(d->peers[i]);
 		d->peers[i] = d->peers[--d->peer_count];
+		pthread_mutex_unlock(&d->lock);
 		return;
 	}
 	if (packet.type == W_RELEASE)
@@ -117,10 +227,14 @@ from_master(struct deliver *d)
 int
 deliver_main(struct child *self)
 {
-	struct deliver d = { .self = self, .smtp = smtp_open(self->config->host_name) };
+	struct deliver d = { .self = self, .pool = pool_open(self->config->host_name, MAIL_MS), .done = calloc(DONE_KEPT, sizeof *d.done) };
 
-	if (d.smtp == NULL)
+	if (d.pool == NULL || d.done == NULL)
 		return 1;
+	for (size_t i = 0; i < DONE_KEPT; i++)
+		d.done[i].key[0] = '/';          /* no key of a release */
+	pthread_mutex_init(&d.lock, NULL);
+	pthread_mutex_init(&d.turn, NULL);
 	tell_ready(&d);
 	for (;;) {
 		struct pollfd fds[MAX_PEERS + 2] = { { self->master, POLLIN, 0 }, { self->listen_fd, POLLIN, 0 } };
@@ -128,7 +242,7 @@ deliver_main(struct child *self)
 
 		for (size_t i = 0; i < peers; i++)
 			fds[i + 2] = (struct pollfd){ d.peers[i], POLLIN, 0 };
-		if (poll(fds, 2 + peers, IDLE_CHECK_MS) < 0 && errno != EINTR)
+		if (poll(fds, 2 + peers, -1) < 0 && errno != EINTR)
 			return 1;
 		if (fds[0].revents && !from_master(&d))
 			break;
@@ -141,8 +255,7 @@ deliver_main(struct child *self)
 			if (sock >= 0)
 				d.peers[d.peer_count++] = sock;
 		}
-		smtp_idle(d.smtp);
 	}
-	smtp_close(d.smtp);
+	pool_close(d.pool);
 	return 0;
 }

@@ -247,7 +247,6 @@ add_body(struct buf *out, struct span bytes)
 			buf_add_span(out, lf > 0 && rest.p[lf - 1] == '\r' ? SPAN("\n") : SPAN("\r\n"));
 		rest = lf == SPAN_NONE ? SPAN("") : span_from(rest, lf + 1);
 	}
-	buf_add_span(out, SPAN(".\r\n"));
 }
 
 /* "250 2.0.0 Ok: queued as 4XyZ" (Postfix), "250 2.0.0 xABC Message accepted for delivery" (Sendmail). */
@@ -347,7 +346,14 @@ smtp_deliver(struct smtp *s, const char *server, const struct smtp_mail *mail, i
 		buf_free(&body);
 		return lost(s, reply, "no memory");
 	}
-	good = send_all(s, buf_span(&body), reply) && read_reply(s, reply, NULL);
+	good = send_all(s, buf_span(&body), reply);
+	if (good && mail->before_end) {
+		int64_t start = clock_ms();
+
+		mail->before_end(mail);
+		s->deadline_ms += clock_ms() - start;
+	}
+	good = good && send_all(s, SPAN(".\r\n"), reply) && read_reply(s, reply, NULL);
 	buf_free(&body);
 	s->mails++;
 	s->used_ms = clock_ms();

@@ -19,6 +19,9 @@ struct smtp_mail {
 	struct span recipient;               /* the RCPT argument as it was given, brackets or not */
 	struct span client_ip, helo;         /* of who sent it first, for XFORWARD; may be empty */
 	struct span bytes;                   /* exact; lines may end CRLF or LF */
+	/* Called before the dot that ends the mail, all else being sent; may wait. NULL: nothing to do. */
+	void (*before_end)(const struct smtp_mail *mail);
+	void *arg;                           /* for whoever set it */
 };
 
 struct smtp_reply {

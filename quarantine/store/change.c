@@ -214,6 +214,8 @@ write_down(struct change *c)
 	for (size_t i = 0; good && i < c->count; i++)
 		list[i] = (struct state_change){ c->targets[i].id, &c->targets[i].rcpt, c->targets[i].to };
 	good = good && store_changes(c->asker->store, list, c->count);
+	for (size_t i = 0; good && i < c->count; i++)
+		c->targets[i].rcpt.change_seq = list[i].to.seq;
 	free(list);
 	return good;
 }

@@ -245,6 +245,7 @@ read_rcpt(struct sql_rows *rows, struct index_rcpt *one)
 	one->changed_s = sql_int(rows, 9);
 	one->retention_days = (uint32_t)sql_int(rows, 10);
 	sql_text(rows, 11, one->actor, sizeof one->actor);
+	one->change_seq = (uint64_t)sql_int(rows, 13);
 	if (((1u << one->state) & STATES_OPEN) && sql_int(rows, 12) < wall_s())
 		one->state = STATE_EXPIRED;  /* before anybody came to write it down */
 }
@@ -267,7 +268,7 @@ index_find(struct index *x, const char *id, struct seg_place *place, struct inde
 	sql_end(rows);
 	if (all == 0 || (*rcpts = calloc(all, sizeof **rcpts)) == NULL)
 		return false;
-	rows = sql_ask(x->db, "SELECT n, raw, address, customer, class, state, before, vote, time_s, changed_s, retention, actor, expires_s FROM rcpt"
+	rows = sql_ask(x->db, "SELECT n, raw, address, customer, class, state, before, vote, time_s, changed_s, retention, actor, expires_s, change_seq FROM rcpt"
 	    " WHERE id=? ORDER BY n", "t", id);
 	while (n < all && sql_row(rows))
 		read_rcpt(rows, &(*rcpts)[n++]);
@@ -363,13 +364,13 @@ size_t
 index_oldest(struct index *x, const char *customer, struct span body, struct index_old *old, size_t most)
 {
 	static const char columns[] = "rcpt.n, raw, address, rcpt.customer, rcpt.class, state, before, vote, rcpt.time_s, changed_s, retention, actor,"
-	    " expires_s, rcpt.id";
+	    " expires_s, change_seq, rcpt.id";
 	char text[512];
 	size_t n = 0;
 
 	if (body.n > 0)
 		snprintf(text, sizeof text, "SELECT %s FROM mail CROSS JOIN rcpt ON rcpt.id=mail.id WHERE mail.body=? AND mail.body<>x''"
-		    " AND mail.customer=? AND state IN (0, 5) ORDER BY mail.id LIMIT ?", columns);
+		    " AND mail.customer=? AND state IN (0, 5) ORDER BY mail.seq LIMIT ?", columns);
 	else
 		snprintf(text, sizeof text, "SELECT %s FROM rcpt INDEXED BY rcpt_customer WHERE customer=? AND state IN (0, 5)"
 		    " ORDER BY time_s LIMIT ?", columns);
@@ -378,7 +379,7 @@ index_oldest(struct index *x, const char *customer, struct span body, struct ind
 
 	while (n < most && sql_row(rows)) {
 		read_rcpt(rows, &old[n].rcpt);
-		sql_text(rows, 13, old[n++].id, ID_ROOM);
+		sql_text(rows, 14, old[n++].id, ID_ROOM);
 	}
 	sql_end(rows);
 	return n;

@@ -45,6 +45,7 @@ struct index_rcpt {
 	enum entry_state state, before;
 	enum entry_vote vote;
 	int64_t time_s, changed_s;
+	uint64_t change_seq;                 /* of the record that says its state */
 	uint32_t retention_days;
 };
 

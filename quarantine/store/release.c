@@ -234,7 +234,10 @@ start(struct release *r)
 		conclude(r, r->back, why, "");
 	} else {
 		ip_print(&request.session.client, client);
-		pack_text(&r->envelope, r->id);
+		char key[80];
+
+		snprintf(key, sizeof key, "%s/%u/%llu", r->id, r->rcpt.n, (unsigned long long)r->rcpt.change_seq);
+		pack_text(&r->envelope, key);
 		pack_text(&r->envelope, request.envelope.sender);
 		pack_text(&r->envelope, r->rcpt.raw);
 		pack_text(&r->envelope, client);

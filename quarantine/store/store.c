@@ -194,7 +194,7 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 }
 
 bool
-store_changes(struct store *s, const struct state_change *changes, size_t count)
+store_changes(struct store *s, struct state_change *changes, size_t count)
 {
 	struct seg_place *places = calloc(count + 1, sizeof *places);
 	struct buf meta = { 0 };
@@ -203,7 +203,7 @@ store_changes(struct store *s, const struct state_change *changes, size_t count)
 
 	commit_round(s);                     /* what waits for a sync has one of its own: this one's failure is not theirs */
 	for (size_t i = 0; i < count && good; i++) {
-		const struct index_change *to = &changes[i].to;
+		struct index_change *to = &changes[i].to;
 
 		buf_clear(&meta);
 		pack_text(&meta, changes[i].id);
@@ -217,6 +217,7 @@ store_changes(struct store *s, const struct state_change *changes, size_t count)
 		const struct key *key = keys_for(segments_keys(s->segments), span_of(changes[i].rcpt->customer), why, sizeof why);
 		struct record record = { .type = SEG_STATE, .seq = ++s->seq, .time_ms = wall_ms(), .meta = buf_span(&meta) };
 
+		to->seq = record.seq;
 		good = key && !meta.failed && segments_append(s->segments, &record, SPAN(""), changes[i].rcpt->retention_days, key, &places[i],
 		    why, sizeof why);
 	}
@@ -226,10 +227,7 @@ store_changes(struct store *s, const struct state_change *changes, size_t count)
 		log_error("quarantine: %s", why);
 	index_begin(s->index);
 	for (size_t i = 0; i < count && good; i++) {
-		struct index_change to = changes[i].to;
-
-		to.seq = s->seq - count + 1 + i;
-		index_change(s->index, changes[i].id, changes[i].rcpt->n, &to);
+		index_change(s->index, changes[i].id, changes[i].rcpt->n, &changes[i].to);
 		index_segment(s->index, places[i].name, places[i].offset + places[i].length, 0);
 	}
 	index_commit(s->index);

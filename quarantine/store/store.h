@@ -31,7 +31,7 @@ struct state_change {
 	const struct index_rcpt *rcpt;
 	struct index_change to;
 };
-bool store_changes(struct store *s, const struct state_change *changes, size_t count);
+bool store_changes(struct store *s, struct state_change *changes, size_t count);     /* numbers them */
 /* The mail of an entry: read, checked, unpacked into `mail`; its request (in `a`) tells the rest. */
 bool store_read(struct store *s, const struct seg_place *place, struct arena *a, struct store_request *request, struct buf *mail,
     char *why, size_t room);

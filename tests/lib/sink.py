@@ -1,6 +1,7 @@
 """An SMTP server that keeps every mail it takes: envelope, parameters, exact bytes. Answers can be scripted."""
 import re
 import socketserver
+import sys
 import threading
 
 from .procs import free_port
@@ -66,6 +67,10 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 200
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):       # the client was killed
+            super().handle_error(request, client_address)
 
 
 class Sink:

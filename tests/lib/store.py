@@ -25,6 +25,8 @@ class Store:
         body = struct.pack("=I", len(text)) + text
         self.sock.sendall(struct.pack("=IIQ", W_REQUEST, self.id, len(body)) + body)
         data, control, _, _ = self.sock.recvmsg(1 << 20, socket.CMSG_SPACE(16))
+        if len(data) < 16:
+            raise ConnectionError("the store closed the connection")
         kind, number, length = struct.unpack_from("=IIQ", data)
         assert (kind, number) == (W_REPLY, self.id), (kind, number)
         fds = array.array("i")
