@@ -1,22 +1,19 @@
-/* learn.c - policyctl learn and unlearn: files, directories, maildirs and mboxes; many lessons in flight. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+/* learn.c - policyctl learn and unlearn: whatever mails.h reads; many lessons in flight. */
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policyd/base/ipc.h"
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
+#include "policyd/ctl/mails.h"
 
 static const char usage[] =
 	"usage: policyctl learn spam|ham PATH... [--for ADDRESS] [--json]\n"
 	"       policyctl unlearn PATH... [--json]\n"
-	"  PATH is a mail, a directory of mails (a maildir too), or an mbox (a file that begins with \"From \").\n"
+	"  PATH is a mail, a directory of mails (a maildir too), an mbox (a file that begins with \"From \"), or a tar of mails.\n"
 	"  --for ADDRESS: for the customer that the address belongs to\n"
 	"  Learning a mail twice is one lesson; as the other class, the first lesson is taken back.\n";
 
@@ -75,65 +72,14 @@ teach(struct teaching *t, struct span mail)
 		receive_one(t);
 }
 
-/* "From " lines part an mbox. */
-static void
-teach_mbox(struct teaching *t, struct span all)
-{
-	size_t start = 0;
-
-	while (start < all.n && !t->lost) {
-		struct span rest = span_from(all, start);
-		size_t next = span_find(rest, SPAN("\nFrom ")), line = span_find_char(rest, '\n');
-		size_t end = next == SPAN_NONE ? rest.n : next + 1;
-
-		if (line == SPAN_NONE)
-			return;
-		if (end > line + 1)
-			teach(t, span_make(rest.p + line + 1, end - line - 1));
-		start += end;
-	}
-}
-
 static bool
-teach_path(struct teaching *t, const char *path, int depth)
+teach_each(void *arg, struct span mail, const char *path, size_t offset, const char *name)
 {
-	struct stat st;
+	struct teaching *t = arg;
 
-	if (stat(path, &st) < 0) {
-		fprintf(stderr, "policyctl: %s: %s\n", path, strerror(errno));
-		return false;
-	}
-	if (S_ISDIR(st.st_mode)) {
-		DIR *dir = depth < 8 ? opendir(path) : NULL;
-		bool good = dir != NULL;
-
-		for (struct dirent *e; dir && (e = readdir(dir)) != NULL && !t->lost;) {
-			char below[4096];
-
-			if (e->d_name[0] == '.')
-				continue;
-			snprintf(below, sizeof below, "%s/%s", path, e->d_name);
-			good &= teach_path(t, below, depth + 1);
-		}
-		if (dir)
-			closedir(dir);
-		return good;
-	}
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct span all = fd < 0 ? (struct span){ NULL, 0 } : map_fd(fd);
-
-	if (fd >= 0)
-		close(fd);
-	if (all.p == NULL) {
-		fprintf(stderr, "policyctl: %s: %s\n", path, strerror(errno));
-		return false;
-	}
-	if (span_starts(all, SPAN("From ")))
-		teach_mbox(t, all);
-	else if (all.n > 0)
-		teach(t, all);
-	unmap(all);
-	return true;
+	(void)path, (void)offset, (void)name;
+	teach(t, mail);
+	return !t->lost;
 }
 
 int
@@ -168,7 +114,7 @@ cmd_learn(int argc, char **argv)
 	if ((t.sock = ctl_open()) < 0)
 		return 1;
 	for (int i = first; i < kept && !t.lost; i++)
-		good &= teach_path(&t, argv[i], 0);
+		good &= mails_walk("policyctl", argv[i], teach_each, &t);
 	while (t.open > 0 && !t.lost)
 		receive_one(&t);
 	close(t.sock);

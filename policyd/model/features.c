@@ -3,47 +3,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WORD_LONG = 40, WORD_CUT = 12, GRAM = 4, TAIL = 800, SEEN_BITS = 15 };
+enum { WORD_LONG = 40, WORD_CUT = 12, GRAM = 4, TAIL = 800, FIRST_ROOM = 1024, RADIX = 11 };
 
-/* One set under construction: portable and site-bound apart, a table of what is in it. */
+/* A set under construction: each hash as often as it came; made a set at the end. */
+struct pile {
+	uint32_t *at;
+	uint32_t count, room;
+};
 struct collector {
-	uint32_t *portable, *site;
-	uint32_t portable_n, site_n;
-	uint32_t *seen;                      /* 1 << SEEN_BITS slots, 0: free */
+	struct pile portable, site;          /* site: what means something only where it was learnt */
 };
 
 struct feature_maker {
-	struct collector words, pairs, structure;
+	struct arena *arena;
+	struct collector words, pairs, structure, grams;
 	uint32_t before;                     /* the word before, for pairs */
 };
 
 static void
-collector_open(struct arena *a, struct collector *c)
+collect(struct feature_maker *m, struct collector *c, bool portable, uint32_t hash)
 {
-	c->portable = arena_alloc(a, FEATURES_MOST * sizeof(uint32_t));
-	c->site = arena_alloc(a, FEATURES_MOST * sizeof(uint32_t));
-	c->seen = arena_zalloc(a, sizeof(uint32_t) << SEEN_BITS);
-	c->portable_n = c->site_n = 0;
-}
+	struct pile *p = portable ? &c->portable : &c->site;
 
-static void
-collect(struct collector *c, bool portable, uint32_t hash)
-{
-	if (hash == 0)
-		hash = 1;
-	if (c->portable_n + c->site_n >= FEATURES_MOST)
-		return;
-	uint32_t at = hash & ((1u << SEEN_BITS) - 1);
+	if (p->count == p->room) {
+		uint32_t room = p->room ? p->room * 2 : FIRST_ROOM;
 
-	while (c->seen[at] != 0 && c->seen[at] != hash)
-		at = (at + 1) & ((1u << SEEN_BITS) - 1);
-	if (c->seen[at] == hash)
-		return;
-	c->seen[at] = hash;
-	if (portable)
-		c->portable[c->portable_n++] = hash;
-	else
-		c->site[c->site_n++] = hash;
+		if (room > FEATURES_MOST)
+			return;
+		p->at = arena_grow(m->arena, p->at, p->room * sizeof *p->at, room * sizeof *p->at);
+		p->room = room;
+	}
+	p->at[p->count++] = hash;
 }
 
 /* Mixes well in all 32 bits: tables take the low ones. */
@@ -65,8 +55,8 @@ hash_text(const char *view, struct span text)
 static void
 add_word(struct feature_maker *m, bool portable, uint32_t hash)
 {
-	collect(&m->words, portable, hash);
-	collect(&m->pairs, portable, mix((uint64_t)m->before * 0x9e3779b1u + hash));
+	collect(m, &m->words, portable, hash);
+	collect(m, &m->pairs, portable, mix((uint64_t)m->before * 0x9e3779b1u + hash));
 	m->before = hash;
 }
 
@@ -180,6 +170,7 @@ body_of(struct feature_maker *m, const struct message *msg)
 	size_t left = FEATURES_TEXT;
 
 	m->before = hash_text("header", SPAN("body"));
+	words_of(m, true, "", span_head(msg->subject, FEATURES_SUBJECT), 2);     /* beside subject:word, and one stream with the text */
 	for (size_t i = 0; i < msg->part_count && left > 0; i++) {
 		const struct part *p = &msg->parts[i];
 		struct span text = p->kind == PART_TEXT || p->kind == PART_HTML ? span_trim(p->text) : SPAN("");
@@ -201,7 +192,7 @@ body_of(struct feature_maker *m, const struct message *msg)
 void
 feature_add(struct feature_maker *m, bool portable, const char *view, struct span text)
 {
-	collect(&m->structure, portable, hash_text(view, text));
+	collect(m, &m->structure, portable, hash_text(view, text));
 }
 
 void
@@ -213,26 +204,92 @@ feature_number(struct feature_maker *m, bool portable, const char *view, unsigne
 	feature_add(m, portable, view, span_of(text));
 }
 
-static int
-by_value(const void *a, const void *b)
+/* Byte runs of the beginning as it stands: what words, tags and encodings look like before they are taken apart. */
+static void
+run_grams(struct feature_maker *m, bool portable, struct span text)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	uint32_t window = 0;
 
-	return x < y ? -1 : x > y;
+	for (size_t i = 0; i < text.n; i++) {
+		window = window << 8 | (unsigned char)text.p[i];
+		if (i >= GRAM - 1)
+			collect(m, &m->grams, portable, mix((uint64_t)window * 0x9e3779b97f4a7c15u));
+	}
 }
 
-/* Sorted, so that the same mail gives the same bytes whatever the order of work becomes. */
+static void
+grams_of(struct feature_maker *m, const struct message *msg)
+{
+	size_t left = FEATURES_GRAMS;
+	const char *end = msg->raw.p;
+
+	for (size_t i = 0; i < msg->headers.count && left > 0; i++) {
+		const struct header *h = &msg->headers.at[i];
+
+		end = h->raw.p + h->raw.n;
+		if (is_mark(h->name))
+			continue;
+		struct span whole = span_head(span_make(h->name.p, (size_t)(end - h->name.p)), left);
+
+		run_grams(m, is_portable(h->name), whole);
+		left -= whole.n;
+	}
+	if (end >= msg->raw.p && end < msg->raw.p + msg->raw.n)
+		run_grams(m, true, span_head(span_make(end, (size_t)(msg->raw.p + msg->raw.n - end)), left > FEATURES_GRAMS_BODY ? left : FEATURES_GRAMS_BODY));
+}
+
+/* By value, each once: least significant digits first (three passes). */
+static void
+sort_pile(struct pile *p, uint32_t *spare)
+{
+	enum { DIGITS = 1 << RADIX };
+	uint32_t starts[3][DIGITS] = { { 0 } }, n = 0;
+
+	for (uint32_t i = 0; i < p->count; i++)
+		for (int d = 0; d < 3; d++)
+			starts[d][p->at[i] >> (RADIX * d) & (DIGITS - 1)]++;
+	for (int d = 0; d < 3; d++) {
+		uint32_t sum = 0, *from = p->at;
+
+		for (int k = 0; k < DIGITS; k++) {
+			uint32_t here = starts[d][k];
+
+			starts[d][k] = sum;
+			sum += here;
+		}
+		for (uint32_t i = 0; i < p->count; i++)
+			spare[starts[d][from[i] >> (RADIX * d) & (DIGITS - 1)]++] = from[i];
+		p->at = spare;
+		spare = from;
+	}
+	for (uint32_t i = 0; i < p->count; i++)
+		if (n == 0 || p->at[i] != p->at[n - 1])
+			p->at[n++] = p->at[i];
+	p->count = n;
+}
+
+/* Sorted, so that the same mail gives the same bytes whatever the order of work becomes; what is in both is portable. */
 static struct feature_set
 collected(struct arena *a, struct collector *c)
 {
-	uint32_t count = c->portable_n + c->site_n;
-	uint32_t *hash = arena_alloc(a, (count ? count : 1) * sizeof *hash);
+	struct pile *p = &c->portable, *s = &c->site;
+	uint32_t most = p->count > s->count ? p->count : s->count, n, k = 0;
+	uint32_t *spare = arena_alloc(a, (most + 1) * sizeof *spare), *hash;
 
-	qsort(c->portable, c->portable_n, sizeof *hash, by_value);
-	qsort(c->site, c->site_n, sizeof *hash, by_value);
-	memcpy(hash, c->portable, c->portable_n * sizeof *hash);
-	memcpy(hash + c->portable_n, c->site, c->site_n * sizeof *hash);
-	return (struct feature_set){ hash, count, c->portable_n };
+	sort_pile(p, spare);                 /* three passes: afterwards `spare` holds the result, and the pile's array is free */
+	spare = arena_alloc(a, (s->count + 1) * sizeof *spare);
+	sort_pile(s, spare);
+	hash = arena_alloc(a, (p->count + s->count + 1) * sizeof *hash);
+	n = p->count;
+	if (n)
+		memcpy(hash, p->at, n * sizeof *hash);
+	for (uint32_t i = 0; i < s->count; i++) {
+		while (k < p->count && p->at[k] < s->at[i])
+			k++;
+		if (k == p->count || p->at[k] != s->at[i])
+			hash[n++] = s->at[i];
+	}
+	return (struct feature_set){ hash, n < FEATURES_MOST ? n : FEATURES_MOST, p->count };
 }
 
 void
@@ -240,16 +297,16 @@ features_extract(struct arena *a, const struct message *msg, const struct sessio
 {
 	struct feature_maker *m = ARENA_NEW(a, struct feature_maker);
 
+	m->arena = a;
 	(void)session;                       /* the client is in Received of the next hop only: the lists judge it */
-	collector_open(a, &m->words);
-	collector_open(a, &m->pairs);
-	collector_open(a, &m->structure);
 	headers_of(m, &msg->headers);
 	body_of(m, msg);
 	structure_extract(m, a, msg);
+	grams_of(m, msg);
 	out->words = collected(a, &m->words);
 	out->pairs = collected(a, &m->pairs);
 	out->structure = collected(a, &m->structure);
+	out->grams = collected(a, &m->grams);
 }
 
 void
@@ -258,6 +315,7 @@ features_portable(struct features *f)
 	f->words.count = f->words.portable;
 	f->pairs.count = f->pairs.portable;
 	f->structure.count = f->structure.portable;
+	f->grams.count = f->grams.portable;
 }
 
 static void
@@ -274,6 +332,7 @@ features_pack(struct buf *b, const struct features *f)
 	pack_set(b, &f->words);
 	pack_set(b, &f->pairs);
 	pack_set(b, &f->structure);
+	pack_set(b, &f->grams);
 }
 
 static bool
@@ -296,5 +355,5 @@ features_unpack(struct span bytes, struct arena *a, struct features *f)
 {
 	struct unpack u = { bytes, false };
 
-	return unpack_set(&u, a, &f->words) && unpack_set(&u, a, &f->pairs) && unpack_set(&u, a, &f->structure) && u.left.n == 0;
+	return unpack_set(&u, a, &f->words) && unpack_set(&u, a, &f->pairs) && unpack_set(&u, a, &f->structure) && unpack_set(&u, a, &f->grams) && u.left.n == 0;
 }

@@ -15,7 +15,7 @@
 #include "policyd/mail/message.h"
 #include "policyd/scan/session.h"
 
-enum { FEATURES_TEXT = 3000, FEATURES_HEADER = 1000, FEATURES_MOST = 16384 };
+enum { FEATURES_TEXT = 4000, FEATURES_HEADER = 1000, FEATURES_SUBJECT = 300, FEATURES_MOST = 16384, FEATURES_GRAMS = 2500, FEATURES_GRAMS_BODY = 1000 };
 
 struct feature_set {
 	uint32_t *hash;
@@ -23,7 +23,7 @@ struct feature_set {
 };
 
 struct features {
-	struct feature_set words, pairs, structure;
+	struct feature_set words, pairs, structure, grams;
 };
 
 void features_extract(struct arena *a, const struct message *msg, const struct session *session, struct features *out);

@@ -2,38 +2,33 @@
 
 #include <math.h>
 
-/* Constants as measured on three corpora; names as in the papers. */
-static const double A_RATE = 5, A_STEP = 1024, A_DAMP = 0.1, A_DAMP_AT = 2;
+#include "policyd/model/exact.h"
+
+/* Constants as measured over several corpora and five orders of each; names as in the papers. */
+static const double A_RATE = 8, A_STEP = 1024, C_RATE = 0.012, C_STEP = 8192, DAMP = 0.1, DAMP_AT = 3;
 static const double B_S = 0.0178, B_X = 0.52, B_LEAST = 0.45;
-static const double CAL_K[LEARNERS] = { 3, 5 }, CAL_SLOPE = 0.001;
+static const double CAL_K[LEARNERS] = { 3, 5, 3 }, CAL_SLOPE = 0.001, WEIGHT[LEARNERS] = { 0.8, 1.2, 0.5 };
 static const double NEAR = 5, PLATT_RATE = 0.02, Z_CLIP = 12;
-enum { TRAIN_ALL_BELOW = 5000 };
+/* A customer's: rates count as if CUSTOMER_RATES messages of the global ones had been his; half his own histogram's word
+ * at CUSTOMER_HALF messages of his rarer class. */
+static const double CUSTOMER_S = 0.2, CUSTOMER_RATES = 5, CUSTOMER_HALF = 100;
 
 static double
 sigma(double s)
 {
-	return s > 40 ? 1 : s < -40 ? 0 : 1 / (1 + exp(-s));
+	return 1 / (1 + exact_exp(-s));
 }
 
-/* ---- A ---- */
+/* ---- weights of A and C ---- */
 
 static double
-a_sum(const int16_t *w, const struct feature_set *set)
+weights_sum(const int16_t *w, int bits, const struct feature_set *set)
 {
 	long sum = 0;
 
 	for (uint32_t i = 0; i < set->count; i++)
-		sum += w[set->hash[i] & ((1u << A_BITS) - 1)];
-	return (double)sum / A_STEP;
-}
-
-static double
-a_score(const struct table *t, const struct features *f, double *x)
-{
-	uint32_t n = f->words.count + f->structure.count;
-
-	*x = n ? 1 / sqrt(n) : 0;
-	return *x * (a_sum(t->a, &f->words) + a_sum(t->a, &f->structure));
+		sum += w[set->hash[i] & ((1u << bits) - 1)];
+	return (double)sum;
 }
 
 /* splitmix64: chance that a rebuild repeats. */
@@ -47,79 +42,154 @@ next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
+/* Adds `units` to each weight, what is below one unit by chance. `sign` -1 takes the very same steps back. */
 static void
-a_add(int16_t *w, const struct feature_set *set, double step, uint64_t *random)
+weights_add(int16_t *w, int bits, const struct feature_set *set, double units, int sign, uint64_t *random)
 {
-	double units = step * A_STEP, whole = floor(units), part = units - whole;
+	double whole = floor(units), part = units - whole;
 
 	for (uint32_t i = 0; i < set->count; i++) {
-		int16_t *at = &w[set->hash[i] & ((1u << A_BITS) - 1)];
-		double v = *at + whole + ((double)(next_random(random) >> 11) * 0x1p-53 < part);
+		int16_t *at = &w[set->hash[i] & ((1u << bits) - 1)];
+		double v = *at + sign * (whole + ((double)(next_random(random) >> 11) * 0x1p-53 < part));
 
 		*at = (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
 	}
 }
 
-static void
-a_train(struct table *t, const struct features *f, double g, double x, uint64_t seed)
+static double
+a_scale(const struct features *f)
 {
-	double step = A_RATE * g * x;
+	uint32_t n = f->words.count + f->structure.count;
 
-	a_add(t->a, &f->words, step, &seed);
-	a_add(t->a, &f->structure, step, &seed);
+	return n ? 1 / sqrt(n) : 0;
 }
 
 static double
-a_gradient(double s, int label)
+a_sum(const int16_t *w, int bits, const struct features *f)
+{
+	return (weights_sum(w, bits, &f->words) + weights_sum(w, bits, &f->structure)) / A_STEP;
+}
+
+static void
+a_step(int16_t *w, int bits, const struct features *f, double g, int sign, uint64_t seed)
+{
+	double units = A_RATE * g * a_scale(f) * A_STEP;
+
+	weights_add(w, bits, &f->words, units, sign, &seed);
+	weights_add(w, bits, &f->structure, units, sign, &seed);
+}
+
+static void
+c_step(struct table *t, const struct features *f, double g, int sign, uint64_t seed)
+{
+	seed = ~seed;
+	weights_add(t->c, C_BITS, &f->grams, C_RATE * g * C_STEP, sign, &seed);
+}
+
+static double
+gradient(double s, int label)
 {
 	double g = label - sigma(s);
 
 	/* A label that contradicts what is certain is more often a wrong label than a lesson. */
-	return (label == SPAM) != (s > 0) && fabs(s) > A_DAMP_AT ? g * A_DAMP : g;
+	return (label == SPAM) != (s > 0) && fabs(s) > DAMP_AT ? g * DAMP : g;
 }
 
 /* ---- B ---- */
 
-static void
-b_sum(const struct table *t, const struct feature_set *set, double *sum, unsigned *used)
-{
-	double per_spam = t->trained[SPAM] ? 1.0 / t->trained[SPAM] : 0, per_ham = t->trained[HAM] ? 1.0 / t->trained[HAM] : 0;
+struct rates {                               /* 1 / messages counted, per class */
+	double per[2];
+};
 
+static struct rates
+rates_of(const uint32_t trained[2])
+{
+	return (struct rates){ { trained[HAM] ? 1.0 / trained[HAM] : 0, trained[SPAM] ? 1.0 / trained[SPAM] : 0 } };
+}
+
+static double
+share_of_spam(double ham, double spam)
+{
+	return ham + spam > 0 ? spam / (ham + spam) : 0.5;
+}
+
+/* f of one feature by the global counters; B_X where it was never seen. */
+static double
+b_global(const struct evidence *e, const struct rates *r)
+{
+	unsigned c = e->count[SPAM] + e->count[HAM];
+
+	return (B_S * B_X + c * share_of_spam(e->count[HAM] * r->per[HAM], e->count[SPAM] * r->per[SPAM])) / (B_S + c);
+}
+
+struct b_sum {
+	double sum;
+	unsigned used;
+};
+
+static void
+b_use(struct b_sum *b, double f)
+{
+	if (fabs(f - 0.5) >= B_LEAST) {
+		b->sum += exact_log(f / (1 - f));
+		b->used++;
+	}
+}
+
+static void
+b_add(const struct table *t, const struct feature_set *set, const struct rates *r, struct b_sum *b)
+{
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct evidence *e = &t->b[set->hash[i] & ((1u << B_BITS) - 1)];
-		unsigned c = e->count[SPAM] + e->count[HAM];
-		double a, b, f;
 
-		if (c == 0)
-			continue;
-		a = e->count[SPAM] * per_spam;
-		b = e->count[HAM] * per_ham;
-		f = (B_S * B_X + c * (a + b > 0 ? a / (a + b) : 0.5)) / (B_S + c);
-		if (fabs(f - 0.5) < B_LEAST)
-			continue;
-		*sum += log(f / (1 - f));
-		++*used;
+		if (e->count[SPAM] + e->count[HAM] > 0)
+			b_use(b, b_global(e, r));
 	}
 }
 
 static double
 b_score(const struct table *t, const struct features *f)
 {
-	double sum = 0;
-	unsigned used = 0;
+	struct rates r = rates_of(t->trained);
+	struct b_sum b = { 0, 0 };
 
 	if (t->trained[SPAM] == 0 || t->trained[HAM] == 0)
 		return 0;
-	b_sum(t, &f->words, &sum, &used);
-	b_sum(t, &f->pairs, &sum, &used);
-	return used ? sum / sqrt(used) : 0;
+	b_add(t, &f->words, &r, &b);
+	b_add(t, &f->pairs, &r, &b);
+	return b.used ? b.sum / sqrt(b.used) : 0;
+}
+
+/* His counts over the global rates: one who taught ham only has not made every common word a ham word. */
+static void
+b_add_customer(const struct table *t, const struct customer *c, const struct feature_set *set, const struct rates *r, struct b_sum *b)
+{
+	double his[2] = { 1 / (c->trained[HAM] + CUSTOMER_RATES), 1 / (c->trained[SPAM] + CUSTOMER_RATES) };
+
+	for (uint32_t i = 0; i < set->count; i++) {
+		const struct evidence *e = &t->b[set->hash[i] & ((1u << B_BITS) - 1)];
+		const struct evidence *own = &c->b[set->hash[i] & ((1u << CUSTOMER_B_BITS) - 1)];
+		unsigned all = e->count[SPAM] + e->count[HAM], n = own->count[SPAM] + own->count[HAM];
+		double f = all ? b_global(e, r) : B_X;
+
+		if (n > 0) {
+			double ham = (own->count[HAM] + CUSTOMER_RATES * e->count[HAM] * r->per[HAM]) * his[HAM];
+			double spam = (own->count[SPAM] + CUSTOMER_RATES * e->count[SPAM] * r->per[SPAM]) * his[SPAM];
+			double strength = all ? CUSTOMER_S : B_S;
+
+			f = (strength * f + n * share_of_spam(ham, spam)) / (strength + n);
+		} else if (all == 0) {
+			continue;
+		}
+		b_use(b, f);
+	}
 }
 
 static void
-b_count(struct table *t, const struct feature_set *set, int label, int by)
+b_count(struct evidence *table, int bits, const struct feature_set *set, int label, int by)
 {
 	for (uint32_t i = 0; i < set->count; i++) {
-		struct evidence *e = &t->b[set->hash[i] & ((1u << B_BITS) - 1)];
+		struct evidence *e = &table[set->hash[i] & ((1u << bits) - 1)];
 
 		if (by > 0) {
 			if (e->count[SPAM] + e->count[HAM] >= 255) {
@@ -136,11 +206,9 @@ b_count(struct table *t, const struct feature_set *set, int label, int by)
 /* ---- calibration ---- */
 
 static int
-bin_of(int learner, double s, double *t)
+bin_of(int learner, double s)
 {
-	*t = s / (CAL_K[learner] + fabs(s));
-
-	int bin = (int)((*t + 1) / 2 * CALIBRATION_BINS);
+	int bin = (int)((s / (CAL_K[learner] + fabs(s)) + 1) / 2 * CALIBRATION_BINS);
 
 	return bin < 0 ? 0 : bin >= CALIBRATION_BINS ? CALIBRATION_BINS - 1 : bin;
 }
@@ -149,38 +217,87 @@ bin_of(int learner, double s, double *t)
 static double
 calibrated(const struct calibration *c, int learner, double s)
 {
-	double t, spam_below = 0, ham_above = 0;
-	int bin = bin_of(learner, s, &t);
+	int bin = bin_of(learner, s);
+	uint64_t spam_below = 0, ham_above = 0;
 
 	for (int i = 0; i <= bin; i++)
 		spam_below += c->bins[SPAM][i];
 	for (int i = bin; i < CALIBRATION_BINS; i++)
 		ham_above += c->bins[HAM][i];
-	return log((spam_below + 0.5) / (c->total[SPAM] + 1.0)) - log((ham_above + 0.5) / (c->total[HAM] + 1.0)) + CAL_SLOPE * t;
+	return exact_log(((double)spam_below + 0.5) / (c->total[SPAM] + 1.0)) - exact_log(((double)ham_above + 0.5) / (c->total[HAM] + 1.0)) +
+	    CAL_SLOPE * s / (CAL_K[learner] + fabs(s));
+}
+
+static double
+calibrated_customer(const struct customer *c, int learner, double s)
+{
+	int bin = bin_of(learner, s) * CUSTOMER_BINS / CALIBRATION_BINS;
+	unsigned spam_below = 0, ham_above = 0, spam = 0, ham = 0;
+
+	for (int i = 0; i < CUSTOMER_BINS; i++) {
+		spam += c->bins[learner][SPAM][i];
+		ham += c->bins[learner][HAM][i];
+		spam_below += i <= bin ? c->bins[learner][SPAM][i] : 0;
+		ham_above += i >= bin ? c->bins[learner][HAM][i] : 0;
+	}
+	return exact_log((spam_below + 0.5) / (spam + 1.0)) - exact_log((ham_above + 0.5) / (ham + 1.0));
 }
 
 static void
-calibrate(struct calibration *c, int learner, double s, int label)
+bin_take(struct calibration *c, int label, int bin)
 {
-	double t;
+	/* Where a rebuild put it elsewhere, the nearest one that has any. */
+	for (int d = 0; d < CALIBRATION_BINS && c->total[label] > 0; d++)
+		for (int side = -1; side <= 1; side += 2) {
+			int at = bin + side * d;
 
-	c->bins[label][bin_of(learner, s, &t)]++;
-	c->total[label]++;
+			if (at < 0 || at >= CALIBRATION_BINS || c->bins[label][at] == 0)
+				continue;
+			c->bins[label][at]--;
+			c->total[label]--;
+			return;
+		}
+}
+
+/* ---- all three ---- */
+
+static void
+fuse(const struct table *t, struct learner_scores *out)
+{
+	out->z = 0;
+	for (int i = 0; i < LEARNERS; i++)
+		out->z += WEIGHT[i] * out->l[i];
+	out->log_odds = t->platt_a * out->z + t->platt_b;
 }
 
 void
 learners_score(const struct table *t, const struct features *f, struct learner_scores *out)
 {
-	double x;
-
-	out->s[LEARNER_A] = a_score(t, f, &x);
+	out->a_sum = a_sum(t->a, A_BITS, f);
+	out->s[LEARNER_A] = a_scale(f) * out->a_sum;
 	out->s[LEARNER_B] = b_score(t, f);
-	out->z = 0;
-	for (int i = 0; i < LEARNERS; i++) {
+	out->s[LEARNER_C] = weights_sum(t->c, C_BITS, &f->grams) / C_STEP;
+	for (int i = 0; i < LEARNERS; i++)
 		out->l[i] = calibrated(&t->calibration[i], i, out->s[i]);
-		out->z += out->l[i];
-	}
-	out->log_odds = t->platt_a * out->z + t->platt_b;
+	fuse(t, out);
+}
+
+void
+learners_score_customer(const struct table *t, const struct customer *c, const struct features *f, const struct learner_scores *global,
+    struct learner_scores *out)
+{
+	struct rates r = rates_of(t->trained);
+	struct b_sum b = { 0, 0 };
+	double rarer = c->seen[HAM] < c->seen[SPAM] ? c->seen[HAM] : c->seen[SPAM], own = rarer / (rarer + CUSTOMER_HALF);
+
+	*out = *global;
+	out->s[LEARNER_A] = a_scale(f) * (global->a_sum + a_sum(c->a, CUSTOMER_A_BITS, f));
+	b_add_customer(t, c, &f->words, &r, &b);
+	b_add_customer(t, c, &f->pairs, &r, &b);
+	out->s[LEARNER_B] = b.used ? b.sum / sqrt(b.used) : 0;
+	for (int i = 0; i < LEARNERS; i++)
+		out->l[i] = own * calibrated_customer(c, i, out->s[i]) + (1 - own) * calibrated(&t->calibration[i], i, out->s[i]);
+	fuse(t, out);
 }
 
 static void
@@ -195,78 +312,113 @@ platt(struct table *t, double z, int label)
 		t->platt_a = 0.05;
 }
 
-static unsigned
-which(const struct table *t, const struct learner_scores *scores, int label)
+static void
+plan(const struct learner_scores *scores, const uint32_t seen[2], int label, struct lesson_effect *effect)
 {
-	unsigned bits = 0;
-	bool all = t->seen[HAM] + t->seen[SPAM] < TRAIN_ALL_BELOW;
+	bool all = seen[HAM] < TRAIN_ALL_BELOW || seen[SPAM] < TRAIN_ALL_BELOW;
 
+	effect->trained = 0;
 	for (int i = 0; i < LEARNERS; i++) {
 		bool near = (label == SPAM) != (scores->l[i] > 0) || fabs(scores->l[i]) < NEAR;
 
-		bits |= (all || near) ? 1u << i : 0;
+		effect->trained |= all || near ? 1u << i : 0;
+		effect->bin[i] = (uint16_t)bin_of(i, scores->s[i]);
+		effect->g[i] = (float)gradient(scores->s[i], label);
 	}
-	return bits;
 }
 
-unsigned
-learners_would_train(const struct table *t, const struct features *f, int label)
+void
+learners_plan(const struct table *t, const struct features *f, int label, struct lesson_effect *effect)
 {
 	struct learner_scores scores;
 
 	learners_score(t, f, &scores);
-	return which(t, &scores, label);
+	plan(&scores, t->seen, label, effect);
 }
 
-unsigned
-learners_train(struct table *t, const struct features *f, int label, uint64_t seed)
+void
+learners_plan_customer(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect)
+{
+	struct learner_scores global, scores;
+
+	learners_score(t, f, &global);
+	learners_score_customer(t, c, f, &global, &scores);
+	plan(&scores, c->seen, label, effect);
+}
+
+void
+learners_train(struct table *t, const struct features *f, int label, struct lesson_effect *effect, uint64_t seed)
 {
 	struct learner_scores scores;
-	unsigned trained;
-	double x;
+	uint8_t trained = effect->trained;
 
 	learners_score(t, f, &scores);
-	a_score(t, f, &x);
-	trained = which(t, &scores, label);
-	for (int i = 0; i < LEARNERS; i++)
-		calibrate(&t->calibration[i], i, scores.s[i], label);
+	plan(&scores, t->seen, label, effect);
+	effect->trained = trained;
+	for (int i = 0; i < LEARNERS; i++) {
+		t->calibration[i].bins[label][effect->bin[i]]++;
+		t->calibration[i].total[label]++;
+	}
 	platt(t, scores.z, label);
 	if (trained & 1u << LEARNER_A)
-		a_train(t, f, a_gradient(scores.s[LEARNER_A], label), x, seed);
+		a_step(t->a, A_BITS, f, effect->g[LEARNER_A], 1, seed);
+	if (trained & 1u << LEARNER_C)
+		c_step(t, f, effect->g[LEARNER_C], 1, seed);
 	if (trained & 1u << LEARNER_B) {
-		b_count(t, &f->words, label, 1);
-		b_count(t, &f->pairs, label, 1);
+		b_count(t->b, B_BITS, &f->words, label, 1);
+		b_count(t->b, B_BITS, &f->pairs, label, 1);
 		t->trained[label]++;
 	}
 	t->seen[label]++;
 	t->lessons++;
-	return trained;
 }
 
 void
-learners_untrain(struct table *t, const struct features *f, int label, unsigned trained, uint64_t seed)
+learners_untrain(struct table *t, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed)
 {
-	struct learner_scores scores;
-	double x, bin;
-
-	learners_score(t, f, &scores);
-	a_score(t, f, &x);
-	if (trained & 1u << LEARNER_A)
-		a_train(t, f, -a_gradient(scores.s[LEARNER_A], label), x, seed);
-	if (trained & 1u << LEARNER_B && t->trained[label] > 0) {
-		b_count(t, &f->words, label, -1);
-		b_count(t, &f->pairs, label, -1);
+	if (effect->trained & 1u << LEARNER_A)
+		a_step(t->a, A_BITS, f, effect->g[LEARNER_A], -1, seed);
+	if (effect->trained & 1u << LEARNER_C)
+		c_step(t, f, effect->g[LEARNER_C], -1, seed);
+	if (effect->trained & 1u << LEARNER_B && t->trained[label] > 0) {
+		b_count(t->b, B_BITS, &f->words, label, -1);
+		b_count(t->b, B_BITS, &f->pairs, label, -1);
 		t->trained[label]--;
 	}
-	for (int i = 0; i < LEARNERS; i++) {
-		struct calibration *c = &t->calibration[i];
-		uint32_t *at = &c->bins[label][bin_of(i, scores.s[i], &bin)];
-
-		if (*at > 0 && c->total[label] > 0) {
-			--*at;
-			c->total[label]--;
-		}
-	}
+	for (int i = 0; i < LEARNERS; i++)
+		bin_take(&t->calibration[i], label, effect->bin[i]);
 	if (t->seen[label] > 0)
 		t->seen[label]--;
+}
+
+static void
+change_customer(struct customer *c, const struct features *f, int label, const struct lesson_effect *effect, int sign, uint64_t seed)
+{
+	if (effect->trained & 1u << LEARNER_A)
+		a_step(c->a, CUSTOMER_A_BITS, f, effect->g[LEARNER_A], sign, seed);
+	if (effect->trained & 1u << LEARNER_B && (sign > 0 || c->trained[label] > 0)) {
+		b_count(c->b, CUSTOMER_B_BITS, &f->words, label, sign);
+		b_count(c->b, CUSTOMER_B_BITS, &f->pairs, label, sign);
+		c->trained[label] += (uint32_t)sign;
+	}
+	for (int i = 0; i < LEARNERS; i++) {
+		uint16_t *at = &c->bins[i][label][effect->bin[i] % CALIBRATION_BINS * CUSTOMER_BINS / CALIBRATION_BINS];
+
+		if (sign > 0 ? *at < UINT16_MAX : *at > 0)
+			*at = (uint16_t)(*at + sign);
+	}
+	if (sign > 0 || c->seen[label] > 0)
+		c->seen[label] += (uint32_t)sign;
+}
+
+void
+learners_train_customer(struct customer *c, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed)
+{
+	change_customer(c, f, label, effect, 1, seed);
+}
+
+void
+learners_untrain_customer(struct customer *c, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed)
+{
+	change_customer(c, f, label, effect, -1, seed);
 }

@@ -1,37 +1,64 @@
-/* learners.h - two cheap learners over a set of features, each calibrated to log-odds, added.
+/* learners.h - three cheap learners over a set of features, each calibrated to log-odds, added.
  *
  * A   online logistic regression over words and structure
  * B   Robinson-Fisher evidence over words and pairs
- * z = L_A + L_B;  probability = sigma(platt_a z + platt_b)
+ * C   online logistic regression over byte runs of the beginning
+ * z = .8 L_A + 1.2 L_B + .5 L_C;  probability = sigma(platt_a z + platt_b)
+ *
+ * With a customer's own table beside the global one: A adds both tables' weights, B takes the global rates as prior of
+ * the customer's, and each L is mixed from both histograms by how much the customer has taught. Nobody starts cold.
  *
  * Source  A: Goodman and Yih 2006; B: Robinson 2003 ("A Statistical Approach to the Spam Problem"), its terms added as
- *         log-odds and divided by the square root of their number; calibration by cumulative counts; Platt 1999, online
+ *         log-odds and divided by the square root of their number; C: Sculley and Wachman 2007 (there an SVM);
+ *         calibration by cumulative counts; Platt 1999, online
  * Units   log-odds in nats, positive is spam
+ *
+ * Deterministic: the same lessons in the same order give the same tables bit by bit, on any machine (exact.h).
  */
 #ifndef POLICYD_MODEL_LEARNERS_H
 #define POLICYD_MODEL_LEARNERS_H
 
+#include "policyd/model/customer.h"
 #include "policyd/model/features.h"
 #include "policyd/model/table.h"
 
 struct learner_scores {
 	double s[LEARNERS];                  /* raw */
 	double l[LEARNERS];                  /* calibrated log-odds */
-	double z;                            /* their sum */
+	double z;                            /* their weighted sum */
 	double log_odds;                     /* platt_a z + platt_b */
+	double a_sum;                        /* of the global weights: the same for every customer of one mail */
 };
 
+/* What one lesson did or is to do to one table: enough to take it back. */
+struct lesson_effect {
+	uint8_t trained;                     /* bit per LEARNER_* */
+	uint16_t bin[LEARNERS];              /* where its scores fell */
+	float g[LEARNERS];                   /* gradient: of A and C (B has none) */
+};
+
+enum { TRAIN_ALL_BELOW = 400 };              /* lessons of the rarer class; then near errors only */
+
+/* The global model's opinion. */
 void learners_score(const struct table *t, const struct features *f, struct learner_scores *out);
+/* A customer's; `global` is what learners_score left for the same mail. */
+void learners_score_customer(const struct table *t, const struct customer *c, const struct features *f, const struct learner_scores *global,
+    struct learner_scores *out);
 
-/* Which learners a lesson would train now (bit per LEARNER_*): near errors only, once enough has been seen. */
-unsigned learners_would_train(const struct table *t, const struct features *f, int label);
+/* What a lesson would do now: near errors only, once enough has been seen. */
+void learners_plan(const struct table *t, const struct features *f, int label, struct lesson_effect *effect);
+void learners_plan_customer(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect);
 
-/* One labelled message. `seed` drives the stochastic rounding, so that a rebuild gives the same table.
- * Returns which learners were trained. */
-unsigned learners_train(struct table *t, const struct features *f, int label, uint64_t seed);
+/* One labelled message to the global table. Which learners are trained is the plan's; gradients and bins are those of the
+ * present table and replace the plan's. `seed` drives the stochastic rounding, so that a rebuild gives the same table. */
+void learners_train(struct table *t, const struct features *f, int label, struct lesson_effect *effect, uint64_t seed);
+/* Takes back what `effect` says was done: B's counters exactly unless they were halved since, A and C by the opposite
+ * step, calibration by the same bin. */
+void learners_untrain(struct table *t, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed);
 
-/* Take back what learners_train(t, f, label, seed) with result `trained` did, as far as it can be: B's counters exactly
- * unless they were halved since, A by the opposite step, calibration by the bins of the present score. */
-void learners_untrain(struct table *t, const struct features *f, int label, unsigned trained, uint64_t seed);
+/* The same to a customer's table. All is additive there: the order of lessons does not matter, and taking one back leaves
+ * no trace but in weights and counters that were full. */
+void learners_train_customer(struct customer *c, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed);
+void learners_untrain_customer(struct customer *c, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed);
 
 #endif

@@ -1,7 +1,7 @@
 /* table.h - the model as it lies in memory: one file, written by the trainer, mapped by everybody who scores.
  *
- * Shape   head | counters | calibration | A: int16[2^18], step 1/1024 | B: (spam, ham) uint8[2^22]
- *         about 9 MB, at <state>/model/global.tbl
+ * Shape   head | calibration | A, C: int16[2^18] each | B: (ham, spam) uint8[2^22]; about 9.5 MB, at <state>/model/global.tbl
+ *         A in steps of 1/1024, C of 1/8192
  * Errors  a file of another version or size is left alone and refused
  *
  * Readers see single weights change under them while a lesson is applied: each is one aligned store, and a score that
@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 enum {
-	TABLE_VERSION = 1, A_BITS = 18, B_BITS = 22, CALIBRATION_BINS = 512,
-	LEARNER_A = 0, LEARNER_B = 1, LEARNERS = 2, HAM = 0, SPAM = 1,
+	TABLE_VERSION = 2, A_BITS = 18, B_BITS = 22, C_BITS = 18, CALIBRATION_BINS = 512,
+	LEARNER_A = 0, LEARNER_B = 1, LEARNER_C = 2, LEARNERS = 3, HAM = 0, SPAM = 1,
 };
 
 struct evidence {
@@ -35,8 +35,10 @@ struct table {
 	uint32_t seen[2];                    /* labelled messages seen */
 	uint32_t trained[2];                 /* messages that B's counters hold */
 	double platt_a, platt_b;
+	char place[48];                      /* in the ledger: all up to this entry is in the table */
 	struct calibration calibration[LEARNERS];
 	int16_t a[1 << A_BITS];
+	int16_t c[1 << C_BITS];
 	struct evidence b[1 << B_BITS];
 };
 

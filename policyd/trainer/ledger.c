@@ -22,19 +22,41 @@ lesson_seed(const char *digest)
 	return span_hash(span_of(digest), 41);
 }
 
+void
+effect_print(const struct lesson_effect *e, char *to, size_t room)
+{
+	snprintf(to, room, "%u,%u,%u,%u,%.8g,%.8g", e->trained, e->bin[LEARNER_A], e->bin[LEARNER_B], e->bin[LEARNER_C], (double)e->g[LEARNER_A],
+	    (double)e->g[LEARNER_C]);
+}
+
+bool
+effect_parse(const char *text, struct lesson_effect *e)
+{
+	unsigned trained, bin[LEARNERS];
+	float a, c;
+
+	memset(e, 0, sizeof *e);
+	if (sscanf(text, "%u,%u,%u,%u,%f,%f", &trained, &bin[0], &bin[1], &bin[2], &a, &c) != 6)
+		return false;
+	e->trained = (uint8_t)trained;
+	for (int i = 0; i < LEARNERS; i++)
+		e->bin[i] = (uint16_t)(bin[i] < CALIBRATION_BINS ? bin[i] : CALIBRATION_BINS - 1);
+	e->g[LEARNER_A] = a;
+	e->g[LEARNER_C] = c;
+	return true;
+}
+
 int
-ledger_known(struct redis *redis, const char *digest, bool *spam, unsigned *trained)
+ledger_known(struct redis *redis, const char *digest, bool *spam, struct lesson_effect *effect)
 {
 	redisReply *reply = redis_say(redis, 3, (const char *const[]){ "HGET", key_known, digest });
 	int result = reply == NULL || reply->type == REDIS_REPLY_ERROR ? -1 : reply->type == REDIS_REPLY_STRING;
 
 	if (result == 1) {
 		struct span rest = span_make(reply->str, reply->len);
-		uint64_t bits = 0;
-
 		*spam = span_eq(span_cut(&rest, ':'), SPAN("spam"));
-		span_u64(rest, &bits);
-		*trained = (unsigned)bits;
+		if (!effect_parse(rest.p, effect))
+			result = -1;
 	}
 	if (reply)
 		freeReplyObject(reply);
@@ -45,14 +67,14 @@ bool
 ledger_add(struct redis *redis, const struct lesson *lesson, struct span features, char id[48])
 {
 	size_t room = ZSTD_compressBound(features.n);
-	char *packed = malloc(room), trained[16];
+	char *packed = malloc(room), effect[96];
 	size_t n = packed ? ZSTD_compress(packed, room, features.p, features.n, 3) : 0;
 	bool written = false;
 
 	if (packed && !ZSTD_isError(n)) {
-		snprintf(trained, sizeof trained, "%u", lesson->trained);
+		effect_print(&lesson->effect, effect, sizeof effect);
 		const char *argv[] = { "EVAL", add_script, "2", key_lessons, key_known, lesson->digest, lesson->spam ? "spam" : "ham",
-		    lesson->learn ? "learn" : "unlearn", lesson->source, lesson->who, lesson->customer, trained, packed };
+		    lesson->learn ? "learn" : "unlearn", lesson->source, lesson->who, lesson->customer, effect, packed };
 		size_t lengths[13];
 
 		for (int i = 0; i < 12; i++)
@@ -97,7 +119,7 @@ read_entry(const redisReply *entry, struct lesson *lesson, struct arena *a, stru
 			lesson->learn = strcmp(value->str, "learn") == 0;
 			break;
 		case 't':
-			lesson->trained = (unsigned)strtoul(value->str, NULL, 10);
+			effect_parse(value->str, &lesson->effect);
 			break;
 		case 'f': {
 			char *plain = arena_alloc(a, FEATURES_PACKED_MOST);

@@ -10,6 +10,7 @@
 struct kept {
 	char digest[65];
 	bool spam;
+	struct lesson_effect effect;
 	struct buf features;                 /* packed */
 };
 
@@ -53,7 +54,7 @@ take(void *arg, const struct lesson *lesson, const struct features *f)
 		p->room = room;
 	}
 	k = &p->at[p->count++];
-	*k = (struct kept){ .spam = lesson->spam };
+	*k = (struct kept){ .spam = lesson->spam, .effect = lesson->effect };
 	memcpy(k->digest, lesson->digest, sizeof k->digest);
 	features_pack(&k->features, f);
 	p->failed |= k->features.failed;
@@ -82,7 +83,7 @@ rebuild_table(struct redis *redis, struct table *table, char last[48])
 		struct features f;
 
 		if (features_unpack(buf_span(&pile.at[i].features), a, &f))
-			learners_train(table, &f, pile.at[i].spam ? SPAM : HAM, lesson_seed(pile.at[i].digest));
+			learners_train(table, &f, pile.at[i].spam ? SPAM : HAM, &pile.at[i].effect, lesson_seed(pile.at[i].digest));
 		arena_rewind(a, mark);
 	}
 	for (size_t i = 0; i < pile.count; i++)

@@ -62,13 +62,14 @@ save_applied(struct trainer *t)
 static void
 apply(void *arg, const struct lesson *lesson, const struct features *f)
 {
+	struct lesson_effect effect = lesson->effect;
 	struct trainer *t = arg;
 	int label = lesson->spam ? SPAM : HAM;
 
 	if (lesson->learn)
-		learners_train(t->table, f, label, lesson_seed(lesson->digest));
+		learners_train(t->table, f, label, &effect, lesson_seed(lesson->digest));
 	else
-		learners_untrain(t->table, f, label, lesson->trained, lesson_seed(lesson->digest));
+		learners_untrain(t->table, f, label, &effect, lesson_seed(lesson->digest));
 	metrics_add(M_TRAINED, 1);
 }
 
@@ -126,7 +127,7 @@ static uint8_t
 lesson_step(struct trainer *t, struct lesson *lesson, struct span packed, char *why, size_t room)
 {
 	struct features f;
-	unsigned trained = 0;
+	struct lesson_effect effect = { 0 };
 	bool spam = false;
 	int known;
 
@@ -135,7 +136,7 @@ lesson_step(struct trainer *t, struct lesson *lesson, struct span packed, char *
 		return 0;
 	}
 	catch_up(t);
-	known = t->caught_up ? ledger_known(t->redis, lesson->digest, &spam, &trained) : -1;
+	known = t->caught_up ? ledger_known(t->redis, lesson->digest, &spam, &effect) : -1;
 	if (known < 0) {
 		snprintf(why, room, "Redis is not reachable, so nothing can be learnt now: %s", redis_why(t->redis));
 		return 0;
@@ -146,7 +147,7 @@ lesson_step(struct trainer *t, struct lesson *lesson, struct span packed, char *
 			return 0;
 		}
 		lesson->spam = spam;
-		lesson->trained = trained;
+		lesson->effect = effect;
 		return add_lesson(t, lesson, &f, packed, why, room) ? 4 : 0;
 	}
 	if (known == 1 && spam == lesson->spam)
@@ -156,12 +157,12 @@ lesson_step(struct trainer *t, struct lesson *lesson, struct span packed, char *
 
 		back.learn = false;
 		back.spam = spam;
-		back.trained = trained;
+		back.effect = effect;
 		if (!add_lesson(t, &back, &f, packed, why, room))
 			return 0;
 	}
 	/* Which learners it will train is known before, and stands in the ledger for the day it is taken back. */
-	lesson->trained = learners_would_train(t->table, &f, lesson->spam ? SPAM : HAM);
+	learners_plan(t->table, &f, lesson->spam ? SPAM : HAM, &lesson->effect);
 	return add_lesson(t, lesson, &f, packed, why, room) ? (known == 1 ? 3 : 1) : 0;
 }
 
