@@ -71,35 +71,23 @@ his_table(struct customer **tables, const struct sample *s)
 }
 
 static void
-score(struct run *run, struct customer *own, const struct features *f, struct learner_scores *out)
-{
-	struct learner_scores global;
-
-	learners_score(run->table, f, &global);
-	if (own == NULL || run->own == OWN_NONE)
-		*out = global;
-	else
-		learners_score_customer(run->table, own, f, &global, out);
-}
-
-static void
 teach(struct run *run, struct customer *own, const struct sample *s, const struct features *f, uint64_t *random)
 {
 	int label = run->noise > 0 && chance(random) < run->noise ? !s->label : s->label;
 	struct learner_scores scores;
 	struct lesson_effect effect;
 
-	learners_score(run->table, f, &scores);
+	learners_score(run->table, NULL, f, &scores);
 	if (run->guard && guard_holds(scores.z, label, seed_of(s))) {
 		run->held++;
 		return;
 	}
 	if (own && run->own != OWN_NONE) {
-		learners_plan_customer(run->table, own, f, label, &effect);
+		learners_plan(run->table, own, f, label, &effect);
 		learners_train_customer(own, f, label, &effect, seed_of(s));
 	}
 	if (run->own != OWN_ONLY) {
-		learners_plan(run->table, f, label, &effect);
+		learners_plan(run->table, NULL, f, label, &effect);
 		learners_train(run->table, f, label, &effect, seed_of(s));
 		for (int i = 0; i < LEARNERS; i++)
 			run->trainings[i] += effect.trained >> i & 1;
@@ -128,7 +116,7 @@ judge(struct run *run, struct customer *own, const struct sample *s, const struc
 {
 	struct learner_scores scores;
 
-	score(run, own, f, &scores);
+	learners_score(run->table, run->own == OWN_NONE ? NULL : own, f, &scores);
 	*out = (struct judged){ scores.z, 1 / (1 + exp(-scores.log_odds)), s->label, seed_of(s) };
 }
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WORD_LONG = 40, WORD_CUT = 12, GRAM = 4, TAIL = 800, FIRST_ROOM = 1024, RADIX = 11 };
+enum { WORD_LONG = 40, WORD_CUT = 12, GRAM = 4, TAIL = 800, FIRST_ROOM = 256, RADIX = 8, PASSES = 4, SMALL = 64 };
 
 /* A set under construction: each hash as often as it came; made a set at the end. */
 struct pile {
@@ -11,19 +11,21 @@ struct pile {
 	uint32_t count, room;
 };
 struct collector {
-	struct pile portable, site;          /* site: what means something only where it was learnt */
+	struct pile portable[FEATURES_WINDOWS + 1];  /* 0: not from a passage of the text */
+	struct pile site;                    /*  what means something only where it was learnt */
 };
 
 struct feature_maker {
 	struct arena *arena;
 	struct collector words, pairs, structure, grams;
 	uint32_t before;                     /* the word before, for pairs */
+	int window;                          /* which passage is being read, from 1 */
 };
 
 static void
 collect(struct feature_maker *m, struct collector *c, bool portable, uint32_t hash)
 {
-	struct pile *p = portable ? &c->portable : &c->site;
+	struct pile *p = portable ? &c->portable[m->window] : &c->site;
 
 	if (p->count == p->room) {
 		uint32_t room = p->room ? p->room * 2 : FIRST_ROOM;
@@ -163,30 +165,28 @@ headers_of(struct feature_maker *m, const struct header_list *headers)
 	}
 }
 
-/* The beginning and the end: prose put above the payload must not push it out of sight. */
+/* The text in passages. When there is more than FEATURES_TEXT, they are spread evenly from the first byte to the last:
+ * prose put above the payload (or round it) must not push it out of sight. */
 static void
 body_of(struct feature_maker *m, const struct message *msg)
 {
-	size_t left = FEATURES_TEXT;
+	struct span text = span_trim(msg->text);
+	size_t step = FEATURES_TEXT / FEATURES_WINDOWS, start = 0;
 
 	m->before = hash_text("header", SPAN("body"));
 	words_of(m, true, "", span_head(msg->subject, FEATURES_SUBJECT), 2);     /* beside subject:word, and one stream with the text */
-	for (size_t i = 0; i < msg->part_count && left > 0; i++) {
-		const struct part *p = &msg->parts[i];
-		struct span text = p->kind == PART_TEXT || p->kind == PART_HTML ? span_trim(p->text) : SPAN("");
+	for (int w = 0; w < FEATURES_WINDOWS && start < text.n; w++) {
+		size_t end = start + step;
 
-		if (text.n <= left) {
-			words_of(m, true, "", text, 2);
-			left -= text.n;
-			continue;
-		}
-		size_t tail = left > 2 * TAIL ? TAIL : 0;
-
-		words_of(m, true, "", span_head(text, left - tail), 2);
-		if (tail)
-			words_of(m, true, "", span_from(text, text.n - tail), 2);
-		left = 0;
+		if (text.n > FEATURES_TEXT)
+			start = (text.n - step) / (FEATURES_WINDOWS - 1) * (size_t)w, end = start + step;
+		while (end < text.n && word_char((unsigned char)text.p[end]))    /* not within a word */
+			end++;
+		m->window = w + 1;
+		words_of(m, true, "", span_head(span_from(text, start), end - start), 2);
+		start = end;
 	}
+	m->window = 0;
 }
 
 void
@@ -234,22 +234,24 @@ grams_of(struct feature_maker *m, const struct message *msg)
 		run_grams(m, is_portable(h->name), whole);
 		left -= whole.n;
 	}
+	m->window = 1;
 	if (end >= msg->raw.p && end < msg->raw.p + msg->raw.n)
 		run_grams(m, true, span_head(span_make(end, (size_t)(msg->raw.p + msg->raw.n - end)), left > FEATURES_GRAMS_BODY ? left : FEATURES_GRAMS_BODY));
+	m->window = 0;
 }
 
-/* By value, each once: least significant digits first (three passes). */
+/* Least significant digits first; four passes, so the result is back in `at`. */
 static void
-sort_pile(struct pile *p, uint32_t *spare)
+radix_sort(uint32_t *at, uint32_t count, uint32_t *spare)
 {
 	enum { DIGITS = 1 << RADIX };
-	uint32_t starts[3][DIGITS] = { { 0 } }, n = 0;
+	uint32_t starts[PASSES][DIGITS] = { { 0 } };
 
-	for (uint32_t i = 0; i < p->count; i++)
-		for (int d = 0; d < 3; d++)
-			starts[d][p->at[i] >> (RADIX * d) & (DIGITS - 1)]++;
-	for (int d = 0; d < 3; d++) {
-		uint32_t sum = 0, *from = p->at;
+	for (uint32_t i = 0; i < count; i++)
+		for (int d = 0; d < PASSES; d++)
+			starts[d][at[i] >> (RADIX * d) & (DIGITS - 1)]++;
+	for (int d = 0; d < PASSES; d++) {
+		uint32_t sum = 0, *t = at;
 
 		for (int k = 0; k < DIGITS; k++) {
 			uint32_t here = starts[d][k];
@@ -257,39 +259,90 @@ sort_pile(struct pile *p, uint32_t *spare)
 			starts[d][k] = sum;
 			sum += here;
 		}
-		for (uint32_t i = 0; i < p->count; i++)
-			spare[starts[d][from[i] >> (RADIX * d) & (DIGITS - 1)]++] = from[i];
-		p->at = spare;
-		spare = from;
+		for (uint32_t i = 0; i < count; i++)
+			spare[starts[d][at[i] >> (RADIX * d) & (DIGITS - 1)]++] = at[i];
+		at = spare;
+		spare = t;
 	}
+}
+
+static void
+insertion_sort(uint32_t *at, uint32_t count)
+{
+	for (uint32_t i = 1; i < count; i++) {
+		uint32_t v = at[i], k = i;
+
+		for (; k > 0 && at[k - 1] > v; k--)
+			at[k] = at[k - 1];
+		at[k] = v;
+	}
+}
+
+/* By value, each once. */
+static void
+sort_pile(struct pile *p, uint32_t *spare)
+{
+	uint32_t n = 0;
+
+	if (p->count < SMALL)
+		insertion_sort(p->at, p->count);
+	else
+		radix_sort(p->at, p->count, spare);
 	for (uint32_t i = 0; i < p->count; i++)
 		if (n == 0 || p->at[i] != p->at[n - 1])
 			p->at[n++] = p->at[i];
 	p->count = n;
 }
 
-/* Sorted, so that the same mail gives the same bytes whatever the order of work becomes; what is in both is portable. */
+/* Of `p` what is not in the sorted `all` yet goes to `to` and into `all`; returns how many. */
+static uint32_t
+take_new(const struct pile *p, struct pile *all, uint32_t *merged, uint32_t *to)
+{
+	uint32_t n = 0, k = 0, m = 0;
+
+	for (uint32_t i = 0; i < p->count; i++) {
+		while (k < all->count && all->at[k] < p->at[i])
+			merged[m++] = all->at[k++];
+		if (k < all->count && all->at[k] == p->at[i])
+			continue;
+		to[n++] = merged[m++] = p->at[i];
+	}
+	while (k < all->count)
+		merged[m++] = all->at[k++];
+	return n;
+}
+
+/* Each pile sorted, so that the same mail gives the same bytes whatever the order of work becomes. What is in several
+ * belongs to the first: what is not text, the passages in their order, what is site-bound. */
 static struct feature_set
 collected(struct arena *a, struct collector *c)
 {
-	struct pile *p = &c->portable, *s = &c->site;
-	uint32_t most = p->count > s->count ? p->count : s->count, n, k = 0;
-	uint32_t *spare = arena_alloc(a, (most + 1) * sizeof *spare), *hash;
+	struct pile all = { 0 };
+	struct feature_set set = { 0 };
+	uint32_t total = c->site.count, *merged, *spare;
 
-	sort_pile(p, spare);                 /* three passes: afterwards `spare` holds the result, and the pile's array is free */
-	spare = arena_alloc(a, (s->count + 1) * sizeof *spare);
-	sort_pile(s, spare);
-	hash = arena_alloc(a, (p->count + s->count + 1) * sizeof *hash);
-	n = p->count;
-	if (n)
-		memcpy(hash, p->at, n * sizeof *hash);
-	for (uint32_t i = 0; i < s->count; i++) {
-		while (k < p->count && p->at[k] < s->at[i])
-			k++;
-		if (k == p->count || p->at[k] != s->at[i])
-			hash[n++] = s->at[i];
+	for (int w = 0; w <= FEATURES_WINDOWS; w++)
+		total += c->portable[w].count;
+	set.hash = arena_alloc(a, (total + 1) * sizeof *set.hash);
+	all.at = arena_alloc(a, (total + 1) * sizeof *all.at);
+	merged = arena_alloc(a, (total + 1) * sizeof *merged);
+	for (int w = 0; w <= FEATURES_WINDOWS + 1; w++) {
+		struct pile *p = w <= FEATURES_WINDOWS ? &c->portable[w] : &c->site;
+
+		if (p->count > 0) {
+			spare = arena_alloc(a, (p->count + 1) * sizeof *spare);
+			sort_pile(p, spare);
+			uint32_t n = take_new(p, &all, merged, set.hash + set.count), *t = all.at;
+
+			all.at = merged;
+			merged = t;
+			all.count += n;
+			set.count += n;
+		}
+		if (w <= FEATURES_WINDOWS)
+			set.window[w] = set.portable = set.count;
 	}
-	return (struct feature_set){ hash, n < FEATURES_MOST ? n : FEATURES_MOST, p->count };
+	return set;
 }
 
 void
@@ -309,6 +362,30 @@ features_extract(struct arena *a, const struct message *msg, const struct sessio
 	out->grams = collected(a, &m->grams);
 }
 
+static struct feature_set
+slice(const struct feature_set *s, uint32_t from, uint32_t to)
+{
+	return (struct feature_set){ .hash = s->hash + from, .count = to - from, .portable = to - from };
+}
+
+struct feature_set
+features_outside(const struct feature_set *s)
+{
+	return slice(s, 0, s->window[0]);
+}
+
+struct feature_set
+features_passage(const struct feature_set *s, int w)
+{
+	return slice(s, s->window[w], s->window[w + 1]);
+}
+
+struct feature_set
+features_site(const struct feature_set *s)
+{
+	return slice(s, s->portable, s->count);
+}
+
 void
 features_portable(struct features *f)
 {
@@ -323,6 +400,8 @@ pack_set(struct buf *b, const struct feature_set *s)
 {
 	pack_u32(b, s->count);
 	pack_u32(b, s->portable);
+	for (int w = 0; w <= FEATURES_WINDOWS; w++)
+		pack_u32(b, s->window[w]);
 	buf_add(b, s->hash, s->count * sizeof *s->hash);
 }
 
@@ -342,6 +421,10 @@ unpack_set(struct unpack *u, struct arena *a, struct feature_set *s)
 	s->portable = unpack_u32(u);
 	size_t bytes = s->count * sizeof *s->hash;
 
+	for (int w = 0; w <= FEATURES_WINDOWS; w++) {
+		s->window[w] = unpack_u32(u);
+		u->bad |= s->window[w] > s->portable || (w > 0 && s->window[w] < s->window[w - 1]);
+	}
 	if (u->bad || s->count > FEATURES_MOST || s->portable > s->count || u->left.n < bytes)
 		return false;
 	s->hash = arena_alloc(a, bytes + 1);

@@ -1,7 +1,7 @@
-/* features.h - a mail as a set of hashed features: words, adjacent pairs, structure.
+/* features.h - a mail as a set of hashed features: words, adjacent pairs, structure, byte runs of the beginning.
  *
- * Shape   three arrays of 32-bit hashes, each feature once; the first `portable` of each are meaningful at any site,
- *         the rest (from Received, X-* and the like) only where they were learnt
+ * Shape   arrays of 32-bit hashes, each feature once, in groups: what is not text | passages of the text | site-bound.
+ *         The first two (`portable`) are meaningful at any site, the rest (Received, X-* and the like) where it was learnt
  * Bounds  FEATURES_TEXT bytes of body text, FEATURES_HEADER of a header value, FEATURES_MOST of an array
  * Source  Robinson 2003 and Siefkes et al. 2004 for words and pairs; Weinberger et al. 2009 for hashing
  *
@@ -15,11 +15,12 @@
 #include "policyd/mail/message.h"
 #include "policyd/scan/session.h"
 
-enum { FEATURES_TEXT = 4000, FEATURES_HEADER = 1000, FEATURES_SUBJECT = 300, FEATURES_MOST = 16384, FEATURES_GRAMS = 2500, FEATURES_GRAMS_BODY = 1000 };
+enum { FEATURES_TEXT = 4000, FEATURES_HEADER = 1000, FEATURES_SUBJECT = 300, FEATURES_MOST = 16384, FEATURES_GRAMS = 2500, FEATURES_GRAMS_BODY = 1000, FEATURES_WINDOWS = 8 };
 
 struct feature_set {
 	uint32_t *hash;
 	uint32_t count, portable;
+	uint32_t window[FEATURES_WINDOWS + 1];       /* passage w of the text is [window[w], window[w + 1]); before them: not from text */
 };
 
 struct features {
@@ -30,6 +31,11 @@ void features_extract(struct arena *a, const struct message *msg, const struct s
 
 /* Only what is meaningful at other sites: for a starter model. */
 void features_portable(struct features *f);
+
+/* Parts of a set: what is not text (portable), passage w from 0, what is site-bound. */
+struct feature_set features_outside(const struct feature_set *s);
+struct feature_set features_passage(const struct feature_set *s, int w);
+struct feature_set features_site(const struct feature_set *s);
 
 void features_pack(struct buf *b, const struct features *f);
 bool features_unpack(struct span bytes, struct arena *a, struct features *f);

@@ -8,6 +8,8 @@
 static const double A_RATE = 8, A_STEP = 1024, C_RATE = 0.012, C_STEP = 8192, DAMP = 0.1, DAMP_AT = 3;
 static const double B_S = 0.0178, B_X = 0.52, B_LEAST = 0.45;
 static const double CAL_K[LEARNERS] = { 3, 5, 3 }, CAL_SLOPE = 0.001, WEIGHT[LEARNERS] = { 0.8, 1.2, 0.5 };
+/* A passage speaks for the mail when it is worse than the whole by more than this. */
+static const double PASSAGE = 4;
 static const double NEAR = 5, PLATT_RATE = 0.02, Z_CLIP = 12;
 /* A customer's: rates count as if CUSTOMER_RATES messages of the global ones had been his; half his own histogram's word
  * at CUSTOMER_HALF messages of his rarer class. */
@@ -62,12 +64,6 @@ a_scale(const struct features *f)
 	uint32_t n = f->words.count + f->structure.count;
 
 	return n ? 1 / sqrt(n) : 0;
-}
-
-static double
-a_sum(const int16_t *w, int bits, const struct features *f)
-{
-	return (weights_sum(w, bits, &f->words) + weights_sum(w, bits, &f->structure)) / A_STEP;
 }
 
 static void
@@ -136,52 +132,49 @@ b_use(struct b_sum *b, double f)
 	}
 }
 
-static void
-b_add(const struct table *t, const struct feature_set *set, const struct rates *r, struct b_sum *b)
-{
-	for (uint32_t i = 0; i < set->count; i++) {
-		const struct evidence *e = &t->b[set->hash[i] & ((1u << B_BITS) - 1)];
+/* With whose eyes a mail is looked at: everybody's, or a customer's on top. */
+struct eye {
+	const struct table *t;
+	const struct customer *c;            /* NULL: everybody's */
+	struct rates rates;
+	double own;                          /* how much his own histograms count, 0 to 1 */
+};
 
-		if (e->count[SPAM] + e->count[HAM] > 0)
-			b_use(b, b_global(e, r));
-	}
+static struct eye
+eye_of(const struct table *t, const struct customer *c)
+{
+	double rarer = c == NULL ? 0 : c->seen[HAM] < c->seen[SPAM] ? c->seen[HAM] : c->seen[SPAM];
+
+	return (struct eye){ t, c, rates_of(t->trained), rarer / (rarer + CUSTOMER_HALF) };
 }
 
+/* A customer's counts over the global rates: one who taught ham only has not made every common word a ham word. */
 static double
-b_score(const struct table *t, const struct features *f)
+b_customer(const struct evidence *e, const struct evidence *own, const struct eye *eye, double f)
 {
-	struct rates r = rates_of(t->trained);
-	struct b_sum b = { 0, 0 };
+	bool unseen = e->count[SPAM] + e->count[HAM] == 0;
+	double n = own->count[SPAM] + own->count[HAM], strength = unseen ? B_S : CUSTOMER_S;
+	double ham = (own->count[HAM] + CUSTOMER_RATES * e->count[HAM] * eye->rates.per[HAM]) / (eye->c->trained[HAM] + CUSTOMER_RATES);
+	double spam = (own->count[SPAM] + CUSTOMER_RATES * e->count[SPAM] * eye->rates.per[SPAM]) / (eye->c->trained[SPAM] + CUSTOMER_RATES);
 
-	if (t->trained[SPAM] == 0 || t->trained[HAM] == 0)
-		return 0;
-	b_add(t, &f->words, &r, &b);
-	b_add(t, &f->pairs, &r, &b);
-	return b.used ? b.sum / sqrt(b.used) : 0;
+	return (strength * f + n * share_of_spam(ham, spam)) / (strength + n);
 }
 
-/* His counts over the global rates: one who taught ham only has not made every common word a ham word. */
 static void
-b_add_customer(const struct table *t, const struct customer *c, const struct feature_set *set, const struct rates *r, struct b_sum *b)
+b_add(const struct eye *eye, const struct feature_set *set, struct b_sum *b)
 {
-	double his[2] = { 1 / (c->trained[HAM] + CUSTOMER_RATES), 1 / (c->trained[SPAM] + CUSTOMER_RATES) };
+	static const struct evidence none;
 
 	for (uint32_t i = 0; i < set->count; i++) {
-		const struct evidence *e = &t->b[set->hash[i] & ((1u << B_BITS) - 1)];
-		const struct evidence *own = &c->b[set->hash[i] & ((1u << CUSTOMER_B_BITS) - 1)];
-		unsigned all = e->count[SPAM] + e->count[HAM], n = own->count[SPAM] + own->count[HAM];
-		double f = all ? b_global(e, r) : B_X;
+		const struct evidence *e = &eye->t->b[set->hash[i] & ((1u << B_BITS) - 1)];
+		const struct evidence *own = eye->c ? &eye->c->b[set->hash[i] & ((1u << CUSTOMER_B_BITS) - 1)] : &none;
+		bool seen = e->count[SPAM] + e->count[HAM] > 0, his = own->count[SPAM] + own->count[HAM] > 0;
+		double f = seen ? b_global(e, &eye->rates) : B_X;
 
-		if (n > 0) {
-			double ham = (own->count[HAM] + CUSTOMER_RATES * e->count[HAM] * r->per[HAM]) * his[HAM];
-			double spam = (own->count[SPAM] + CUSTOMER_RATES * e->count[SPAM] * r->per[SPAM]) * his[SPAM];
-			double strength = all ? CUSTOMER_S : B_S;
-
-			f = (strength * f + n * share_of_spam(ham, spam)) / (strength + n);
-		} else if (all == 0) {
-			continue;
-		}
-		b_use(b, f);
+		if (his)
+			f = b_customer(e, own, eye, f);
+		if (seen || his)
+			b_use(b, f);
 	}
 }
 
@@ -261,43 +254,87 @@ bin_take(struct calibration *c, int label, int bin)
 
 /* ---- all three ---- */
 
+static double
+eye_calibrated(const struct eye *eye, int learner, double s)
+{
+	double all = calibrated(&eye->t->calibration[learner], learner, s);
+
+	return eye->own > 0 ? eye->own * calibrated_customer(eye->c, learner, s) + (1 - eye->own) * all : all;
+}
+
+/* What adds up over the passages of a mail. */
+struct sums {
+	double a;
+	uint32_t n;
+	struct b_sum b;
+};
+
 static void
-fuse(const struct table *t, struct learner_scores *out)
+look(const struct eye *eye, const struct feature_set *words, const struct feature_set *pairs, struct sums *to)
 {
-	out->z = 0;
-	for (int i = 0; i < LEARNERS; i++)
-		out->z += WEIGHT[i] * out->l[i];
+	to->a += weights_sum(eye->t->a, A_BITS, words) + (eye->c ? weights_sum(eye->c->a, CUSTOMER_A_BITS, words) : 0);
+	to->n += words->count;
+	if (pairs) {
+		b_add(eye, words, &to->b);
+		b_add(eye, pairs, &to->b);
+	}
+}
+
+static struct sums
+together(const struct sums *x, const struct sums *y)
+{
+	return (struct sums){ x->a + y->a, x->n + y->n, { x->b.sum + y->b.sum, x->b.used + y->b.used } };
+}
+
+/* Scores of A, B and C, their log-odds, and the sum of these. */
+static double
+judge(const struct eye *eye, const struct sums *sums, double c, double s[LEARNERS], double l[LEARNERS])
+{
+	bool counted = eye->t->trained[SPAM] > 0 && eye->t->trained[HAM] > 0;
+	double z = 0;
+
+	s[LEARNER_A] = sums->n ? sums->a / A_STEP / sqrt(sums->n) : 0;
+	s[LEARNER_B] = counted && sums->b.used ? sums->b.sum / sqrt(sums->b.used) : 0;
+	s[LEARNER_C] = c / C_STEP;
+	for (int i = 0; i < LEARNERS; i++) {
+		l[i] = eye_calibrated(eye, i, s[i]);
+		z += WEIGHT[i] * l[i];
+	}
+	return z;
+}
+
+void
+learners_score(const struct table *t, const struct customer *customer, const struct features *f, struct learner_scores *out)
+{
+	struct eye eye = eye_of(t, customer);
+	struct feature_set words = features_outside(&f->words), pairs = features_outside(&f->pairs), site = features_site(&f->words);
+	struct feature_set site_pairs = features_site(&f->pairs), grams = features_outside(&f->grams), site_grams = features_site(&f->grams);
+	struct sums outside = { 0 }, whole, passage[FEATURES_WINDOWS];
+	double c = weights_sum(t->c, C_BITS, &grams) + weights_sum(t->c, C_BITS, &site_grams), s[LEARNERS], l[LEARNERS];
+	int passages = 0;
+
+	look(&eye, &words, &pairs, &outside);
+	look(&eye, &site, &site_pairs, &outside);
+	look(&eye, &f->structure, NULL, &outside);
+	whole = outside;
+	for (int w = 0; w < FEATURES_WINDOWS; w++) {
+		words = features_passage(&f->words, w);
+		pairs = features_passage(&f->pairs, w);
+		if (words.count + pairs.count == 0)
+			continue;
+		passage[passages] = (struct sums){ 0 };
+		look(&eye, &words, &pairs, &passage[passages]);
+		whole = together(&whole, &passage[passages++]);
+	}
+	out->whole = judge(&eye, &whole, weights_sum(t->c, C_BITS, &f->grams), out->s, out->l);
+	out->passage = -HUGE_VAL;
+	for (int i = 0; i < passages; i++) {
+		struct sums one = together(&outside, &passage[i]);
+
+		out->passage = fmax(out->passage, judge(&eye, &one, c, s, l));
+	}
+	out->z = fmax(out->whole, out->passage - PASSAGE);
 	out->log_odds = t->platt_a * out->z + t->platt_b;
-}
-
-void
-learners_score(const struct table *t, const struct features *f, struct learner_scores *out)
-{
-	out->a_sum = a_sum(t->a, A_BITS, f);
-	out->s[LEARNER_A] = a_scale(f) * out->a_sum;
-	out->s[LEARNER_B] = b_score(t, f);
-	out->s[LEARNER_C] = weights_sum(t->c, C_BITS, &f->grams) / C_STEP;
-	for (int i = 0; i < LEARNERS; i++)
-		out->l[i] = calibrated(&t->calibration[i], i, out->s[i]);
-	fuse(t, out);
-}
-
-void
-learners_score_customer(const struct table *t, const struct customer *c, const struct features *f, const struct learner_scores *global,
-    struct learner_scores *out)
-{
-	struct rates r = rates_of(t->trained);
-	struct b_sum b = { 0, 0 };
-	double rarer = c->seen[HAM] < c->seen[SPAM] ? c->seen[HAM] : c->seen[SPAM], own = rarer / (rarer + CUSTOMER_HALF);
-
-	*out = *global;
-	out->s[LEARNER_A] = a_scale(f) * (global->a_sum + a_sum(c->a, CUSTOMER_A_BITS, f));
-	b_add_customer(t, c, &f->words, &r, &b);
-	b_add_customer(t, c, &f->pairs, &r, &b);
-	out->s[LEARNER_B] = b.used ? b.sum / sqrt(b.used) : 0;
-	for (int i = 0; i < LEARNERS; i++)
-		out->l[i] = own * calibrated_customer(c, i, out->s[i]) + (1 - own) * calibrated(&t->calibration[i], i, out->s[i]);
-	fuse(t, out);
 }
 
 static void
@@ -328,22 +365,12 @@ plan(const struct learner_scores *scores, const uint32_t seen[2], int label, str
 }
 
 void
-learners_plan(const struct table *t, const struct features *f, int label, struct lesson_effect *effect)
+learners_plan(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect)
 {
 	struct learner_scores scores;
 
-	learners_score(t, f, &scores);
-	plan(&scores, t->seen, label, effect);
-}
-
-void
-learners_plan_customer(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect)
-{
-	struct learner_scores global, scores;
-
-	learners_score(t, f, &global);
-	learners_score_customer(t, c, f, &global, &scores);
-	plan(&scores, c->seen, label, effect);
+	learners_score(t, c, f, &scores);
+	plan(&scores, c ? c->seen : t->seen, label, effect);
 }
 
 void
@@ -352,7 +379,7 @@ learners_train(struct table *t, const struct features *f, int label, struct less
 	struct learner_scores scores;
 	uint8_t trained = effect->trained;
 
-	learners_score(t, f, &scores);
+	learners_score(t, NULL, f, &scores);
 	plan(&scores, t->seen, label, effect);
 	effect->trained = trained;
 	for (int i = 0; i < LEARNERS; i++) {

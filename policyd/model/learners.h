@@ -3,7 +3,11 @@
  * A   online logistic regression over words and structure
  * B   Robinson-Fisher evidence over words and pairs
  * C   online logistic regression over byte runs of the beginning
- * z = .8 L_A + 1.2 L_B + .5 L_C;  probability = sigma(platt_a z + platt_b)
+ * whole = .8 L_A + 1.2 L_B + .5 L_C;  z = max(whole, passage - 4);  probability = sigma(platt_a z + platt_b)
+ *
+ * passage is the same sum for the mail's worst passage: headers, structure and one of up to eight passages of its text, the
+ * others left out. A payload under innocent prose, or with ham words strewn below it, leaves one passage in which it stands
+ * alone. Measured: 300 of the commonest ham words made 52 % of spam pass the sum over all text, and 0.5 % more pass this.
  *
  * With a customer's own table beside the global one: A adds both tables' weights, B takes the global rates as prior of
  * the customer's, and each L is mixed from both histograms by how much the customer has taught. Nobody starts cold.
@@ -25,9 +29,10 @@
 struct learner_scores {
 	double s[LEARNERS];                  /* raw */
 	double l[LEARNERS];                  /* calibrated log-odds */
-	double z;                            /* their weighted sum */
+	double whole;                        /* their weighted sum */
+	double passage;                      /* the same for the worst passage, in the light of all that is not text */
+	double z;                            /* max(whole, passage - 4) */
 	double log_odds;                     /* platt_a z + platt_b */
-	double a_sum;                        /* of the global weights: the same for every customer of one mail */
 };
 
 /* What one lesson did or is to do to one table: enough to take it back. */
@@ -39,15 +44,11 @@ struct lesson_effect {
 
 enum { TRAIN_ALL_BELOW = 400 };              /* lessons of the rarer class; then near errors only */
 
-/* The global model's opinion. */
-void learners_score(const struct table *t, const struct features *f, struct learner_scores *out);
-/* A customer's; `global` is what learners_score left for the same mail. */
-void learners_score_customer(const struct table *t, const struct customer *c, const struct features *f, const struct learner_scores *global,
-    struct learner_scores *out);
+/* Everybody's opinion, or with a customer's table on top (NULL: none). */
+void learners_score(const struct table *t, const struct customer *c, const struct features *f, struct learner_scores *out);
 
-/* What a lesson would do now: near errors only, once enough has been seen. */
-void learners_plan(const struct table *t, const struct features *f, int label, struct lesson_effect *effect);
-void learners_plan_customer(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect);
+/* What a lesson would do now to the global table, or to the customer's: near errors only, once enough has been seen. */
+void learners_plan(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect);
 
 /* One labelled message to the global table. Which learners are trained is the plan's; gradients and bins are those of the
  * present table and replace the plan's. `seed` drives the stochastic rounding, so that a rebuild gives the same table. */

@@ -45,7 +45,7 @@ model_score(const struct model *m, const struct features *f, struct model_score 
 	*out = (struct model_score){ 0, 0.5, false };
 	if (m->table->seen[HAM] < MODEL_LEAST || m->table->seen[SPAM] < MODEL_LEAST)
 		return;
-	learners_score(m->table, f, &scores);
+	learners_score(m->table, NULL, f, &scores);
 	out->log_odds = scores.log_odds;
 	out->probability = 1 / (1 + exp(-scores.log_odds));
 	out->known = true;

@@ -162,7 +162,7 @@ lesson_step(struct trainer *t, struct lesson *lesson, struct span packed, char *
 			return 0;
 	}
 	/* Which learners it will train is known before, and stands in the ledger for the day it is taken back. */
-	learners_plan(t->table, &f, lesson->spam ? SPAM : HAM, &lesson->effect);
+	learners_plan(t->table, NULL, &f, lesson->spam ? SPAM : HAM, &lesson->effect);
 	return add_lesson(t, lesson, &f, packed, why, room) ? (known == 1 ? 3 : 1) : 0;
 }
 
