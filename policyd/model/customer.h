@@ -11,7 +11,7 @@
 #include "policyd/base/buf.h"
 #include "policyd/model/table.h"
 
-enum { CUSTOMER_A_BITS = 14, CUSTOMER_B_BITS = 16, CUSTOMER_BINS = 64, CUSTOMER_PACKED_MOST = 256 * 1024 };
+enum { CUSTOMER_A_BITS = 15, CUSTOMER_B_BITS = 17, CUSTOMER_BINS = 64, CUSTOMER_PACKED_MOST = 256 * 1024 };
 
 struct customer {
 	uint32_t seen[2], trained[2];

@@ -160,39 +160,78 @@ b_customer(const struct evidence *e, const struct evidence *own, const struct ey
 	return (strength * f + n * share_of_spam(ham, spam)) / (strength + n);
 }
 
+/* Where a customer's table counts a feature: in two places, of which the lower count is nearer the truth. All stays a sum,
+ * and a feature of his that shares one place with another is not mistaken for it. */
+static void
+own_places(uint32_t hash, uint32_t at[2])
+{
+	at[0] = hash & ((1u << CUSTOMER_B_BITS) - 1);
+	at[1] = (hash * 0x9e3779b1u) >> (32 - CUSTOMER_B_BITS);
+}
+
+static struct evidence
+own_evidence(const struct customer *c, uint32_t hash)
+{
+	struct evidence e;
+	uint32_t at[2];
+
+	own_places(hash, at);
+	for (int label = HAM; label <= SPAM; label++) {
+		uint8_t x = c->b[at[0]].count[label], y = c->b[at[1]].count[label];
+
+		e.count[label] = x < y ? x : y;
+	}
+	return e;
+}
+
 static void
 b_add(const struct eye *eye, const struct feature_set *set, struct b_sum *b)
 {
-	static const struct evidence none;
+	static const struct evidence none = { { 0, 0 } };
 
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct evidence *e = &eye->t->b[set->hash[i] & ((1u << B_BITS) - 1)];
-		const struct evidence *own = eye->c ? &eye->c->b[set->hash[i] & ((1u << CUSTOMER_B_BITS) - 1)] : &none;
-		bool seen = e->count[SPAM] + e->count[HAM] > 0, his = own->count[SPAM] + own->count[HAM] > 0;
+		struct evidence own = eye->c ? own_evidence(eye->c, set->hash[i]) : none;
+		bool seen = e->count[SPAM] + e->count[HAM] > 0, his = own.count[SPAM] + own.count[HAM] > 0;
 		double f = seen ? b_global(e, &eye->rates) : B_X;
 
 		if (his)
-			f = b_customer(e, own, eye, f);
+			f = b_customer(e, &own, eye, f);
 		if (seen || his)
 			b_use(b, f);
 	}
 }
 
 static void
-b_count(struct evidence *table, int bits, const struct feature_set *set, int label, int by)
+count_one(struct evidence *e, int label, int by)
+{
+	if (by < 0) {
+		e->count[label] -= e->count[label] > 0;
+		return;
+	}
+	if (e->count[SPAM] + e->count[HAM] >= 255) {
+		e->count[SPAM] /= 2;
+		e->count[HAM] /= 2;
+	}
+	e->count[label]++;
+}
+
+static void
+b_count(struct table *t, const struct feature_set *set, int label, int by)
+{
+	for (uint32_t i = 0; i < set->count; i++)
+		count_one(&t->b[set->hash[i] & ((1u << B_BITS) - 1)], label, by);
+}
+
+static void
+b_count_own(struct customer *c, const struct feature_set *set, int label, int by)
 {
 	for (uint32_t i = 0; i < set->count; i++) {
-		struct evidence *e = &table[set->hash[i] & ((1u << bits) - 1)];
+		uint32_t at[2];
 
-		if (by > 0) {
-			if (e->count[SPAM] + e->count[HAM] >= 255) {
-				e->count[SPAM] /= 2;
-				e->count[HAM] /= 2;
-			}
-			e->count[label]++;
-		} else if (e->count[label] > 0) {
-			e->count[label]--;
-		}
+		own_places(set->hash[i], at);
+		count_one(&c->b[at[0]], label, by);
+		count_one(&c->b[at[1]], label, by);
 	}
 }
 
@@ -349,10 +388,16 @@ platt(struct table *t, double z, int label)
 		t->platt_a = 0.05;
 }
 
-static void
-plan(const struct learner_scores *scores, const uint32_t seen[2], int label, struct lesson_effect *effect)
+/* While lessons are few, each is worth training on. */
+static bool
+is_young(const struct table *t)
 {
-	bool all = seen[HAM] < TRAIN_ALL_BELOW || seen[SPAM] < TRAIN_ALL_BELOW;
+	return t->seen[HAM] < TRAIN_ALL_BELOW || t->seen[SPAM] < TRAIN_ALL_BELOW;
+}
+
+static void
+plan(const struct learner_scores *scores, bool all, int label, struct lesson_effect *effect)
+{
 
 	effect->trained = 0;
 	for (int i = 0; i < LEARNERS; i++) {
@@ -370,7 +415,7 @@ learners_plan(const struct table *t, const struct customer *c, const struct feat
 	struct learner_scores scores;
 
 	learners_score(t, c, f, &scores);
-	plan(&scores, c ? c->seen : t->seen, label, effect);
+	plan(&scores, c == NULL && is_young(t), label, effect);      /* a customer's table holds what everybody's does not know */
 }
 
 void
@@ -380,7 +425,7 @@ learners_train(struct table *t, const struct features *f, int label, struct less
 	uint8_t trained = effect->trained;
 
 	learners_score(t, NULL, f, &scores);
-	plan(&scores, t->seen, label, effect);
+	plan(&scores, is_young(t), label, effect);
 	effect->trained = trained;
 	for (int i = 0; i < LEARNERS; i++) {
 		t->calibration[i].bins[label][effect->bin[i]]++;
@@ -392,8 +437,8 @@ learners_train(struct table *t, const struct features *f, int label, struct less
 	if (trained & 1u << LEARNER_C)
 		c_step(t, f, effect->g[LEARNER_C], 1, seed);
 	if (trained & 1u << LEARNER_B) {
-		b_count(t->b, B_BITS, &f->words, label, 1);
-		b_count(t->b, B_BITS, &f->pairs, label, 1);
+		b_count(t, &f->words, label, 1);
+		b_count(t, &f->pairs, label, 1);
 		t->trained[label]++;
 	}
 	t->seen[label]++;
@@ -408,8 +453,8 @@ learners_untrain(struct table *t, const struct features *f, int label, const str
 	if (effect->trained & 1u << LEARNER_C)
 		c_step(t, f, effect->g[LEARNER_C], -1, seed);
 	if (effect->trained & 1u << LEARNER_B && t->trained[label] > 0) {
-		b_count(t->b, B_BITS, &f->words, label, -1);
-		b_count(t->b, B_BITS, &f->pairs, label, -1);
+		b_count(t, &f->words, label, -1);
+		b_count(t, &f->pairs, label, -1);
 		t->trained[label]--;
 	}
 	for (int i = 0; i < LEARNERS; i++)
@@ -424,8 +469,8 @@ change_customer(struct customer *c, const struct features *f, int label, const s
 	if (effect->trained & 1u << LEARNER_A)
 		a_step(c->a, CUSTOMER_A_BITS, f, effect->g[LEARNER_A], sign, seed);
 	if (effect->trained & 1u << LEARNER_B && (sign > 0 || c->trained[label] > 0)) {
-		b_count(c->b, CUSTOMER_B_BITS, &f->words, label, sign);
-		b_count(c->b, CUSTOMER_B_BITS, &f->pairs, label, sign);
+		b_count_own(c, &f->words, label, sign);
+		b_count_own(c, &f->pairs, label, sign);
 		c->trained[label] += (uint32_t)sign;
 	}
 	for (int i = 0; i < LEARNERS; i++) {
