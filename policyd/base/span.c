@@ -70,8 +70,10 @@ span_find(struct span s, struct span what)
 size_t
 span_find_nocase(struct span s, struct span what)
 {
+	if (what.n == 0)
+		return 0;
 	for (size_t i = 0; i + what.n <= s.n; i++)
-		if (span_eq_nocase(span_make(s.p + i, what.n), what))
+		if (ascii_lower(s.p[i]) == ascii_lower(what.p[0]) && span_eq_nocase(span_make(s.p + i, what.n), what))
 			return i;
 	return SPAN_NONE;
 }

@@ -126,6 +126,16 @@ afford(struct sweep *s, size_t bytes)
 	return true;
 }
 
+/* A line that begins "Content-": there may be an entity in it. (HTML says Content-Type too, but not there.) */
+static bool
+has_content_header(struct span data)
+{
+	for (size_t at = 0, hit; (hit = span_find_nocase(span_from(data, at), SPAN("content-"))) != SPAN_NONE; at += hit + 8)
+		if (at + hit == 0 || data.p[at + hit - 1] == '\n' || data.p[at + hit - 1] == '\r')
+			return true;
+	return false;
+}
+
 /* A text by its header's words, and by its bytes: who reads the mail this way reads it. */
 static enum part_kind
 kind_of(struct span head, struct span data)
@@ -154,15 +164,15 @@ is_new_name(const struct sweep *s, struct span name)
 	return true;
 }
 
-/* One decoding of one body; unless it is a part already. */
+/* One decoding of one body; unless it is a part already. `usual`: most clients decode so, its text is worth reading. */
 static void
-keep(struct sweep *s, struct span head, struct span data, const char *encoding, struct span name)
+keep(struct sweep *s, struct span head, struct span data, const char *encoding, struct span name, bool usual)
 {
 	struct tree *t = s->t;
 
 	if (data.n < LEAST || is_known(s, data))
 		return;
-	if (s->queued < QUEUE && s->depth < DEPTH && span_find_nocase(span_head(data, 16 * LOOK), SPAN("content-")) != SPAN_NONE) {
+	if (s->queued < QUEUE && s->depth < DEPTH && has_content_header(span_head(data, 16 * LOOK))) {
 		s->queue[s->queued].bytes = data;
 		s->queue[s->queued++].depth = s->depth + 1;
 	}
@@ -182,20 +192,22 @@ keep(struct sweep *s, struct span head, struct span data, const char *encoding, 
 	p = &t->msg->parts[index];
 	if (is_file(p->real_type) || is_new_name(s, p->file_name))
 		note_add(t->a, t->msg, NOTE_OTHER_READING, p->file_name.n > 0 ? p->file_name : p->real_type);
-	if (p->kind != PART_ATTACHMENT)
+	if (usual && p->kind != PART_ATTACHMENT)
 		part_read_text(t, index);
 }
 
-/* Mostly letters of base64, and hardly a blank: text has one in five. Where the header says so, any but prose. */
+/* Mostly letters of base64, capitals and small ones mixed as in no language, and hardly a blank: text has one in five. Where
+ * the header says so, any but prose. */
 static bool
 looks_base64(struct span body, bool said)
 {
-	size_t letters = 0, blanks = 0, others = 0;
+	size_t letters = 0, capitals = 0, blanks = 0, others = 0;
 
 	body = span_head(body, LOOK);
 	for (size_t i = 0; i < body.n; i++) {
 		char c = body.p[i];
 
+		capitals += c >= 'A' && c <= 'Z';
 		if (ascii_alnum(c) || c == '+' || c == '/' || c == '=')
 			letters++;
 		else if (c == ' ' || c == '\t')
@@ -205,7 +217,7 @@ looks_base64(struct span body, bool said)
 	}
 	if (said && letters >= 4 && (blanks * 7 < letters || others * 50 < letters))
 		return true;
-	return letters >= 16 && blanks * 7 < letters && others * 4 < letters;
+	return letters >= 16 && blanks * 7 < letters && others * 4 < letters && capitals * 6 > letters;
 }
 
 static bool
@@ -229,10 +241,14 @@ looks_uu(struct span body)
 	return first.n > 40 && is_uu(first) && (second.n == 0 || is_uu(second) || is_uu(line_at(body, next, &next)));
 }
 
+/* The word in a header that speaks of encoding; the value may stand in the next line. */
 static bool
 says(struct span head, const char *word)
 {
-	return span_find_nocase(head, span_of(word)) != SPAN_NONE;
+	for (size_t at = 0, hit; (hit = span_find_nocase(span_from(head, at), SPAN("ncoding"))) != SPAN_NONE; at += hit + 7)
+		if (span_find_nocase(span_head(span_from(head, at + hit), 80), span_of(word)) != SPAN_NONE)
+			return true;
+	return false;
 }
 
 /* Only letters, blanks, and padding at the end: all ways agree. */
@@ -256,39 +272,85 @@ is_clean_base64(struct span body)
 	return true;
 }
 
+/* A known kind of file, or a text: what nobody has called base64 is hardly any when it decodes to noise. */
+static bool
+is_promising(struct span data)
+{
+	struct span look = span_head(data, LOOK);
+	size_t noise = 0;
+
+	for (size_t i = 0; i < look.n; i++)
+		noise += (unsigned char)look.p[i] >= 0x7f || ((unsigned char)look.p[i] < 0x20 && !ascii_space(look.p[i]));
+	return attachment_type(data).n > 0 || noise * 20 < look.n;
+}
+
+enum { PLAIN_WAY = -1 };
+
+static struct span
+decode_way(struct arena *a, struct span body, int way)
+{
+	bool broken;
+
+	return way == PLAIN_WAY ? decode_base64(a, body, &broken) : decode_base64_way(a, body, (enum base64_way)way);
+}
+
 static void
-sweep_body(struct sweep *s, struct span head, struct span body)
+sweep_base64(struct sweep *s, struct span head, struct span body, bool said)
 {
 	struct arena *a = s->t->a;
-	struct span words = span_head(head, 16 * LOOK), name;
-	bool broken;
+	bool clean = is_clean_base64(body);
+
+	for (int way = PLAIN_WAY; way < (clean ? 0 : BASE64__WAYS); way++) {
+		struct arena_mark mark = arena_mark(a);
+		bool worth = said || clean || is_promising(decode_way(a, span_head(body, LOOK), way));
+
+		arena_rewind(a, mark);
+		if (!worth)
+			continue;
+		if (!afford(s, body.n))
+			return;
+		keep(s, head, decode_way(a, body, way), "base64", SPAN(""), way == PLAIN_WAY);
+	}
+}
+
+/* `again`: the same bytes from an earlier start were decoded, so only a file that starts here tells something new. */
+static void
+sweep_quoted(struct sweep *s, struct span head, struct span body, bool again)
+{
+	struct arena *a = s->t->a;
+	struct arena_mark mark = arena_mark(a);
+	bool broken, worth = !again || is_file(attachment_type(decode_quoted(a, span_head(body, LOOK), false, &broken)));
+
+	arena_rewind(a, mark);
+	if (!worth || !afford(s, body.n))
+		return;
+	keep(s, head, decode_quoted(a, body, false, &broken), "quoted-printable", SPAN(""), true);
+	for (size_t drop = 0; broken && drop < 3 && afford(s, body.n); drop++)
+		keep(s, head, decode_quoted_dropping(a, body, drop), "quoted-printable", SPAN(""), false);
+}
+
+static void
+sweep_body(struct sweep *s, struct span head, struct span body, bool again)
+{
+	struct arena *a = s->t->a;
+	struct span words = span_head(head, LOOK), name;
 
 	if (body.n < LEAST || !afford(s, body.n))
 		return;
 	if (is_file(attachment_type(body)))
-		keep(s, head, body, "8bit", SPAN(""));
-	if (looks_base64(body, says(words, "64"))) {
-		bool clean = is_clean_base64(body);
+		keep(s, head, body, "8bit", SPAN(""), true);
+	bool said = says(words, "64");
 
-		if (!afford(s, clean ? body.n : body.n * (BASE64__WAYS + 1)))
-			return;
-		keep(s, head, decode_base64(a, body, &broken), "base64", SPAN(""));
-		for (int way = 0; !clean && way < BASE64__WAYS; way++)
-			keep(s, head, decode_base64_way(a, body, (enum base64_way)way), "base64", SPAN(""));
-	}
-	if (looks_quoted(body)) {
-		if (!afford(s, body.n * 4))
-			return;
-		keep(s, head, decode_quoted(a, body, false, &broken), "quoted-printable", SPAN(""));
-		for (size_t drop = 0; broken && drop < 3; drop++)
-			keep(s, head, decode_quoted_dropping(a, body, drop), "quoted-printable", SPAN(""));
-	}
+	if (looks_base64(body, said))
+		sweep_base64(s, head, body, said);
+	if (looks_quoted(body))
+		sweep_quoted(s, head, body, again);
 	if (says(words, "uu") || span_find(body, SPAN("begin ")) != SPAN_NONE || looks_uu(body)) {
 		if (!afford(s, body.n))
 			return;
-		keep(s, head, decode_uu_lines(a, body), "x-uuencode", SPAN(""));
+		keep(s, head, decode_uu_lines(a, body), "x-uuencode", SPAN(""), true);
 	}
-	if (says(words, "binhex") || says(span_head(body, LOOK), "binhex")) {
+	if (span_find_nocase(words, SPAN("binhex")) != SPAN_NONE || span_find_nocase(span_head(body, LOOK), SPAN("binhex")) != SPAN_NONE) {
 		bool cut = false;
 
 		if (!afford(s, body.n * 5))
@@ -297,12 +359,12 @@ sweep_body(struct sweep *s, struct span head, struct span body)
 
 		if (cut)
 			note_add(a, s->t->msg, NOTE_LIMIT, SPAN("binhex"));
-		keep(s, head, data, "binhex", name);
+		keep(s, head, data, "binhex", name, true);
 	}
 	if (span_find(body, SPAN("=ybegin ")) != SPAN_NONE && afford(s, body.n)) {
 		struct span data = decode_yenc(a, body, &name);
 
-		keep(s, head, data, "yenc", name);
+		keep(s, head, data, "yenc", name, true);
 	}
 }
 
@@ -356,7 +418,7 @@ sweep_segment(struct sweep *s, struct span segment)
 		struct span body = span_from(segment, starts[i]);
 
 		if (!read_strictly(s, body))
-			sweep_body(s, span_head(segment, starts[i]), body);
+			sweep_body(s, span_head(segment, starts[i]), body, i > 0);
 	}
 }
 
@@ -399,7 +461,7 @@ sweep_read(struct tree *t)
 		const struct part *p = &t->msg->parts[i];
 
 		if (p->blocks && p->data.p != p->raw.p && s.left > 0)
-			sweep_body(&s, SPAN(""), p->data);
+			sweep_body(&s, SPAN(""), p->data, false);
 	}
 	for (size_t i = 0; i < s.queued && s.left > 0; i++) {
 		s.depth = s.queue[i].depth;
