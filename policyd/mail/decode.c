@@ -1,29 +1,56 @@
 #include <string.h>
 
+#include "policyd/mail/decode_odd.h"
 #include "policyd/mail/parse.h"
 
-static int8_t base64_value[256];
-static bool base64_ready;
+/* Four letters at a time, as the lines of every large attachment are: a table for each of the four places holds the letter's
+ * bits where they belong in the three bytes, so one OR joins them, and the top byte tells whether one of them was no letter. */
+enum { NO_LETTER = 1 << 24 };
+static uint32_t base64_bits[4][256];
 
 static void
 base64_prepare(void)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static bool ready;
 
-	if (base64_ready)
+	if (ready)
 		return;
-	memset(base64_value, -1, sizeof base64_value);
-	for (int i = 0; i < 64; i++)
-		base64_value[(unsigned char)letters[i]] = (int8_t)i;
-	base64_ready = true;
+	for (int place = 0; place < 4; place++) {
+		for (int c = 0; c < 256; c++)
+			base64_bits[place][c] = NO_LETTER;
+		for (uint32_t i = 0; i < 64; i++)
+			base64_bits[place][(unsigned char)letters[i]] = i << (6 * (3 - place));
+	}
+	ready = true;
+}
+
+/* The longest run of full groups at `p`: bytes read; `*out` moves on. */
+static size_t
+base64_run(const unsigned char *p, size_t n, char **out)
+{
+	const unsigned char *start = p, *end = p + n / 4 * 4;
+	char *to = *out;
+
+	for (; p < end; p += 4) {
+		uint32_t bits = base64_bits[0][p[0]] | base64_bits[1][p[1]] | base64_bits[2][p[2]] | base64_bits[3][p[3]];
+
+		if (bits & NO_LETTER)
+			break;
+		to[0] = (char)(bits >> 16);
+		to[1] = (char)(bits >> 8);
+		to[2] = (char)bits;
+		to += 3;
+	}
+	*out = to;
+	return (size_t)(p - start);
 }
 
 /* Padding in the middle starts again, as clients that join base64 pieces do; what is no base64 is skipped. */
 struct span
 decode_base64(struct arena *a, struct span in, bool *broken)
 {
-	char *out = arena_alloc(a, in.n / 4 * 3 + 4);
-	size_t n = 0;
+	char *start = arena_alloc(a, in.n / 4 * 3 + 4), *out = start;
 	uint32_t bits = 0;
 	int have = 0;
 	bool padded = false;
@@ -31,27 +58,31 @@ decode_base64(struct arena *a, struct span in, bool *broken)
 	base64_prepare();
 	*broken = false;
 	for (size_t i = 0; i < in.n; i++) {
+		if (have == 0 && !padded)
+			i += base64_run((const unsigned char *)in.p + i, in.n - i, &out);
+		if (i == in.n)
+			break;
 		unsigned char c = (unsigned char)in.p[i];
-		int v = base64_value[c];
+		uint32_t v = base64_bits[3][c];
 
-		if (v >= 0) {
+		if (v != NO_LETTER) {
 			if (padded) {
 				*broken = true;
 				padded = false;
 			}
-			bits = bits << 6 | (uint32_t)v;
+			bits = bits << 6 | v;
 			if (++have == 4) {
-				out[n++] = (char)(bits >> 16);
-				out[n++] = (char)(bits >> 8);
-				out[n++] = (char)bits;
+				*out++ = (char)(bits >> 16);
+				*out++ = (char)(bits >> 8);
+				*out++ = (char)bits;
 				have = 0;
 				bits = 0;
 			}
 		} else if (c == '=') {
 			if (have >= 2)
-				out[n++] = (char)(have == 3 ? bits >> 10 : bits >> 4);
+				*out++ = (char)(have == 3 ? bits >> 10 : bits >> 4);
 			if (have == 3)
-				out[n++] = (char)(bits >> 2);
+				*out++ = (char)(bits >> 2);
 			have = 0;
 			bits = 0;
 			padded = true;
@@ -60,12 +91,12 @@ decode_base64(struct arena *a, struct span in, bool *broken)
 		}
 	}
 	if (have >= 2) {                     /* without its padding */
-		out[n++] = (char)(have == 3 ? bits >> 10 : bits >> 4);
+		*out++ = (char)(have == 3 ? bits >> 10 : bits >> 4);
 		if (have == 3)
-			out[n++] = (char)(bits >> 2);
+			*out++ = (char)(bits >> 2);
 		*broken = true;
 	}
-	return span_make(out, n);
+	return span_make(start, (size_t)(out - start));
 }
 
 static int
@@ -107,26 +138,17 @@ decode_quoted(struct arena *a, struct span in, bool header, bool *broken)
 	return span_make(out, n);
 }
 
-static bool
-uu_line(struct span line, char *out, size_t *n)
+/* Where the line "end" begins; all when there is none. */
+static size_t
+uu_end(struct span rest)
 {
-	if (line.n == 0)
-		return false;
-	size_t want = (size_t)(line.p[0] - 32) & 63, at = 1, start = *n;
+	for (size_t at = 0, hit; (hit = span_find(span_from(rest, at), SPAN("end"))) != SPAN_NONE; at += hit + 3) {
+		size_t start = at + hit, after = start + 3;
 
-	if (want == 0)
-		return false;
-	while (*n - start < want && at < line.n) {
-		unsigned v[4] = { 0 };
-
-		for (int k = 0; k < 4; k++, at++)
-			v[k] = at < line.n ? (unsigned)(line.p[at] - 32) & 63 : 0;
-		char triple[3] = { (char)(v[0] << 2 | v[1] >> 4), (char)(v[1] << 4 | v[2] >> 2), (char)(v[2] << 6 | v[3]) };
-
-		for (int k = 0; k < 3 && *n - start < want; k++)
-			out[(*n)++] = triple[k];
+		if ((start == 0 || rest.p[start - 1] == '\n') && (after == rest.n || rest.p[after] == '\r' || rest.p[after] == '\n'))
+			return start;
 	}
-	return true;
+	return rest.n;
 }
 
 bool
@@ -147,20 +169,17 @@ decode_uu_next(struct arena *a, struct span text, size_t *at, struct span *name,
 			octal &= mode.p[i] >= '0' && mode.p[i] <= '7';
 		if (!octal || words.n == 0)
 			continue;
-		char *out = arena_alloc(a, rest.n + 64);
+		struct span block = span_head(rest, uu_end(rest));
+		char *out = arena_alloc(a, block.n + 64);
 		size_t n = 0;
 
-		for (;;) {
-			struct span before = rest;
-
-			line = span_cut(&rest, '\n');
+		*at = text.n - rest.n + block.n;
+		while (block.n > 0) {
+			line = span_cut(&block, '\n');
 			if (line.n > 0 && line.p[line.n - 1] == '\r')
 				line.n--;
-			if (before.n == 0 || span_eq(line, SPAN("end")))
-				break;
-			uu_line(line, out, &n);
+			n += uu_line_decode(line, out + n);
 		}
-		*at = text.n - rest.n;
 		*name = words;
 		*data = span_make(out, n);
 		return true;

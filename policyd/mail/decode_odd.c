@@ -284,26 +284,22 @@ decode_binhex(struct arena *a, struct span in, struct span *name, bool *cut)
 	return span_head(span_from(span_make(out, n), head), big_endian(out + 1 + name_n + 1 + 4 + 4 + 2));
 }
 
-struct span
-decode_yenc(struct arena *a, struct span in, struct span *name)
+bool
+decode_yenc_next(struct arena *a, struct span in, size_t *at, struct span *name, struct span *data)
 {
-	size_t begin = span_find(in, SPAN("=ybegin "));
-	char *out;
-	size_t n = 0;
+	size_t begin = span_find(span_from(in, *at), SPAN("=ybegin ")), n = 0;
 
-	*name = SPAN("");
 	if (begin == SPAN_NONE)
-		return SPAN("");
-	struct span rest = span_from(in, begin), line = next_line(&rest);
-	size_t named = span_find(line, SPAN(" name="));
+		return false;
+	struct span rest = span_from(in, *at + begin), line = next_line(&rest);
+	size_t named = span_find(line, SPAN(" name=")), end = span_find(rest, SPAN("=yend"));
+	struct span block = span_head(rest, end);
+	char *out = arena_alloc(a, block.n + 1);
 
-	if (named != SPAN_NONE)
-		*name = span_trim(span_from(line, named + 6));
-	out = arena_alloc(a, rest.n + 1);
-	while (rest.n > 0) {
-		line = next_line(&rest);
-		if (span_starts(line, SPAN("=yend")))
-			break;
+	*name = named != SPAN_NONE ? span_trim(span_from(line, named + 6)) : SPAN("");
+	*at = in.n - rest.n + block.n;
+	while (block.n > 0) {
+		line = next_line(&block);
 		if (span_starts(line, SPAN("=ypart ")))
 			continue;
 		for (size_t i = 0; i < line.n; i++) {
@@ -314,5 +310,6 @@ decode_yenc(struct arena *a, struct span in, struct span *name)
 			out[n++] = (char)(c - 42);
 		}
 	}
-	return span_make(out, n);
+	*data = span_make(out, n);
+	return true;
 }

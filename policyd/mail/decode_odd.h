@@ -33,8 +33,8 @@ struct span decode_uu_lines(struct arena *a, struct span in);
 /* The data fork of BinHex 4.0, from the first ':' at a line's start. `*name` is the file's own; `*cut`: its runs would
  * grow it to more than four times its size, and what is over that is missing. */
 struct span decode_binhex(struct arena *a, struct span in, struct span *name, bool *cut);
-/* yEnc from "=ybegin" to "=yend". */
-struct span decode_yenc(struct arena *a, struct span in, struct span *name);
+/* The next file in yEnc ("=ybegin" to "=yend") at or after `*at`; false when there is none. */
+bool decode_yenc_next(struct arena *a, struct span in, size_t *at, struct span *name, struct span *data);
 
 /* One line of uuencode into `out`, which has room for line.n bytes; how many bytes it made. */
 size_t uu_line_decode(struct span line, char *out);

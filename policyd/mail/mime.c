@@ -403,7 +403,7 @@ read_part(struct tree *t, int index)
 		p->doubtful = t->msg->odd = true;
 	}
 	decode_body(t, p);
-	if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE && holds_block(p->data))
+	if ((p->kind == PART_TEXT || p->kind == PART_HTML || (p->kind == PART_ATTACHMENT && p->data.p == p->raw.p)) && holds_block(p->data))
 		p->doubtful = p->blocks = t->msg->odd = true;
 	switch (p->kind) {
 	case PART_MULTIPART: {

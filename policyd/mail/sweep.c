@@ -7,25 +7,33 @@
  * reading does not have is kept as a part of reading 1, goes to ClamAV as all parts do, and is named when it is a file.
  *
  * It runs only on a mail that gives cause (message.odd): about 2 % of honest mail. Work: each byte is in one segment,
- * each segment has at most BODIES bodies, each of them at most WAYS decodings; decoded entities are swept again, at most
- * DEPTH deep; all output counts against MAX_SWEEP. */
+ * each segment has at most BODIES bodies, each of them some decodings; decoded entities are swept again, at most DEPTH deep;
+ * all of it counts against a budget of SWEEP_PER_BYTE bytes for each byte of the mail, and MAX_SWEEP. */
 #include <stdlib.h>
 
 #include "policyd/base/limits.h"
 #include "policyd/mail/decode_odd.h"
 #include "policyd/mail/parse.h"
 
-enum { BODIES = 6, DEPTH = 3, LOOK = 4096, HEAD_LINES = 300, LEAST = 4, QUEUE = 64 };
+enum { BODIES = 6, DEPTH = 3, LOOK = 4096, HEAD_LINES = 300, LEAST = 4, QUEUE = 64, SWEEP_PER_BYTE = 64, SWEEP_LEAST = 1024 * 1024 };
 
 struct known {                               /* bytes that are a part already */
 	size_t n;
 	uint64_t hash;
 };
 
+struct sure {                                /* bytes about which the strict reading was of one mind */
+	const char *p;
+	size_t n;
+	bool decoded;
+};
+
 struct sweep {
 	struct tree *t;
 	size_t left;                         /* bytes that may still be decoded */
 	size_t strict;                       /* parts of the strict reading */
+	struct sure *sure;
+	size_t sure_count;
 	struct known *known;
 	size_t known_count, known_room;
 	struct { struct span bytes; int depth; } queue[QUEUE];
@@ -361,28 +369,55 @@ sweep_body(struct sweep *s, struct span head, struct span body, bool again)
 			note_add(a, s->t->msg, NOTE_LIMIT, SPAN("binhex"));
 		keep(s, head, data, "binhex", name, true);
 	}
-	if (span_find(body, SPAN("=ybegin ")) != SPAN_NONE && afford(s, body.n)) {
-		struct span data = decode_yenc(a, body, &name);
+	struct span data;
 
+	for (size_t at = 0; s->left > 0 && decode_yenc_next(a, body, &at, &name, &data) && afford(s, data.n);)
 		keep(s, head, data, "yenc", name, true);
-	}
 }
 
 /* Does the strict reading have this very body, or has it decoded the bytes around it, and was of one mind about it? */
 static bool
 read_strictly(const struct sweep *s, struct span body)
 {
-	const struct message *msg = s->t->msg;
+	size_t low = 0, high = s->sure_count;
 
-	for (size_t i = 0; i < s->strict; i++) {
-		const struct part *p = &msg->parts[i];
+	while (low < high) {                 /* the last that starts at or before the body */
+		size_t middle = (low + high) / 2;
 
-		if (p->doubtful || body.p < p->raw.p || body.p >= p->raw.p + p->raw.n)
-			continue;
-		if (p->data.p != p->raw.p || (p->raw.p == body.p && p->raw.n <= body.n && p->raw.n + 2 >= body.n))
-			return true;
+		if (s->sure[middle].p <= body.p)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return false;
+	if (low == 0)
+		return false;
+	const struct sure *sure = &s->sure[low - 1];
+
+	if (body.p >= sure->p + sure->n)
+		return false;
+	return sure->decoded || (sure->p == body.p && sure->n <= body.n && sure->n + 2 >= body.n);
+}
+
+static int
+by_start(const void *a, const void *b)
+{
+	const struct sure *x = a, *y = b;
+
+	return x->p < y->p ? -1 : x->p > y->p;
+}
+
+/* Leaves of the strict reading lie beside each other, so that one search finds the only one that may hold a byte. */
+static void
+sort_strict(struct sweep *s)
+{
+	s->sure = ARENA_ARRAY(s->t->a, struct sure, s->strict + 1);
+	for (size_t i = 0; i < s->strict; i++) {
+		const struct part *p = &s->t->msg->parts[i];
+
+		if (!p->doubtful && p->kind != PART_MULTIPART && (p->kind != PART_MESSAGE || p->data.p != p->raw.p))
+			s->sure[s->sure_count++] = (struct sure){ p->raw.p, p->raw.n, p->data.p != p->raw.p };
+	}
+	qsort(s->sure, s->sure_count, sizeof *s->sure, by_start);
 }
 
 static void
@@ -451,8 +486,10 @@ sweep_bytes(struct sweep *s, struct span bytes)
 void
 sweep_read(struct tree *t)
 {
-	struct sweep s = { .t = t, .left = MAX_SWEEP, .strict = t->msg->part_count };
+	size_t left = t->msg->raw.n * SWEEP_PER_BYTE + SWEEP_LEAST;
+	struct sweep s = { .t = t, .left = left < MAX_SWEEP ? left : MAX_SWEEP, .strict = t->msg->part_count };
 
+	sort_strict(&s);
 	for (size_t i = 0; i < s.strict; i++)
 		if (t->msg->parts[i].kind != PART_MULTIPART)
 			is_known(&s, t->msg->parts[i].data);

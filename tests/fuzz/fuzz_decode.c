@@ -33,7 +33,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_PROMISE(out.n <= 4 * in.n + 512);
 	fuzz_touch(out);
 	fuzz_touch(name);
-	fuzz_touch(decode_yenc(a, in, &name));
+	for (size_t at = 0; decode_yenc_next(a, in, &at, &name, &data);)
+		fuzz_touch(data);
 	fuzz_touch(name);
 	arena_close(a);
 	return 0;
