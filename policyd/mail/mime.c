@@ -306,6 +306,15 @@ part_read_text(struct tree *t, int index)
 		note_add(t->a, t->msg, NOTE_IMAGE_ONLY, SPAN(""));
 }
 
+/* RFC 2046, 5.1.5: in a digest what says nothing is a message. */
+static struct span
+default_type(const struct tree *t, const struct part *p)
+{
+	bool digest = p->parent >= 0 && span_eq(t->msg->parts[p->parent].type, SPAN("multipart/digest"));
+
+	return digest ? SPAN("message/rfc822") : SPAN("text/plain");
+}
+
 static void
 read_headers(struct tree *t, struct part *p, struct content *type)
 {
@@ -321,7 +330,7 @@ read_headers(struct tree *t, struct part *p, struct content *type)
 		note_add(t->a, t->msg, NOTE_AMBIGUOUS_BOUNDARY, typed->value);
 	if (type->over || disposition.over)
 		note_add(t->a, t->msg, NOTE_LIMIT, SPAN("parameters"));
-	p->type = type->value.n > 0 && span_find_char(type->value, '/') != SPAN_NONE ? type->value : SPAN("text/plain");
+	p->type = type->value.n > 0 && span_find_char(type->value, '/') != SPAN_NONE ? type->value : default_type(t, p);
 	p->charset = content_param(type, "charset");
 	struct content encoded;
 

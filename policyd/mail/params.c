@@ -279,11 +279,14 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 	size_t count = 0, at = skip_blank(raw, 0), start = at;
 
 	*out = (struct content){ .odd = is_odd(raw) };
-	while (at < raw.n && raw.p[at] != ';' && raw.p[at] != '(')
+	while (at < raw.n && raw.p[at] != ';' && raw.p[at] != '(' && !ascii_space(raw.p[at]))
 		at++;
-	out->value = lower(a, span_trim(span_make(raw.p + start, at - start)));
-	while (at < raw.n && raw.p[at] != ';')
-		at++;
+	out->value = lower(a, span_make(raw.p + start, at - start));
+	at = skip_blank(raw, at);
+	if (at < raw.n && raw.p[at] != ';') {
+		out->odd = true;
+		at--;                        /* "multipart/mixed boundary=b": the ";" was forgotten */
+	}
 	while (at < raw.n && count < MAX_PARAMS) {
 		size_t name_start = at = skip_blank(raw, at + 1);
 

@@ -36,7 +36,7 @@ put_field(FILE *out, const char *name, struct span value)
 }
 
 static void
-put_parts(FILE *out, const struct message *msg)
+put_parts(FILE *out, const struct message *msg, bool data)
 {
 	static const char *const kinds[] = { [PART_TEXT] = "text", [PART_HTML] = "html", [PART_MULTIPART] = "multipart",
 	    [PART_MESSAGE] = "message", [PART_ATTACHMENT] = "attachment" };
@@ -60,7 +60,14 @@ put_parts(FILE *out, const struct message *msg)
 		fprintf(out, ", \"sha256\": \"");
 		for (size_t k = 0; k < sizeof digest; k++)
 			fprintf(out, "%02x", digest[k]);
-		fprintf(out, "\"}");
+		putc('"', out);
+		if (data) {
+			fprintf(out, ", \"data\": \"");
+			for (size_t k = 0; k < p->data.n; k++)
+				fprintf(out, "%02x", (unsigned char)p->data.p[k]);
+			putc('"', out);
+		}
+		putc('}', out);
 	}
 	fprintf(out, "]");
 }
@@ -91,7 +98,7 @@ put_verdict(FILE *out, const struct scan *scan)
 }
 
 void
-facts_print(FILE *out, const char *path, const struct scan *scan, struct cost cost)
+facts_print(FILE *out, const char *path, const struct scan *scan, struct cost cost, bool data)
 {
 	const struct message *msg = &scan->message;
 	struct forged *forged;
@@ -122,7 +129,7 @@ facts_print(FILE *out, const char *path, const struct scan *scan, struct cost co
 		put(out, forged[i].name);
 	}
 	fprintf(out, "]");
-	put_parts(out, msg);
+	put_parts(out, msg, data);
 	fprintf(out, "}\n");
 }
 

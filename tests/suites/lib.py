@@ -23,9 +23,9 @@ def unpack(*path):
     return to
 
 
-def scan(files, clamav=True, database=DATABASE):
+def scan(files, clamav=True, database=DATABASE, data=False):
     """facts.h's account of every file, as a dictionary each, in order."""
-    args = [os.path.join(BUILD, "mailscan"), "-j"] + (["-d", database] if clamav else [])
+    args = [os.path.join(BUILD, "mailscan"), "-j"] + (["-d", database] if clamav else []) + (["-b"] if data else [])
     out = subprocess.run(args, input="".join(f + "\n" for f in files).encode(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
     facts = [json.loads(line) for line in out.decode("utf-8", "replace").split("\n") if line]
     assert [f["file"] for f in facts] == list(files), "mailscan lost a mail"

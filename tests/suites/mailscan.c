@@ -1,11 +1,11 @@
 /* mailscan.c - what the parser and ClamAV make of mails: for measuring on suites and corpora, without a daemon.
  *
- *   mailscan [-d DATABASE] [-p] [-t] [-j] FILE...       or the files' names on standard input
+ *   mailscan [-d DATABASE] [-p] [-t] [-j [-b]] FILE...       or the files' names on standard input
  *
  * Prints a line per file: verdict (virus, unscannable, clean), the file, the symbols. -d scans with libclamav and that
  * database, without it only the parse runs; -p prints the parts too; -t prints the microseconds of CPU of the parse (best of 7)
  * and the arena's bytes instead of symbols; -j prints all that was found as a line of JSON (facts.h), each mail scanned in
- * a process of its own, as workers do, that has at most a minute. */
+ * a process of its own, as workers do, that has at most a minute; with -b the parts' bytes too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@
 
 static struct config config;
 static struct kit kit = { .config = &config };
-static bool timing, parts, json;
+static bool timing, parts, json, data;
 
 static char *
 read_file(const char *path, size_t *n)
@@ -103,7 +103,7 @@ show_json(const char *path)
 
 		getrusage(RUSAGE_SELF, &usage);
 		cost.peak_kb = usage.ru_maxrss;
-		facts_print(stdout, path, scan, cost);
+		facts_print(stdout, path, scan, cost, data);
 		fflush(stdout);
 		_exit(0);
 	}
@@ -161,7 +161,7 @@ main(int argc, char **argv)
 {
 	char why[500], line[4096];
 
-	for (int c; (c = getopt(argc, argv, "d:ptj")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "d:ptjb")) != -1;) {
 		if (c == 'd') {
 			config.clamav = CLAMAV_LIB;
 			snprintf(config.clamav_database, sizeof config.clamav_database, "%s", optarg);
@@ -171,6 +171,8 @@ main(int argc, char **argv)
 			timing = true;
 		} else if (c == 'j') {
 			json = true;
+		} else if (c == 'b') {
+			data = true;
 		} else {
 			return 2;
 		}
