@@ -118,6 +118,14 @@ split(struct tree *t, int index, struct span raw, struct span boundary)
 	return true;
 }
 
+/* A multipart in which there is no part: clients show what stands there as a text. */
+static void
+read_undelimited(struct tree *t, int index)
+{
+	t->msg->parts[index].kind = PART_TEXT;
+	part_read_text(t, index);
+}
+
 /* RFC 2045, 6.4 forbids to encode a multipart as a whole; some clients decode it all the same, some do not. */
 static void
 read_multipart(struct tree *t, int index, struct span boundary)
@@ -134,6 +142,7 @@ read_multipart(struct tree *t, int index, struct span boundary)
 	}
 	note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, boundary);
 	t->undelimited = true;
+	read_undelimited(t, index);
 }
 
 static struct span
@@ -422,8 +431,7 @@ read_part(struct tree *t, int index)
 			read_multipart(t, index, boundary);
 		} else {
 			note_add(t->a, t->msg, NOTE_BROKEN_BOUNDARY, SPAN("none given"));
-			p->kind = PART_TEXT;
-			part_read_text(t, index);
+			read_undelimited(t, index);
 		}
 		break;
 	}

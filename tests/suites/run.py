@@ -2,13 +2,14 @@
 and what failed. SUITE:PREFIX runs the mails of hostile-open whose id begins so. Exit code 0: nothing failed."""
 import sys
 
-from . import evasion, hostile, shapes, variants
+from . import evasion, hostile, messages, shapes, variants
 
 SUITES = {
     "mime-evasion": evasion.run,
     "variants": variants.run,
     "hostile-open": hostile.run,
     "hostile-big": hostile.run_big,
+    "mime-messages": messages.run,
     "shapes": shapes.run,
 }
 
