@@ -341,7 +341,7 @@ static void
 sweep_body(struct sweep *s, struct span head, struct span body, bool again)
 {
 	struct arena *a = s->t->a;
-	struct span words = span_head(head, LOOK), name;
+	struct span words = span_head(head, LOOK), name, data;
 
 	if (body.n < LEAST || !afford(s, body.n))
 		return;
@@ -353,24 +353,26 @@ sweep_body(struct sweep *s, struct span head, struct span body, bool again)
 		sweep_base64(s, head, body, said);
 	if (looks_quoted(body))
 		sweep_quoted(s, head, body, again);
-	if (says(words, "uu") || span_find(body, SPAN("begin ")) != SPAN_NONE || looks_uu(body)) {
+	bool begins = span_find(body, SPAN("begin ")) != SPAN_NONE;
+
+	if (says(words, "uu") || begins || looks_uu(body)) {
 		if (!afford(s, body.n))
 			return;
 		keep(s, head, decode_uu_lines(a, body), "x-uuencode", SPAN(""), true);
 	}
+	for (size_t at = 0; begins && s->left > 0 && decode_uu_next(a, body, &at, &name, &data) && afford(s, data.n);)
+		keep(s, head, data, "x-uuencode", name, true);
 	if (span_find_nocase(words, SPAN("binhex")) != SPAN_NONE || span_find_nocase(span_head(body, LOOK), SPAN("binhex")) != SPAN_NONE) {
 		bool cut = false;
 
 		if (!afford(s, body.n * 5))
 			return;
-		struct span data = decode_binhex(a, body, &name, &cut);
+		data = decode_binhex(a, body, &name, &cut);
 
 		if (cut)
 			note_add(a, s->t->msg, NOTE_LIMIT, SPAN("binhex"));
 		keep(s, head, data, "binhex", name, true);
 	}
-	struct span data;
-
 	for (size_t at = 0; s->left > 0 && decode_yenc_next(a, body, &at, &name, &data) && afford(s, data.n);)
 		keep(s, head, data, "yenc", name, true);
 }

@@ -56,6 +56,19 @@ static const struct {
 	{ "quoted-printable, half signs", ENCODED("Content-Transfer-Encoding: quoted-printable", "=0P=0K=0=03=0=04a file of some bytes"), 1, NOTE_AMBIGUOUS_ENCODING },
 	{ "uuencode without begin", ENCODED("Content-Transfer-Encoding: x-uue", "84$L#!&$@9FEL92!O9B!S;VUE(&)Y=&5S"), 1, NOTE_AMBIGUOUS_ENCODING },
 	{ "yenc", HEAD "Content-Type: text/plain\n\n=ybegin line=128 size=24 name=a.zip\nzu-.\x8bJ\x90\x93\x96\x8fJ\x99\x90J\x9d\x99\x97\x8fJ\x8c\xa3\x9e\x8f\x9d\n=yend size=24\n", 1, NOTE_OTHER_READING },
+	{ "yenc, the second of two", HEAD "Content-Type: text/plain\n\n=ybegin line=128 size=1 name=b\nz\n=yend size=1\n=ybegin line=128 size=24 name=a.zip\nzu-.\x8bJ\x90\x93\x96\x8fJ\x99\x90J\x9d\x99\x97\x8fJ\x8c\xa3\x9e\x8f\x9d\n=yend size=24\n", 1, NOTE_OTHER_READING },
+	{ "no encoding declared", ENCODED("X-Nothing: x", BASE64), 1, NOTE_OTHER_READING },
+	{ "encoding in a header of another name", ENCODED("Content-Encoding: base64", BASE64), 1, NOTE_OTHER_READING },
+	{ "comment in the header's name", ENCODED("Content-Transfer-Encoding(x): base64\n.", BASE64), 1, NOTE_OTHER_READING },
+	{ "uuencode that nobody calls so", ENCODED("Content-Transfer-Encoding uu", "begin 644 a.zip\n84$L#!&$@9FEL92!O9B!S;VUE(&)Y=&5S\nend"), 1, NOTE_OTHER_READING },
+	{ "multipart in base64", MIXED("boundary=b\nContent-Transfer-Encoding: base64") "LS1iCkNvbnRlbnQtVHlwZTogYXBwbGljYXRpb24vemlwCkNvbnRlbnQtVHJhbnNmZXItRW5jb2Rp\nbmc6IGJhc2U2NAoKVUVzREJHRWdabWxzWlNCdlppQnpiMjFsSUdKNWRHVnoKLS1iLS0K\n", 0, NOTE_AMBIGUOUS_ENCODING },
+	{ "digest", HEAD "Content-Type: multipart/digest; boundary=b\n\n--b\n\n" FILE64 "--b--\n", 0, NOTHING },
+	{ "no semicolon after the type", HEAD "Content-Type: multipart/mixed\n boundary=b\n\n" IN("--b", FILE64), 0, NOTHING },
+	{ "piece of a message", HEAD "Content-Type: message/partial; id=x; number=1; total=2\n\n" FILE64, 0, NOTE_PARTIAL },
+	{ "body elsewhere", HEAD "Content-Type: message/external-body; access-type=x\n\n" FILE64, 0, NOTE_EXTERNAL_BODY },
+	{ "a saved mail", HEAD "Content-Type: application/octet-stream; name=x.eml\n\n" FILE64, 0, NOTHING },
+	{ "a saved mail under another name", HEAD "Content-Type: application/octet-stream; name=x.bin\n\nMIME-Version: 1.0\n" FILE64, 0, NOTHING },
+	{ "in a long preamble", MIXED("boundary=b") "--\nContent-Type: application/zip; x=\"a preamble that is more than a greeting\"\nContent-Transfer-Encoding: base64\n\n" BASE64 "\n--b\n\nhello\n--b--\n", 1, NOTE_OTHER_READING },
 	{ "message in base64, its file in base64", HEAD "Content Type: x\n\nQ29udGVudC1UeXBlOiBhcHBsaWNhdGlvbi96aXAKQ29udGVudC1UcmFuc2Zlci1FbmNvZGlu\nZzogYmFzZTY0CgpVRXNEQkdFZ1ptbHNaU0J2WmlCemIyMWxJR0o1ZEdWego=\n", 1, NOTE_OTHER_READING },
 };
 
@@ -157,6 +170,8 @@ static const struct { const char *label, *mail; } honest[] = {
 	{ "list footer below base64", HEAD "Content-Transfer-Encoding: base64\n\nSGVsbG8sIHRoaXMgaXMgdGV4dA==\n_______________\nlist mailing list\n" },
 	{ "sloppy quoted-printable", HEAD "Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<a href=\"http://a.example/?a=b\">x</a>=20\n" },
 	{ "bounce with the mail as text", HEAD "\nReturned.\n\n--- Below this line is a copy of the message.\n\nContent-Type: multipart/mixed; boundary=c\n\n--c\nContent-Type: text/plain\n\nhello\n--c--\n" },
+	{ "signature in armor", MIXED("boundary=b") "--b\n\nHello\n--b\nContent-Type: application/pgp-signature\n\n-----BEGIN PGP SIGNATURE-----\n\niQIzBAEBCgAdFiEEcMHKrhOLLGUVQDYqNhvDUN4DEyAFAmTpP0sACgkQNhvDUN4D\n=abcd\n-----END PGP SIGNATURE-----\n--b--\n" },
+	{ "one long word", HEAD "\nPneumonoultramicroscopicsilicovolcanoconiosis\n" },
 	{ "crlf", "From: a@shop.example\r\nContent-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n--b--\r\n" },
 };
 
@@ -172,7 +187,35 @@ test_honest_mail_is_not_ambiguous(void **state)
 	}
 	assert_false(parse(honest[0].mail)->odd);
 	assert_false(parse(honest[1].mail)->odd);
-	assert_false(parse(honest[5].mail)->odd);
+	assert_false(parse(honest[sizeof honest / sizeof *honest - 1].mail)->odd);
+}
+
+/* Text that only a lenient client finds is still read: rules and the scorer see it. */
+static void
+test_other_readings_have_text(void **state)
+{
+	const struct message *msg = parse(HEAD "Content-Type multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n"
+	    "Content-Transfer-Encoding: base64\n\nPGh0bWw+PGEgaHJlZj0iaHR0cDovL3Nob3AuZXhhbXBsZS8iPmNoZWFwIHdhdGNoZXM8L2E+PC9odG1sPg==\n--b--\n");
+
+	(void)state;
+	assert_true(span_find(msg->text, SPAN("cheap watches")) != SPAN_NONE);
+	assert_int_equal(msg->link_count, 1);
+}
+
+static void
+test_names_that_deceive(void **state)
+{
+	(void)state;
+	assert_true(message_noted(parse("Content-Type: application/octet-stream; name*=utf-8''a.%EF%BD%85%EF%BD%98%EF%BD%85\n\nx\n"), NOTE_CONFUSABLE_FILE));
+	assert_true(message_noted(parse("Content-Type: application/octet-stream; name*=utf-8''a.%D0%B5xe\n\nx\n"), NOTE_CONFUSABLE_FILE));
+	assert_false(message_noted(parse("Content-Type: application/pdf; name*=utf-8''%EF%BC%A1.pdf\n\nx\n"), NOTE_CONFUSABLE_FILE));
+	const struct message *msg = parse("Content-Type: application/octet-stream; name=a.exe\nContent-Disposition: attachment; filename=a.txt\n\nx\n");
+
+	assert_true(span_eq(msg->parts[0].file_name, SPAN("a.txt")));
+	assert_true(span_eq(msg->parts[0].other_name, SPAN("a.exe")));
+	msg = parse("Content-Disposition: attachment; filename=\"a.exe\"; filename*=utf-8''a.txt\n\nx\n");
+	assert_true(span_eq(msg->parts[0].other_name, SPAN("a.exe")));
+	assert_false(message_noted(msg, NOTE_AMBIGUOUS_NAME));
 }
 
 static void
@@ -192,6 +235,16 @@ test_bounds_are_findings(void **state)
 	for (int i = 0; i < MAX_PART_DEPTH + 10; i++)
 		n += (size_t)sprintf(text + n, "--b%d\nContent-Type: multipart/mixed; boundary=b%d\n\n", i, i + 1);
 	assert_true(message_noted(parse(text), NOTE_LIMIT));
+	n = (size_t)sprintf(text, HEAD "Content-Type: text/plain");
+	for (int i = 0; i < MAX_PARAMS + 10; i++)
+		n += (size_t)sprintf(text + n, "; a%d=b", i);
+	strcpy(text + n, "\n\nx\n");
+	assert_true(message_noted(parse(text), NOTE_LIMIT));
+	n = (size_t)sprintf(text, HEAD "\n");      /* each block has its own memory, not that of all that follow */
+	for (int i = 0; i < 60000; i++)
+		n += (size_t)sprintf(text + n, "begin 644 a\n#0V%%T\nend\n");
+	parse(text);
+	assert_in_range(arena_used(arena), 0, 64 << 20);
 	free(text);
 }
 
@@ -217,7 +270,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_reading_has_its_file), cmocka_unit_test(test_names),
-		cmocka_unit_test(test_honest_mail_is_not_ambiguous), cmocka_unit_test(test_bounds_are_findings),
+		cmocka_unit_test(test_honest_mail_is_not_ambiguous), cmocka_unit_test(test_other_readings_have_text),
+		cmocka_unit_test(test_names_that_deceive), cmocka_unit_test(test_bounds_are_findings),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
