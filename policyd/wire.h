@@ -75,7 +75,9 @@ enum wire {
 	/* broker -> trainer */
 	W_LESSON = 100,     /* u8 1 spam 0 ham, u8 1 learn 0 unlearn, text source, text who, text customer,
 	                       span digest (32), span features  -> W_LEARNED */
-	W_LEARNED,          /* u8 0 failed 1 learnt 2 known already 3 flipped 4 unlearnt, text why */
+	W_LEARNED,          /* u8 0 failed 1 learnt 2 known already 3 flipped 4 unlearnt 5 held for a second vote, text why */
+	W_WANT,             /* u32 n, n x text customer whose own table is to be in the cache  -> W_HAVE */
+	W_HAVE,             /* u8 1 all are, 0 Redis gave no answer */
 };
 
 enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */

@@ -80,6 +80,10 @@
 	/* learning */                                                        \
 	X(M_LESSONS, "lessons")                                               \
 	X(M_TRAINED, "lessons_trained")                                       \
+	X(M_LESSONS_HELD, "lessons_held")                                     \
+	X(M_CUSTOMERS_FETCHED, "model_customers_fetched")                     \
+	X(M_CUSTOMERS_UNKNOWN, "model_customers_unknown")                     \
+	X(M_MODEL_DISAGREEMENT_NOW, "model_disagreement_percent_now")         \
 	X(M_LESSONS_FAILED, "lessons_failed")                                 \
 	/* ourselves */                                                       \
 	X(M_RELOADS, "reloads")                                               \

@@ -13,6 +13,7 @@
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/render.h"
 #include "policyd/broker/transaction.h"
+#include "policyd/broker/wanted.h"
 #include "policyd/net/dns.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/history.h"
@@ -191,11 +192,25 @@ scan_recipients(struct tx *tx, const json_t *list)
 }
 
 static void
+scan_submit(struct tx *tx)
+{
+	struct request *r = tx->asker;
+	struct buf body = { 0 };
+
+	tx_pack_job(tx, &body);
+	tx->work = dispatch_submit(tx->broker->dispatch, &body, r->fd, clock_ms() + SCAN_MS, scan_done, scan_asked, r);
+	if (tx->work == NULL) {
+		tx->mail_fd = -1;
+		tx_free(tx);
+		request_reply(r, error("the scan queue is full; try again later", 1));
+	}
+}
+
+static void
 scan(struct request *r)
 {
 	struct broker *b = r->caller->broker;
 	struct tx *tx = calloc(1, sizeof *tx);
-	struct buf body = { 0 };
 
 	if (r->fd < 0 || tx == NULL) {
 		free(tx);
@@ -216,14 +231,13 @@ scan(struct request *r)
 	snprintf(tx->envelope.sender, sizeof tx->envelope.sender, "%s", field(r, "sender"));
 	bool good = scan_recipients(tx, json_object_get(r->json, "recipients"));
 
+	tx->asker = r;
 	if (good) {
-		tx_pack_job(tx, &body);
-		tx->work = dispatch_submit(b->dispatch, &body, r->fd, clock_ms() + SCAN_MS, scan_done, scan_asked, r);
-	}
-	if (!good || tx->work == NULL) {
+		wanted_then(tx, scan_submit);
+	} else {
 		tx->mail_fd = -1;
 		tx_free(tx);
-		request_reply(r, error("the scan queue is full; try again later", 1));
+		request_reply(r, error("no memory", 1));
 	}
 }
 
@@ -232,7 +246,7 @@ scan(struct request *r)
 static void
 lesson_done(void *arg, struct packet *answer)
 {
-	static const char *const names[] = { "failed", "learnt", "known", "flipped", "unlearnt" };
+	static const char *const names[] = { "failed", "learnt", "known", "flipped", "unlearnt", "held" };
 	struct request *r = arg;
 	struct unpack u = { answer ? answer->body : SPAN(""), false };
 	uint8_t result = unpack_u8(&u);
@@ -263,7 +277,7 @@ features_done(void *arg, enum job_result result, struct packet *answer)
 	}
 	pack_u8(&body, strcmp(field(r, "class"), "spam") == 0);
 	pack_u8(&body, strcmp(field(r, "cmd"), "learn") == 0);
-	pack_text(&body, "cli");
+	pack_text(&body, field(r, "source")[0] ? field(r, "source") : "cli");
 	pack_text(&body, field(r, "who"));
 	pack_text(&body, field(r, "for"));
 	pack_span(&body, digest);

@@ -1,4 +1,5 @@
 #include "policyd/broker/transaction.h"
+#include "policyd/broker/wanted.h"
 
 #include <event2/event.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ tx_free(struct tx *tx)
 {
 	if (tx == NULL)
 		return;
+	wanted_forget(tx->own_wait);
 	if (tx->work)
 		work_forget(tx->work);
 	answers_forget(tx);
@@ -273,17 +275,23 @@ message_asked(void *arg, struct packet *question)
 }
 
 static void
-message_start(struct tx *tx)
+message_submit(struct tx *tx)
 {
 	struct buf body = { 0 };
 
-	if (tx->conn && tx->conn->lists_state == LISTS_KNOWN)
-		tx->lists = tx->conn->lists;
 	tx_pack_job(tx, &body);
 	tx->work = dispatch_submit(tx->gate->broker->dispatch, &body, tx->mail_fd, tx->deadline_ms - ANSWER_RESERVE_MS,
 	    message_scanned, message_asked, tx);
 	if (tx->work == NULL)
 		tx_defer(tx, "451", "4.3.2", "Too much mail at once; try again later");
+}
+
+static void
+message_start(struct tx *tx)
+{
+	if (tx->conn && tx->conn->lists_state == LISTS_KNOWN)
+		tx->lists = tx->conn->lists;
+	wanted_then(tx, message_submit);
 }
 
 static void

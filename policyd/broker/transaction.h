@@ -72,6 +72,8 @@ struct tx {                                  /* one mail */
 	bool truncated;
 	uint32_t message_id;                 /* packet id of W_MESSAGE */
 	int64_t start_ms, deadline_ms;
+	void *asker;                         /* policyctl scan: its request */
+	struct own_wait *own_wait;           /* for customers' tables (wanted.h) */
 	struct work *work;
 	char *answer_body;                   /* a copy of the worker's packet: what `scanned` points into */
 	struct scanned scanned;

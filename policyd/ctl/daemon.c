@@ -1,4 +1,4 @@
-/* daemon.c - policyctl status, stats, reload, stop, model: what the processes say of themselves. */
+/* daemon.c - policyctl status, stats, reload, stop: what the processes say of themselves. */
 #include <stdio.h>
 #include <string.h>
 
@@ -104,20 +104,4 @@ cmd_stop(int argc, char **argv)
 	int json, code = options(argc, argv, "usage: policyctl stop [--json]\n", &json);
 
 	return code >= 0 ? code : print(ctl_once(json_pack("{s:s}", "cmd", "stop"), NULL), json, show_stop);
-}
-
-static void
-show_model(const json_t *reply)
-{
-	printf("%d spam and %d ham learnt in %d lessons; %s; %s\n", (int)ctl_number(reply, "spam"), (int)ctl_number(reply, "ham"),
-	    (int)ctl_number(reply, "lessons"), json_is_true(json_object_get(reply, "caught_up")) ? "all of the ledger" : "the ledger has more",
-	    json_is_true(json_object_get(reply, "in_order")) ? "in order" : "in the order they came");
-}
-
-int
-cmd_model(int argc, char **argv)
-{
-	int json, code = options(argc, argv, "usage: policyctl model [--json]\n  What the classifier has learnt.\n", &json);
-
-	return code >= 0 ? code : print(ctl_once(json_pack("{s:s}", "cmd", "model.status"), NULL), json, show_model);
 }

@@ -1,6 +1,6 @@
 /* customer.h - what one customer (or mailbox) taught: a small table beside the global one.
  *
- * Shape   A: int16[2^14], step 1/1024 | B: (ham, spam) uint8[2^16] | histograms of 64 bins; 161 KB in memory.
+ * Shape   A: int16[2^15], step 1/1024 | B: (ham, spam) uint8[2^17] | histograms of 64 bins; 321 KB in memory.
  *         Packed (customer_pack) it is as large as what was taught: about 4 KB after five lessons
  *
  * Everything in it is a sum over lessons: it can be applied by whoever, in any order, and taken back.

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WORD_LONG = 40, WORD_CUT = 12, GRAM = 4, TAIL = 800, FIRST_ROOM = 256, RADIX = 8, PASSES = 4, SMALL = 64 };
+enum { WORD_LONG = 40, WORD_CUT = 12, GRAM = 4, TAIL = 800, FIRST_ROOM = 256, RADIX = 8, PASSES = 4, SMALL = 64, FEATURES_GROUPS_MOST = FEATURES_MOST * (FEATURES_WINDOWS + 2) };
 
 /* A set under construction: each hash as often as it came; made a set at the end. */
 struct pile {
@@ -26,6 +26,7 @@ static void
 collect(struct feature_maker *m, struct collector *c, bool portable, uint32_t hash)
 {
 	struct pile *p = portable ? &c->portable[m->window] : &c->site;
+	unsigned bits = c == &m->grams ? GRAM_BITS : FEATURE_BITS;
 
 	if (p->count == p->room) {
 		uint32_t room = p->room ? p->room * 2 : FIRST_ROOM;
@@ -35,7 +36,7 @@ collect(struct feature_maker *m, struct collector *c, bool portable, uint32_t ha
 		p->at = arena_grow(m->arena, p->at, p->room * sizeof *p->at, room * sizeof *p->at);
 		p->room = room;
 	}
-	p->at[p->count++] = hash;
+	p->at[p->count++] = hash & ((1u << bits) - 1);
 }
 
 /* Mixes well in all 32 bits: tables take the low ones. */
@@ -396,13 +397,45 @@ features_portable(struct features *f)
 }
 
 static void
+put_number(struct buf *b, uint32_t n)
+{
+	for (; n >= 0x80; n >>= 7)
+		buf_add_char(b, (char)(n | 0x80));
+	buf_add_char(b, (char)n);
+}
+
+static uint32_t
+take_number(struct unpack *u)
+{
+	uint32_t n = 0;
+
+	for (int shift = 0; shift < 32 && u->left.n > 0; shift += 7) {
+		unsigned char c = (unsigned char)*u->left.p;
+
+		u->left = span_from(u->left, 1);
+		n |= (uint32_t)(c & 0x7f) << shift;
+		if (c < 0x80)
+			return n;
+	}
+	u->bad = true;
+	return 0;
+}
+
+/* Each group: how many, then the gaps between them. The last group is what is site-bound. */
+static void
 pack_set(struct buf *b, const struct feature_set *s)
 {
-	pack_u32(b, s->count);
-	pack_u32(b, s->portable);
-	for (int w = 0; w <= FEATURES_WINDOWS; w++)
-		pack_u32(b, s->window[w]);
-	buf_add(b, s->hash, s->count * sizeof *s->hash);
+	uint32_t from = 0;
+
+	for (int w = 0; w <= FEATURES_WINDOWS + 1; w++) {
+		uint32_t to = w <= FEATURES_WINDOWS ? s->window[w] : s->count, last = 0;
+
+		put_number(b, to - from);
+		for (; from < to; from++) {
+			put_number(b, s->hash[from] - last);
+			last = s->hash[from];
+		}
+	}
 }
 
 void
@@ -417,20 +450,21 @@ features_pack(struct buf *b, const struct features *f)
 static bool
 unpack_set(struct unpack *u, struct arena *a, struct feature_set *s)
 {
-	s->count = unpack_u32(u);
-	s->portable = unpack_u32(u);
-	size_t bytes = s->count * sizeof *s->hash;
+	size_t room = u->left.n < FEATURES_GROUPS_MOST ? u->left.n : FEATURES_GROUPS_MOST;      /* each hash takes a byte at least */
 
-	for (int w = 0; w <= FEATURES_WINDOWS; w++) {
-		s->window[w] = unpack_u32(u);
-		u->bad |= s->window[w] > s->portable || (w > 0 && s->window[w] < s->window[w - 1]);
+	s->hash = arena_alloc(a, (room + 1) * sizeof *s->hash);
+	s->count = s->portable = 0;
+	for (int w = 0; w <= FEATURES_WINDOWS + 1; w++) {
+		uint32_t n = take_number(u), last = 0;
+
+		if (u->bad || n > room - s->count)
+			return false;
+		while (n-- > 0)
+			s->hash[s->count++] = last += take_number(u);
+		if (w <= FEATURES_WINDOWS)
+			s->window[w] = s->portable = s->count;
 	}
-	if (u->bad || s->count > FEATURES_MOST || s->portable > s->count || u->left.n < bytes)
-		return false;
-	s->hash = arena_alloc(a, bytes + 1);
-	memcpy(s->hash, u->left.p, bytes);
-	u->left = span_from(u->left, bytes);
-	return true;
+	return !u->bad;
 }
 
 bool

@@ -407,6 +407,7 @@ plan(const struct learner_scores *scores, bool all, int label, struct lesson_eff
 		effect->bin[i] = (uint16_t)bin_of(i, scores->s[i]);
 		effect->g[i] = (float)gradient(scores->s[i], label);
 	}
+	effect->z = (float)scores->z;
 }
 
 void
@@ -424,14 +425,16 @@ learners_train(struct table *t, const struct features *f, int label, struct less
 	struct learner_scores scores;
 	uint8_t trained = effect->trained;
 
-	learners_score(t, NULL, f, &scores);
-	plan(&scores, is_young(t), label, effect);
-	effect->trained = trained;
+	if (trained) {
+		learners_score(t, NULL, f, &scores);
+		plan(&scores, is_young(t), label, effect);
+		effect->trained = trained;
+	}
 	for (int i = 0; i < LEARNERS; i++) {
 		t->calibration[i].bins[label][effect->bin[i]]++;
 		t->calibration[i].total[label]++;
 	}
-	platt(t, scores.z, label);
+	platt(t, (double)effect->z, label);
 	if (trained & 1u << LEARNER_A)
 		a_step(t->a, A_BITS, f, effect->g[LEARNER_A], 1, seed);
 	if (trained & 1u << LEARNER_C)

@@ -40,6 +40,7 @@ struct lesson_effect {
 	uint8_t trained;                     /* bit per LEARNER_* */
 	uint16_t bin[LEARNERS];              /* where its scores fell */
 	float g[LEARNERS];                   /* gradient: of A and C (B has none) */
+	float z;
 };
 
 enum { TRAIN_ALL_BELOW = 400 };              /* lessons of the rarer class; then near errors only */
@@ -50,8 +51,9 @@ void learners_score(const struct table *t, const struct customer *c, const struc
 /* What a lesson would do now to the global table, or to the customer's: near errors only, once enough has been seen. */
 void learners_plan(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect);
 
-/* One labelled message to the global table. Which learners are trained is the plan's; gradients and bins are those of the
- * present table and replace the plan's. `seed` drives the stochastic rounding, so that a rebuild gives the same table. */
+/* One labelled message to the global table. Which learners are trained is the plan's; gradients, bins and z are those of the
+ * present table and replace the plan's. Where none is trained the plan's are used and `f` may be NULL: only the calibration
+ * learns. `seed` drives the stochastic rounding, so that a rebuild gives the same table. */
 void learners_train(struct table *t, const struct features *f, int label, struct lesson_effect *effect, uint64_t seed);
 /* Takes back what `effect` says was done: B's counters exactly unless they were halved since, A and C by the opposite
  * step, calibration by the same bin. */

@@ -1,6 +1,6 @@
 /* model.h - what the learnt model says of one mail: for workers, without a network.
  *
- * Shape   <state>/model/global.tbl mapped shared and read only; what the trainer learns shows here at once
+ * Shape   <state>/model/global.tbl and customers.tbl mapped shared and read only; what the trainer learns shows here at once
  */
 #ifndef POLICYD_MODEL_MODEL_H
 #define POLICYD_MODEL_MODEL_H
@@ -15,10 +15,12 @@ struct model_score {
 	double log_odds;                     /* nats */
 	double probability;                  /* of spam */
 	bool known;                          /* enough was learnt to tell; else 0 and 0.5 */
+	bool own;                            /* with the customer's own table on top */
 };
 
 struct model *model_open(const char *state_dir, char *why, size_t room);
 void model_close(struct model *m);
-void model_score(const struct model *m, const struct features *f, struct model_score *out);
+/* `customer`: whose own table to put on top; NULL or empty: everybody's alone. */
+void model_score(const struct model *m, const struct features *f, const char *customer, struct model_score *out);
 
 #endif

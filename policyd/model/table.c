@@ -21,6 +21,12 @@ table_clear(struct table *t)
 	t->platt_a = 1;
 }
 
+bool
+table_is_sound(const struct table *t)
+{
+	return memcmp(t->magic, magic, sizeof magic) == 0 && t->version == TABLE_VERSION && t->size == sizeof *t;
+}
+
 static void *
 map(const char *path, int flags, int protection, char *why, size_t room)
 {

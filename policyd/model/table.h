@@ -31,11 +31,13 @@ struct calibration {                         /* histogram of a learner's scores,
 struct table {
 	char magic[8];                       /* "PDMODEL" */
 	uint32_t version, size;
+	uint64_t applying;                   /* 1 in the middle of a lesson: who finds it so starts from a snapshot */
 	uint64_t lessons;                    /* applied, ever */
 	uint32_t seen[2];                    /* labelled messages seen */
 	uint32_t trained[2];                 /* messages that B's counters hold */
 	double platt_a, platt_b;
 	char place[48];                      /* in the ledger: all up to this entry is in the table */
+	uint32_t unordered;                  /* lessons since the last rebuild */
 	struct calibration calibration[LEARNERS];
 	int16_t a[1 << A_BITS];
 	int16_t c[1 << C_BITS];
@@ -48,6 +50,7 @@ struct table *table_open(const char *path, char *why, size_t room);
 const struct table *table_map(const char *path, char *why, size_t room);
 void table_close(const struct table *t);
 void table_clear(struct table *t);
+bool table_is_sound(const struct table *t);                 /* its head is ours */
 /* A private one on the heap, for evaluation. */
 struct table *table_private(void);
 void table_private_free(struct table *t);

@@ -5,18 +5,24 @@
 enum stage_result
 stage_bayes(struct scan *scan)
 {
-	struct model_score score;
+	struct model_score all, score;
 
 	scan->features = ARENA_NEW(scan->arena, struct features);
 	features_extract(scan->arena, &scan->message, &scan->session, scan->features);
 	if (scan->kit->model == NULL)
 		return STAGE_DONE;
-	model_score(scan->kit->model, scan->features, &score);
+	/* One pass of features; a score for everybody, and one for each customer with a model of his own. */
+	model_score(scan->kit->model, scan->features, NULL, &all);
 	for (size_t i = 0; i < scan->class_count; i++) {
+		const struct policy *policy = scan->classes[i].policy;
+
+		score = all;
+		if (policy && policy->own_model && policy->customer[0])
+			model_score(scan->kit->model, scan->features, policy->customer, &score);
 		scan->classes[i].log_odds = score.log_odds;
 		scan->classes[i].probability = score.probability;
 		scan->classes[i].model_known = score.known;
 	}
-	scan->verdict.spam_probability = score.probability;
+	scan->verdict.spam_probability = all.probability;
 	return STAGE_DONE;
 }

@@ -15,6 +15,8 @@ struct redis {
 	int timeout_ms;
 	int64_t retry_at_ms;
 	char why[160];
+	char home_host[PATH_ROOM];      /* of the settings; `place` may be another node of a cluster */
+	uint16_t home_port;
 };
 
 struct redis *
@@ -29,6 +31,8 @@ redis_open(const struct config *config, int timeout_ms)
 		free(r);
 		return NULL;
 	}
+	snprintf(r->home_host, sizeof r->home_host, "%s", r->place.host);
+	r->home_port = r->place.port;
 	return r;
 }
 
@@ -69,6 +73,35 @@ good(struct redis *r, redisReply *reply)
 	return fine;
 }
 
+static void
+go_home(struct redis *r)
+{
+	snprintf(r->place.host, sizeof r->place.host, "%s", r->home_host);
+	r->place.port = r->home_port;
+}
+
+/* "MOVED 3999 127.0.0.1:6381": true when we are to ask there. */
+static bool
+moved(struct redis *r, const redisReply *reply)
+{
+	struct span rest = reply && reply->type == REDIS_REPLY_ERROR ? span_make(reply->str, reply->len) : SPAN("");
+	uint64_t port;
+
+	if (!span_starts(rest, SPAN("MOVED ")))
+		return false;
+	size_t blank = span_find_last(rest, ' '), colon = span_find_last(rest, ':');
+
+	if (colon == SPAN_NONE || colon < blank || !span_u64(span_from(rest, colon + 1), &port) || port > 65535)
+		return false;
+	if (colon > blank + 1)
+		snprintf(r->place.host, sizeof r->place.host, "%.*s", (int)(colon - blank - 1), rest.p + blank + 1);
+	r->place.port = (uint16_t)port;
+	redisFree(r->context);
+	r->context = NULL;
+	r->retry_at_ms = 0;
+	return true;
+}
+
 static bool
 connected(struct redis *r)
 {
@@ -82,6 +115,7 @@ connected(struct redis *r)
 	r->context = p->is_unix ? redisConnectUnixWithTimeout(p->host, limit) : redisConnectWithTimeout(p->host, p->port, limit);
 	if (r->context == NULL || r->context->err) {
 		drop(r, r->context ? r->context->errstr : "no memory");
+		go_home(r);
 		return false;
 	}
 	redisSetTimeout(r->context, limit);
@@ -89,6 +123,13 @@ connected(struct redis *r)
 	    redisCommand(r->context, "AUTH %s", p->password)))
 		return false;
 	return good(r, redisCommand(r->context, "SELECT %d", p->db));
+}
+
+static void
+lost(struct redis *r)
+{
+	drop(r, r->context->errstr);
+	go_home(r);
 }
 
 redisReply *
@@ -100,8 +141,33 @@ redis_command(struct redis *r, int argc, const char *const *argv, const size_t *
 		return NULL;
 	metrics_add(M_REDIS_ASKED, 1);
 	reply = redisCommandArgv(r->context, argc, (const char **)argv, lengths);
+	if (moved(r, reply)) {
+		freeReplyObject(reply);
+		if (!connected(r))
+			return NULL;
+		reply = redisCommandArgv(r->context, argc, (const char **)argv, lengths);
+	}
 	if (reply == NULL)
-		drop(r, r->context->errstr);
+		lost(r);
+	return reply;
+}
+
+bool
+redis_append(struct redis *r, int argc, const char *const *argv, const size_t *lengths)
+{
+	if (!connected(r))
+		return false;
+	metrics_add(M_REDIS_ASKED, 1);
+	return redisAppendCommandArgv(r->context, argc, (const char **)argv, lengths) == REDIS_OK;
+}
+
+redisReply *
+redis_next(struct redis *r)
+{
+	void *reply = NULL;
+
+	if (r->context && redisGetReply(r->context, &reply) != REDIS_OK)
+		lost(r);
 	return reply;
 }
 

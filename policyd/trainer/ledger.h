@@ -1,12 +1,17 @@
-/* ledger.h - every lesson, in Redis: who taught what, when, and the features, so that it can be taken back.
+/* ledger.h - every lesson, in Redis, in one order for all nodes: who taught what, when, and the features.
  *
- * {model:global}:lessons        stream  d digest hex, c class ("spam" "ham"), o operation ("learn" "unlearn"), s source,
- *                                       w who, u customer, t effect (effect_print), f features (zstd)
- * {model:global}:known          hash    digest hex -> "class:effect"
+ * {model:global}:lessons        stream  o operation ("learn" "unlearn" "rebuild"), d digest hex, c class ("spam" "ham"),
+ *                                       s source, w who, u customer, t effect (effect_print), f features (features_pack;
+ *                                       empty where no learner was trained)
+ * {model:global}:known          hash    digest hex -> "class:effect" of what is learnt now
+ * {model:global}:vote:<digest>  hash    voter -> "class:weight"; expires after VOTE_DAYS
+ * {model:global}:voters         hash    voter -> "agreed:votes": whose word has proved right
+ * {model:global}:rate:<who>:<d> string  lessons of one voter on one day
+ * {model:global}:rebuilt        string  place of the last "rebuild"
  *
- * The table is written first in memory, then the lesson here, then the teacher is answered; at a start the stream
- * behind <state>/model/applied is applied again, so an acknowledged lesson outlives the trainer, and Redis' own
- * durability (appendfsync) says what outlives Redis.
+ * The stream is the model: tables are what its entries give, applied in its order (follow.h). A lesson is one script call:
+ * whether the digest is known, the taking back of the other class, the vote, the entry - all or nothing, so two nodes that
+ * are taught the same mail at once make one lesson of it.
  */
 #ifndef POLICYD_TRAINER_LEDGER_H
 #define POLICYD_TRAINER_LEDGER_H
@@ -14,28 +19,48 @@
 #include "policyd/model/learners.h"
 #include "policyd/store/redis.h"
 
+enum { VOTE_DAYS = 30, VOTER_LESSONS_A_DAY = 1000, LEDGER_ID = 48 };
+
+enum ledger_op { LEDGER_LEARN, LEDGER_UNLEARN, LEDGER_REBUILD };
+extern const char *const ledger_op_names[3];
+
+enum lesson_result { LESSON_FAILED, LESSON_LEARNT, LESSON_KNOWN, LESSON_FLIPPED, LESSON_UNLEARNT, LESSON_HELD, LESSON_LIMITED, LESSON_UNKNOWN };
+
 struct lesson {
-	bool spam, learn;
+	enum ledger_op op;
+	bool spam;
 	char source[32], who[128], customer[64];
 	char digest[65];                     /* hex */
 	struct lesson_effect effect;
+	double weight;                       /* of its teacher's word; 1 and more is believed alone */
 };
 
 /* The dice of a lesson's stochastic rounding: a rebuild throws the same. */
 uint64_t lesson_seed(const char *digest);
 
-/* "7,300,211,250,0.41,-0.02": learners trained (bits), bins of A, B, C, gradients of A and C. */
+/* "7,300,211,250,0.41,-0.02,3.2": learners trained (bits), bins of A, B, C, gradients of A and C, z. */
 void effect_print(const struct lesson_effect *e, char *to, size_t room);
 bool effect_parse(const char *text, struct lesson_effect *e);
+
+/* One lesson is one command: appended here, its reply read by ledger_result in the same order. */
+bool ledger_append(struct redis *redis, const struct lesson *lesson, struct span features);
+enum lesson_result ledger_result(const redisReply *reply);
 
 /* What is known of a digest: 0 nothing, 1 it was learnt (then `spam`, `effect`), -1 Redis gave no answer. */
 int ledger_known(struct redis *redis, const char *digest, bool *spam, struct lesson_effect *effect);
 
-/* Writes the lesson; `id` gets its place in the stream. False: not written, or not known to be. */
-bool ledger_add(struct redis *redis, const struct lesson *lesson, struct span features, char id[48]);
+/* Asks all nodes to make the model anew from here (rebuild.h). */
+bool ledger_mark_rebuild(struct redis *redis, const char *who);
 
-/* Applies each lesson behind `*last` in order and moves it on; false when Redis failed in between. */
-bool ledger_replay(struct redis *redis, char last[48],
-    void (*apply)(void *arg, const struct lesson *lesson, const struct features *features), void *arg);
+/* False ends the reading. `features` is NULL for what has none. */
+typedef bool (*ledger_callback)(void *arg, const char *id, const struct lesson *lesson, const struct features *features);
+
+/* Reads each entry behind `last` in order, `upto` (NULL: the end) included, and moves `last` on. False: Redis failed. */
+bool ledger_read(struct redis *redis, char last[LEDGER_ID], const char *upto, ledger_callback each, void *arg);
+/* The newest `count` entries, newest first, without features. */
+bool ledger_history(struct redis *redis, int count, ledger_callback each, void *arg);
+
+/* Whether place `a` lies before `b`. */
+bool ledger_before(const char *a, const char *b);
 
 #endif

@@ -1,223 +1,213 @@
-/* trainer.c - the one writer of the model: lessons come from the broker, go into the ledger, then into the table.
- *
- * Order: look the digest up, write the ledger, train, answer. A lesson that was written but not trained when this
- * process ended is trained at the next start (ledger_replay); <state>/model/applied says up to where the table is. */
+/* trainer.c - lessons come from the broker in any number; as many as are waiting make one batch: planned against the table,
+ * written to the ledger in one round trip, applied as the ledger says (follow.h), then answered. So an acknowledged lesson
+ * is in Redis, and in force. */
+#include "policyd/trainer/trainer.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
-#include "policyd/child.h"
-#include "policyd/model/learners.h"
-#include "policyd/trainer/ledger.h"
-#include "policyd/trainer/rebuild.h"
-#include "policyd/wire.h"
+#include "policyd/model/guard.h"
 
-enum { MAX_PEERS = 16, REDIS_MS = 2000, REPLY_MS = 2000, CATCH_UP_MS = 1000, PAUSE_MS = 1000 };
+enum { REDIS_MS = 2000, REPLY_MS = 2000, BATCH = OWN_BATCH };
 
-struct trainer {
-	struct child *self;
-	struct table *table;
-	struct redis *redis;
-	int applied_fd;                      /* the place in the ledger that the table has */
-	char last[48];
-	bool caught_up;
-	int64_t catch_up_at_ms, taught_ms;   /* taught_ms: the last lesson */
-	struct table *spare;                 /* where a young model is made anew */
-	bool in_order;                       /* the table is what the lessons give in the order of their digests */
-	int peers[MAX_PEERS];
-	size_t peer_count;
-	struct inbox inbox, master_inbox;
-	struct arena *arena;
+struct waiting {                             /* one lesson of a batch */
+	int sock;
+	uint32_t id;
+	struct lesson lesson;
+	struct features features;
+	struct span packed;
+	bool readable, appended, held;
+	enum lesson_result result;
+	char why[160];
 };
 
+/* How much a teacher's word counts for everybody's model, by where it comes from. Below 1 it takes others to agree. */
+static double
+weight_of(const struct lesson *lesson)
+{
+	static const struct {
+		const char *source;
+		double weight;
+	} weights[] = { { "cli", 1 }, { "trap", 1 }, { "admin", 0.5 }, { "user", 0.34 }, { "auto", 0.34 } };
+	double weight = 0.34;
+
+	for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+		weight = strcmp(lesson->source, weights[i].source) == 0 ? weights[i].weight : weight;
+	return lesson->customer[0] && weight > 0.5 ? 0.5 : weight;     /* what is taught for one customer is that customer's word */
+}
+
+int
+trainer_disagreement(const struct trainer *t)
+{
+	size_t n = t->taught < DISAGREEMENT_OF ? t->taught : DISAGREEMENT_OF, sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += t->disagreed[i];
+	return n >= DISAGREEMENT_OF / 4 ? (int)(100 * sum / n) : 0;
+}
+
+/* Many lessons that contradict what is all but certain: a new campaign, or somebody poisons the model. People should look. */
 static void
-load_applied(struct trainer *t)
+watch(struct trainer *t, const struct lesson *lesson)
 {
-	ssize_t n = pread(t->applied_fd, t->last, sizeof t->last - 1, 0);
+	double z = (double)lesson->effect.z;
 
-	t->last[n > 0 ? n : 0] = '\0';
-	if (t->last[0] == '\0' || t->table->lessons == 0)
-		snprintf(t->last, sizeof t->last, "0-0");
-}
+	t->disagreed[t->taught++ % DISAGREEMENT_OF] = fabs(z) > DISAGREEMENT_Z && (z > 0) != lesson->spam;
+	int share = trainer_disagreement(t);
 
-/* Both the table and this file are pages that the kernel writes: they outlive this process. After a crash of the
- * machine the two may disagree by what the kernel had not written; then policyctl learn again, or a rebuild. */
-static void
-save_applied(struct trainer *t)
-{
-	char text[48] = "";
-
-	snprintf(text, sizeof text, "%s", t->last);
-	if (pwrite(t->applied_fd, text, sizeof text, 0) < 0)
-		log_warning("model: applied: %s", strerror(errno));
-}
-
-static void
-apply(void *arg, const struct lesson *lesson, const struct features *f)
-{
-	struct lesson_effect effect = lesson->effect;
-	struct trainer *t = arg;
-	int label = lesson->spam ? SPAM : HAM;
-
-	if (lesson->learn)
-		learners_train(t->table, f, label, &effect, lesson_seed(lesson->digest));
-	else
-		learners_untrain(t->table, f, label, &effect, lesson_seed(lesson->digest));
-	metrics_add(M_TRAINED, 1);
-}
-
-/* What is in the ledger and not in the table: after a start, or when Redis was away. */
-static void
-catch_up(struct trainer *t)
-{
-	if (t->caught_up || clock_ms() < t->catch_up_at_ms)
-		return;
-	t->caught_up = ledger_replay(t->redis, t->last, apply, t);
-	t->in_order = false;
-	t->catch_up_at_ms = clock_ms() + CATCH_UP_MS;
-	save_applied(t);
-}
-
-/* Teaching has paused: see rebuild.h. Readers may see the copy half way; what they score then is neither worse nor
- * better founded than a moment before. */
-static void
-put_in_order(struct trainer *t)
-{
-	char last[48];
-
-	if (t->in_order || !t->caught_up || clock_ms() - t->taught_ms < PAUSE_MS || t->table->seen[HAM] + t->table->seen[SPAM] >= REBUILD_BELOW)
-		return;                      /* (a grown model stays as it is, and "in order" is no question there) */
-	if (t->spare == NULL && (t->spare = table_private()) == NULL)
-		return;
-	if (!rebuild_table(t->redis, t->spare, last))
-		return;                      /* again at the next pause */
-	memcpy(t->table, t->spare, sizeof *t->table);
-	snprintf(t->last, sizeof t->last, "%s", last);
-	save_applied(t);
-	t->in_order = true;
-}
-
-static uint8_t
-add_lesson(struct trainer *t, struct lesson *lesson, const struct features *f, struct span packed, char *why, size_t room)
-{
-	char id[48];
-
-	if (!ledger_add(t->redis, lesson, packed, id)) {
-		snprintf(why, room, "Redis did not take the lesson: %s", redis_why(t->redis));
-		t->caught_up = false;        /* it may be in the ledger all the same: look */
-		return 0;
-	}
-	apply(t, lesson, f);
-	t->in_order = false;
-	t->taught_ms = clock_ms();
-	snprintf(t->last, sizeof t->last, "%s", id);
-	save_applied(t);
-	return 1;
-}
-
-/* 0 failed, 1 learnt, 2 known already, 3 flipped, 4 unlearnt. */
-static uint8_t
-lesson_step(struct trainer *t, struct lesson *lesson, struct span packed, char *why, size_t room)
-{
-	struct features f;
-	struct lesson_effect effect = { 0 };
-	bool spam = false;
-	int known;
-
-	if (!features_unpack(packed, t->arena, &f)) {
-		snprintf(why, room, "the features cannot be read");
-		return 0;
-	}
-	catch_up(t);
-	known = t->caught_up ? ledger_known(t->redis, lesson->digest, &spam, &effect) : -1;
-	if (known < 0) {
-		snprintf(why, room, "Redis is not reachable, so nothing can be learnt now: %s", redis_why(t->redis));
-		return 0;
-	}
-	if (!lesson->learn) {
-		if (known == 0) {
-			snprintf(why, room, "it was never learnt");
-			return 0;
-		}
-		lesson->spam = spam;
-		lesson->effect = effect;
-		return add_lesson(t, lesson, &f, packed, why, room) ? 4 : 0;
-	}
-	if (known == 1 && spam == lesson->spam)
-		return 2;
-	if (known == 1) {                    /* it was the other class: take that back first */
-		struct lesson back = *lesson;
-
-		back.learn = false;
-		back.spam = spam;
-		back.effect = effect;
-		if (!add_lesson(t, &back, &f, packed, why, room))
-			return 0;
-	}
-	/* Which learners it will train is known before, and stands in the ledger for the day it is taken back. */
-	learners_plan(t->table, NULL, &f, lesson->spam ? SPAM : HAM, &lesson->effect);
-	return add_lesson(t, lesson, &f, packed, why, room) ? (known == 1 ? 3 : 1) : 0;
+	metrics_set(M_MODEL_DISAGREEMENT_NOW, share);
+	if (share >= DISAGREEMENT_ALARM && !t->alarmed)
+		log_warning("model: %d %% of the last %d lessons contradict what it was certain of (the latest by %s, customer \"%s\"): "
+		    "policyctl model history; policyctl model rollback takes back what should not have been learnt", share, DISAGREEMENT_OF,
+		    lesson->who, lesson->customer);
+	t->alarmed = share >= DISAGREEMENT_ALARM / 2 && (t->alarmed || share >= DISAGREEMENT_ALARM);
 }
 
 static void
-answer_lesson(struct trainer *t, int sock, const struct packet *packet)
+read_lesson(struct trainer *t, struct waiting *w, int sock, const struct packet *packet)
 {
 	struct unpack u = { packet->body, false };
-	struct lesson lesson = { 0 };
-	struct buf body = { 0 };
-	struct arena_mark mark = arena_mark(t->arena);
-	char why[256] = "";
-	uint8_t result = 0;
 
-	lesson.spam = unpack_u8(&u);
-	lesson.learn = unpack_u8(&u);
-	unpack_text(&u, lesson.source, sizeof lesson.source);
-	unpack_text(&u, lesson.who, sizeof lesson.who);
-	unpack_text(&u, lesson.customer, sizeof lesson.customer);
+	memset(w, 0, sizeof *w);
+	w->sock = sock;
+	w->id = packet->id;
+	w->lesson.spam = unpack_u8(&u);
+	w->lesson.op = unpack_u8(&u) ? LEDGER_LEARN : LEDGER_UNLEARN;
+	unpack_text(&u, w->lesson.source, sizeof w->lesson.source);
+	unpack_text(&u, w->lesson.who, sizeof w->lesson.who);
+	unpack_text(&u, w->lesson.customer, sizeof w->lesson.customer);
 	struct span digest = unpack_span(&u), packed = unpack_span(&u);
 
-	if (u.bad || digest.n != 32) {
-		snprintf(why, sizeof why, "no lesson");
-	} else {
-		for (size_t i = 0; i < 32; i++)
-			snprintf(lesson.digest + 2 * i, 3, "%02x", (unsigned char)digest.p[i]);
-		result = lesson_step(t, &lesson, packed, why, sizeof why);
+	w->packed = arena_copy(t->arena, packed);
+	w->readable = !u.bad && digest.n == 32 && features_unpack(w->packed, t->arena, &w->features);
+	for (size_t i = 0; w->readable && i < 32; i++)
+		snprintf(w->lesson.digest + 2 * i, 3, "%02x", (unsigned char)digest.p[i]);
+	if (!w->readable)
+		snprintf(w->why, sizeof w->why, "the features cannot be read");
+	w->lesson.weight = weight_of(&w->lesson);
+}
+
+/* Plans all, sends all, takes all answers, applies what the ledger got. */
+static void
+teach_pool(struct trainer *t, struct waiting *w, size_t count)
+{
+	bool up = follow_step(&t->follower);
+
+	for (size_t i = 0; i < count && up; i++) {
+		struct lesson *l = &w[i].lesson;
+
+		if (!w[i].readable)
+			continue;
+		learners_plan(t->table, NULL, &w[i].features, l->spam ? SPAM : HAM, &l->effect);
+		w[i].held = l->op == LEDGER_LEARN && l->weight < 1 && guard_holds((double)l->effect.z, l->spam ? SPAM : HAM, lesson_seed(l->digest));
+		w[i].appended = !w[i].held && ledger_append(t->redis, l, w[i].packed);
 	}
-	pack_u8(&body, result);
-	pack_text(&body, why);
-	struct packet reply = { .type = W_LEARNED, .id = packet->id, .body = buf_span(&body) };
+	for (size_t i = 0; i < count; i++) {
+		redisReply *reply = w[i].appended ? redis_next(t->redis) : NULL;
+
+		w[i].result = w[i].held ? LESSON_HELD : ledger_result(reply);
+		if (w[i].result == LESSON_FAILED && w[i].readable)
+			snprintf(w[i].why, sizeof w[i].why, "Redis did not take the lesson: %s", reply && reply->str ? reply->str : redis_why(t->redis));
+		if (w[i].result == LESSON_LEARNT || w[i].result == LESSON_FLIPPED)
+			watch(t, &w[i].lesson);
+		if (reply)
+			freeReplyObject(reply);
+	}
+	if (!follow_step(&t->follower))
+		t->follower.caught_up = false;
+}
+
+static void
+teach_owners(struct trainer *t, struct waiting *w, size_t count)
+{
+	bool done[BATCH] = { false };
+
+	for (size_t i = 0; i < count; i++) {
+		struct own_lesson lessons[BATCH];
+		size_t at[BATCH], n = 0;
+
+		for (size_t k = i; k < count; k++) {
+			if (done[k] || !w[k].readable || w[k].lesson.customer[0] == '\0' || strcmp(w[k].lesson.customer, w[i].lesson.customer) != 0)
+				continue;
+			bool twice = false;
+
+			for (size_t m = 0; m < n; m++)
+				twice |= strcmp(w[at[m]].lesson.digest, w[k].lesson.digest) == 0;
+			if (twice)
+				break;       /* what is known of it must be read again first: the next round */
+			lessons[n] = (struct own_lesson){ &w[k].lesson, &w[k].features, LESSON_FAILED };
+			at[n++] = k;
+			done[k] = true;
+		}
+		if (n == 0)
+			continue;
+		own_teach(&t->own, w[i].lesson.customer, lessons, n);
+		for (size_t m = 0; m < n; m++) {
+			w[at[m]].result = lessons[m].result;
+			if (lessons[m].result == LESSON_FAILED)
+				snprintf(w[at[m]].why, sizeof w[at[m]].why, "Redis did not take the lesson: %s", redis_why(t->own_redis));
+		}
+		i -= !done[i];
+	}
+}
+
+static void
+answer(const struct waiting *w)
+{
+	/* In the order of wire.h. */
+	static const uint8_t codes[] = { [LESSON_FAILED] = 0, [LESSON_LEARNT] = 1, [LESSON_KNOWN] = 2, [LESSON_FLIPPED] = 3, [LESSON_UNLEARNT] = 4,
+	    [LESSON_HELD] = 5, [LESSON_LIMITED] = 0, [LESSON_UNKNOWN] = 0 };
+	struct buf body = { 0 };
+
+	pack_u8(&body, codes[w->result]);
+	pack_text(&body, w->result == LESSON_LIMITED ? "too many lessons of this teacher today" : w->result == LESSON_UNKNOWN ? "it was never learnt" : w->why);
+	struct packet reply = { .type = W_LEARNED, .id = w->id, .body = buf_span(&body) };
+
+	metrics_add(M_LESSONS_HELD, w->result == LESSON_HELD);
+	ipc_send_wait(w->sock, &reply, REPLY_MS);
+	buf_free(&body);
+}
+
+static void
+teach(struct trainer *t, struct waiting *w, size_t count)
+{
+	teach_pool(t, w, count);
+	teach_owners(t, w, count);
+	for (size_t i = 0; i < count; i++)
+		answer(&w[i]);
+}
+
+/* Whose tables are wanted before his mail is scored. */
+static void
+answer_want(struct trainer *t, int sock, const struct packet *packet)
+{
+	struct unpack u = { packet->body, false };
+	struct buf body = { 0 };
+	uint32_t n = unpack_u32(&u);
+	uint8_t all = 1;
+	char customer[OWN_NAME];
+
+	for (uint32_t i = 0; i < n && !u.bad; i++) {
+		unpack_text(&u, customer, sizeof customer);
+		all &= customer[0] == '\0' || own_want(&t->own, customer);
+	}
+	pack_u8(&body, all);
+	struct packet reply = { .type = W_HAVE, .id = packet->id, .body = buf_span(&body) };
 
 	ipc_send_wait(sock, &reply, REPLY_MS);
 	buf_free(&body);
-	arena_rewind(t->arena, mark);
 }
 
-static void
-answer_control(struct trainer *t, const struct packet *packet)
-{
-	struct buf body = { 0 };
-	json_t *reply = json_pack("{s:I, s:i, s:i, s:i, s:i, s:b, s:b, s:f, s:f}", "lessons", (json_int_t)t->table->lessons, "spam",
-	    (int)t->table->seen[SPAM], "ham", (int)t->table->seen[HAM], "spam_in_counters", (int)t->table->trained[SPAM],
-	    "ham_in_counters", (int)t->table->trained[HAM], "caught_up", t->caught_up, "in_order", t->in_order, "platt_a", t->table->platt_a, "platt_b",
-	    t->table->platt_b);
-	char *json = json_dumps(reply, JSON_COMPACT);
-
-	pack_text(&body, json ? json : "{}");
-	struct packet out = { .type = W_REPLY, .id = packet->id, .body = buf_span(&body) };
-
-	if (packet->fd_count > 0)
-		ipc_send_wait(packet->fds[0], &out, REPLY_MS);
-	free(json);
-	json_decref(reply);
-	buf_free(&body);
-}
+/* ---- the loop ---- */
 
 static void
 tell_ready(struct trainer *t)
@@ -243,7 +233,7 @@ from_master(struct trainer *t)
 	if (result == IPC_CLOSED || packet.type == W_STOP)
 		return false;
 	if (packet.type == W_CONTROL)
-		answer_control(t, &packet);
+		trainer_manage(t, &packet);
 	if (packet.type == W_CONFIG && packet.fd_count == 1) {
 		const struct config *config = config_map(packet.fds[0]), *old = t->self->config;
 
@@ -257,22 +247,40 @@ from_master(struct trainer *t)
 	return true;
 }
 
-static void
-from_peer(struct trainer *t, size_t i)
+/* Takes what waits at one peer; false when nothing more does. */
+static bool
+from_peer(struct trainer *t, size_t i, struct waiting *w, size_t *count)
 {
 	struct packet packet;
 	enum ipc_result result = ipc_recv(t->peers[i], &t->inbox, &packet);
 
 	if (result == IPC_AGAIN)
-		return;
+		return false;
 	if (result == IPC_CLOSED) {
 		close(t->peers[i]);
 		t->peers[i] = t->peers[--t->peer_count];
-		return;
+		return false;
 	}
 	if (packet.type == W_LESSON)
-		answer_lesson(t, t->peers[i], &packet);
+		read_lesson(t, &w[(*count)++], t->peers[i], &packet);
+	if (packet.type == W_WANT)
+		answer_want(t, t->peers[i], &packet);
 	packet_close_fds(&packet);
+	return true;
+}
+
+static void
+from_peers(struct trainer *t, struct waiting *w)
+{
+	struct arena_mark mark = arena_mark(t->arena);
+	size_t count = 0;
+
+	for (size_t i = t->peer_count; i > 0; i--)
+		while (count < BATCH && i <= t->peer_count && from_peer(t, i - 1, w, &count))
+			;
+	if (count > 0)
+		teach(t, w, count);
+	arena_rewind(t->arena, mark);
 }
 
 static bool
@@ -283,51 +291,77 @@ open_all(struct trainer *t)
 
 	snprintf(path, sizeof path, "%s/model/global.tbl", state);
 	t->table = table_open(path, why, sizeof why);
-	snprintf(path, sizeof path, "%s/model/applied", state);
-	t->applied_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	snprintf(path, sizeof path, "%s/model/customers.tbl", state);
+	t->own.cache = t->table ? own_cache_open(path, why, sizeof why) : NULL;
 	t->redis = redis_open(t->self->config, REDIS_MS);
+	t->own_redis = redis_open(t->self->config, REDIS_MS);
 	t->arena = arena_open(256 << 20);
-	if (t->table == NULL || t->applied_fd < 0 || t->redis == NULL) {
-		log_error("%s", t->table == NULL ? why : t->applied_fd < 0 ? path : "redis.url cannot be read");
+	if (t->own.cache == NULL || t->redis == NULL || t->own_redis == NULL) {
+		log_error("%s", t->own.cache == NULL ? why : "redis.url cannot be read");
 		return false;
 	}
-	load_applied(t);
+	t->own.redis = t->own_redis;
+	t->own.pool = t->redis;
+	t->own.table = t->table;
+	follow_open(&t->follower, t->table, t->redis);
 	fcntl(t->self->listen_fd, F_SETFL, O_NONBLOCK);
 	return true;
+}
+
+static void
+follow(struct trainer *t)
+{
+	if (clock_ms() < t->follow_at_ms)
+		return;
+	if (follow_step(&t->follower)) {
+		own_follow(&t->own);
+		follow_care(&t->follower);
+	}
+	t->follow_at_ms = clock_ms() + FOLLOW_MS;
 }
 
 int
 trainer_main(struct child *self)
 {
-	struct trainer t = { .self = self };
+	struct trainer *t = calloc(1, sizeof *t);
+	struct waiting *w = calloc(BATCH, sizeof *w);
 
-	if (!open_all(&t))
+	if (t == NULL || w == NULL)
 		return 1;
-	tell_ready(&t);
+	t->self = self;
+	if (!open_all(t))
+		return 1;
+	follow(t);
+	tell_ready(t);
 	for (;;) {
-		struct pollfd fds[MAX_PEERS + 2] = { { self->master, POLLIN, 0 }, { self->listen_fd, POLLIN, 0 } };
-		size_t peers = t.peer_count;
+		struct pollfd fds[TRAINER_PEERS + 2] = { { self->master, POLLIN, 0 }, { self->listen_fd, POLLIN, 0 } };
+		size_t peers = t->peer_count;
+		bool asked = false;
 
 		for (size_t i = 0; i < peers; i++)
-			fds[i + 2] = (struct pollfd){ t.peers[i], POLLIN, 0 };
-		if (poll(fds, 2 + peers, t.caught_up && t.in_order ? -1 : CATCH_UP_MS) < 0 && errno != EINTR)
+			fds[i + 2] = (struct pollfd){ t->peers[i], POLLIN, 0 };
+		if (poll(fds, 2 + peers, FOLLOW_MS) < 0 && errno != EINTR)
 			return 1;
-		if (fds[0].revents && !from_master(&t))
+		if (fds[0].revents && !from_master(t))
 			break;
-		for (size_t i = peers; i > 0; i--)
-			if (fds[i + 1].revents)
-				from_peer(&t, i - 1);
-		if (fds[1].revents && t.peer_count < MAX_PEERS) {
-			int sock = accept4(self->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		for (size_t i = 0; i < peers; i++)
+			asked |= fds[i + 2].revents != 0;
+		if (asked)
+			from_peers(t, w);
+		if (fds[1].revents && t->peer_count < TRAINER_PEERS) {
+			int sock = accept4(self->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 			if (sock >= 0)
-				t.peers[t.peer_count++] = sock;
+				t->peers[t->peer_count++] = sock;
 		}
-		catch_up(&t);
-		put_in_order(&t);
+		follow(t);
 	}
-	redis_close(t.redis);
-	table_close(t.table);
-	table_private_free(t.spare);
+	redis_close(t->redis);
+	redis_close(t->own_redis);
+	table_close(t->table);
+	own_cache_close(t->own.cache);
+	table_private_free(t->follower.spare);
+	free(t);
+	free(w);
 	return 0;
 }

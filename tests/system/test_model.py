@@ -1,0 +1,234 @@
+"""The classifier through the real path: workers, trainer, Redis. Lessons are one per mail and can be taken back; nodes of a
+pool become equal bit by bit; what was acknowledged outlives Redis; customers have models of their own."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+from tests.lib.policyd import Policyd
+from tests.lib.procs import Dir, Proc, free_port, wait_until
+
+HAM = "meeting minutes report budget lunch train review patch kernel thanks agenda draft deadline holiday question".split()
+SPAM = "winner pills casino cheap rolex refinance viagra unlimited offer click guarantee prize lottery bonus urgent".split()
+BOTH = "the a of to and in is for with on this that you we from mail please today week new".split()
+
+
+def mail(n, spam, extra=""):
+    dice = random.Random(n * 2 + spam)
+    words = [dice.choice((SPAM if spam else HAM) if dice.random() < 0.4 else BOTH) for _ in range(80)]
+    return ("From: %s%d@%s.example\r\nTo: bob@shop.example\r\nSubject: %s\r\nMessage-ID: <%d.%d@x.example>\r\nDate: Mon, 2 Mar 2026 10:00:%02d +0000\r\n\r\n%s\r\n%s\r\n"
+            % ("s" if spam else "h", n, "bulk" if spam else "work", " ".join(words[:4]), n, spam, n % 60, " ".join(words), extra)).encode()
+
+
+def folder(d, name, mails):
+    os.makedirs(d(name), exist_ok=True)
+    for i, m in enumerate(mails):
+        with open(os.path.join(d(name), "%05d.eml" % i), "wb") as f:
+            f.write(m)
+    return d(name)
+
+
+class Redis:
+    """A redis-server of our own."""
+
+    def __init__(self, d, *settings):
+        self.d, self.port, self.settings = d, free_port(), settings
+        os.makedirs(d("redis-%d" % self.port))
+        self.start()
+
+    def start(self):
+        self.p = Proc(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.d("redis-%d" % self.port)] +
+                      list(self.settings), self.d("redis.log"), executable=shutil.which("redis-server") or "/usr/bin/redis-check-rdb")
+        wait_until(lambda: self.say("PING") == "PONG", 10)
+
+    def say(self, *words):
+        return subprocess.run(["redis-cli", "-p", str(self.port)] + list(words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode().strip()
+
+    def kill(self):
+        os.kill(self.p.p.pid, signal.SIGKILL)
+        self.p.p.wait()
+
+    def close(self):
+        self.p.stop()
+
+
+class Node(Policyd):
+    def __init__(self, d, redis, name="node", settings=""):
+        os.makedirs(d(name), exist_ok=True)
+        super().__init__(Sub(d, name), policy=False, clamav='engine = "off";', settings='redis = { url = "redis://127.0.0.1:%d/0"; };\n%s' % (redis.port, settings))
+
+    def score(self, raw, rcpt="bob@shop.example"):
+        self.d.write("scored.eml", raw)
+        r = self.json("scan", self.d("scored.eml"), "--rcpt", rcpt)
+        r = r["mails"][0] if "mails" in r else r[0] if isinstance(r, list) else r
+        return r["recipients"][0]
+
+    def table(self):
+        self.ctl("model", "export", self.d("table"))
+        with open(self.d("table"), "rb") as f:
+            return f.read()
+
+
+class Sub:
+    """A folder inside a test's folder, of the same kind."""
+
+    def __init__(self, d, name):
+        self.d, self.path = d, d(name)
+
+    def __call__(self, name):
+        return os.path.join(self.path, name)
+
+    def write(self, name, data):
+        with open(self(name), "wb" if isinstance(data, bytes) else "w") as f:
+            f.write(data)
+        return self(name)
+
+
+class Model(unittest.TestCase):
+    def setUp(self):
+        self.d = Dir()
+        self.addCleanup(self.d.close)
+        self.redis = Redis(self.d)
+        self.addCleanup(self.redis.close)
+
+    def node(self, name="node", **more):
+        n = Node(self.d, self.redis, name, **more)
+        self.addCleanup(n.close)
+        return n
+
+    def settled(self, *nodes):
+        """All nodes have all of the ledger, and no rebuild is still to come."""
+        def same():
+            states = [n.model() for n in nodes]
+            return all(s["caught_up"] and s["in_order"] for s in states) and len({s["place"] for s in states}) == 1
+        wait_until(same, 20)
+
+    def test_lessons(self):
+        n = self.node()
+        spam = folder(self.d, "spam", [mail(i, 1) for i in range(60)])
+        ham = folder(self.d, "ham", [mail(i, 0) for i in range(60)])
+        self.assertEqual(n.json("learn", "spam", spam)["learnt"], 60)
+        self.assertEqual(n.json("learn", "ham", ham)["learnt"], 60)
+        self.assertEqual(n.json("learn", "spam", spam)["known"], 60)
+        self.settled(n)
+        self.assertGreater(n.score(mail(1000, 1))["bayes_points"], 2)
+        self.assertLess(n.score(mail(1000, 0))["bayes_points"], -1)
+        self.assertEqual(n.model()["spam"], 60)
+        n.ctl("model", "verify")
+        before = n.table()
+        # one lesson more, taken back by its id: as before
+        place = n.json("model", "history", "1")["lessons"][0]["id"]
+        one = folder(self.d, "one", [mail(500, 1)])
+        self.assertEqual(n.json("learn", "ham", one)["learnt"], 1)
+        self.assertEqual(n.json("learn", "spam", one)["flipped"], 1)
+        self.assertEqual(n.json("model", "rollback", place)["taken_back"], 1)
+        self.settled(n)
+        self.assertEqual(weights(before), weights(n.table()))
+        n.ctl("model", "verify")
+        # and so is one that is unlearnt
+        n.ctl("learn", "spam", one)
+        self.assertEqual(n.json("unlearn", one)["unlearnt"], 1)
+        self.assertEqual(n.ctl("unlearn", one, check=False).returncode, 1)
+        self.settled(n)
+        self.assertEqual(weights(before), weights(n.table()))
+
+    def test_pool(self):
+        """Two nodes, taught at once and by turns: equal tables; a third one that comes later too."""
+        a, b = self.node("a"), self.node("b")
+        folders = [folder(self.d, "m%d" % i, [mail(100 * i + k, i % 2) for k in range(50)]) for i in range(4)]
+        threads = [threading.Thread(target=node.ctl, args=("learn", "ham" if i % 2 == 0 else "spam", folders[i]))
+                   for i, node in enumerate((a, b, b, a))]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.settled(a, b)
+        self.assertEqual(a.model()["spam"] + a.model()["ham"], 200)
+        self.assertEqual(a.table(), b.table())
+        start = time.time()
+        a.ctl("learn", "spam", folder(self.d, "late", [mail(9999, 1)]))
+        wait_until(lambda: b.model()["spam"] == a.model()["spam"] == 101, 5)
+        self.assertLess(time.time() - start, 2)
+        c = self.node("c")
+        self.settled(a, b, c)
+        self.assertEqual(a.table(), c.table())
+
+    def test_customers(self):
+        n = self.node()
+        for c in ("acme", "beta"):
+            n.set("domain:%s.example" % c, customer=c, own_model="true")
+        n.ctl("learn", "spam", folder(self.d, "spam", [mail(i, 1) for i in range(60)]))
+        n.ctl("learn", "ham", folder(self.d, "ham", [mail(i, 0) for i in range(60)]))
+        self.settled(n)
+        news = [mail(i, 1, "newsletter of the numismatic society " * 5) for i in range(300, 330)]
+        before = {c: n.score(news[0], "x@%s.example" % c)["bayes_points"] for c in ("acme", "beta", "none")}
+        self.assertEqual(len(set(before.values())), 1)
+        # acme likes what is spam to others: his word is his alone until a second customer says the same
+        r = n.json("learn", "ham", folder(self.d, "news", news[1:]), "--for", "bob@acme.example")
+        self.assertEqual(r["learnt"], 29)
+        after = {c: n.score(news[0], "x@%s.example" % c)["bayes_points"] for c in ("acme", "beta", "none")}
+        self.assertLess(after["acme"], before["acme"] - 1)
+        self.assertEqual(after["beta"], before["beta"])
+        self.assertEqual(after["none"], before["none"])
+        # no request per scan once he is known
+        n.score(news[0], "x@acme.example")
+        count = n.json("stats")["model_customers_fetched"]
+        for i in range(5):
+            n.score(mail(i, 0), "x@acme.example")
+        self.assertEqual(n.json("stats")["model_customers_fetched"], count)
+        # another node, and taking it back
+        b = self.node("b")
+        wait_until(lambda: abs(b.score(news[0], "x@acme.example")["bayes_points"] - after["acme"]) < 1e-6, 5)
+        self.assertEqual(n.json("unlearn", self.d("news"), "--for", "bob@acme.example")["unlearnt"], 29)
+        wait_until(lambda: abs(b.score(news[0], "x@acme.example")["bayes_points"] - before["acme"]) < 1e-6, 5)
+
+    def test_redis_dies(self):
+        """Redis is killed with -9 while lessons come: what was acknowledged is there, nothing is there twice, mail goes on."""
+        self.redis.close()
+        self.redis.settings = ("--appendonly", "yes", "--appendfsync", "always")
+        self.redis.start()
+        n = self.node()
+        mails = [mail(i, i % 2) for i in range(400)]
+        acknowledged, stop = [], []
+
+        def teach():
+            for i, m in enumerate(mails):
+                path = self.d.write("t.eml", m.decode())
+                while not stop:
+                    r = n.ctl("--json", "learn", "spam" if i % 2 else "ham", path, check=False)
+                    if r.returncode == 0:
+                        break
+                    time.sleep(0.1)
+                acknowledged.append(i)
+                if stop:
+                    return
+        t = threading.Thread(target=teach)
+        t.start()
+        for _ in range(3):
+            time.sleep(1.5)
+            self.redis.kill()
+            self.assertIn("points", n.score(mail(5000, 1)))
+            time.sleep(0.3)
+            self.redis.start()
+        time.sleep(1)
+        stop.append(1)
+        t.join()
+        wait_until(lambda: n.model()["caught_up"], 10)
+        learnt = n.model()["spam"] + n.model()["ham"]
+        self.assertIn(learnt, (len(acknowledged) - 1, len(acknowledged)))
+        self.assertEqual(int(self.redis.say("HLEN", "{model:global}:known")), learnt)
+        self.settled(n)
+        n.ctl("model", "verify")
+
+
+def weights(table):
+    """Without the head's counters of lessons and its place in the ledger."""
+    return table[200:]
+
+
+if __name__ == "__main__":
+    unittest.main()
