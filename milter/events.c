@@ -88,7 +88,8 @@ struct client {
 	uint64_t tx, tx_generation;          /* 0: no transaction */
 	struct session session;
 	struct envelope envelope;
-	char **recipients;                   /* raw RCPT arguments: what delrcpt must be told, octet by octet */
+	char **recipients;                   /* raw RCPT arguments: what delrcpt must be told, octet by octet; behind
+	                                        the NUL of each its ESMTP parameters, "NOTIFY=NEVER ORCPT=..." */
 	uint32_t recipient_count, recipient_room;
 	struct settings *settings;           /* of the present mail */
 	unsigned long steps;                 /* negotiated */
@@ -144,7 +145,7 @@ static sfsistat
 on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2, unsigned long f3, unsigned long *pf0,
     unsigned long *pf1, unsigned long *pf2, unsigned long *pf3)
 {
-	const unsigned long actions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT;
+	const unsigned long actions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT | SMFIF_ADDRCPT_PAR;
 	struct client *c;
 
 	(void)f2;
@@ -284,8 +285,25 @@ say(SMFICTX *ctx, sfsistat result, const char *code, const char *xcode, struct s
 	return result;
 }
 
+/* The address, and behind it what the client has said of it: a token address inherits that. */
+static char *
+recipient_text(char **argv)
+{
+	struct buf text = { 0 };
+
+	buf_add(&text, argv[0], strlen(argv[0]) + 1);
+	for (int i = 1; argv[i] && text.n < 4 * MAX_ADDRESS; i++)
+		if (strncasecmp(argv[i], "NOTIFY=", 7) == 0 || strncasecmp(argv[i], "ORCPT=", 6) == 0)
+			buf_printf(&text, "%s%s", i > 1 ? " " : "", argv[i]);
+	buf_add_char(&text, '\0');
+	if (!text.failed)
+		return text.p;
+	buf_free(&text);
+	return NULL;
+}
+
 static bool
-recipient_keep(struct client *c, const char *raw)
+recipient_keep(struct client *c, char **argv)
 {
 	if (c->recipient_count == c->recipient_room) {
 		uint32_t room = c->recipient_room ? c->recipient_room * 2 : 4;
@@ -296,7 +314,7 @@ recipient_keep(struct client *c, const char *raw)
 		c->recipients = more;
 		c->recipient_room = room;
 	}
-	c->recipients[c->recipient_count] = strdup(raw);
+	c->recipients[c->recipient_count] = recipient_text(argv);
 	return c->recipients[c->recipient_count] != NULL;
 }
 
@@ -315,7 +333,7 @@ envrcpt_step(SMFICTX *ctx, char **argv)
 		return say(ctx, SMFIS_TEMPFAIL, "452", "4.5.3", SPAN("Too many recipients; try the rest later"));
 	if (strlen(argv[0]) > MAX_ADDRESS)
 		return say(ctx, SMFIS_REJECT, "553", "5.1.3", SPAN("The address is too long"));
-	if (!recipient_keep(c, argv[0]))
+	if (!recipient_keep(c, argv))
 		return SMFIS_TEMPFAIL;
 	pack_u64(&body, c->tx);
 	pack_u32(&body, c->recipient_count);
@@ -420,6 +438,50 @@ apply_edit(SMFICTX *ctx, const struct client *c, enum edit what, struct span nam
 	return result == MI_SUCCESS;
 }
 
+/* RFC 3461, 4.2: the original recipient in a DSN, unless the client has named one. xtext; beyond ASCII RFC 6533's form. */
+static void
+add_orcpt(struct buf *parameters, const char *raw)
+{
+	struct span address = span_of(raw);
+	bool ascii = true;
+
+	if (address.n >= 2 && address.p[0] == '<')
+		address = span_make(address.p + 1, address.n - 2);
+	for (size_t i = 0; i < address.n; i++)
+		ascii &= (unsigned char)address.p[i] < 0x80;
+	buf_printf(parameters, "%sORCPT=%s;", parameters->n ? " " : "", ascii ? "rfc822" : "utf-8");
+	for (size_t i = 0; i < address.n; i++) {
+		unsigned char octet = (unsigned char)address.p[i];
+
+		if (octet <= 0x20 || octet == 0x7f || octet == '+' || octet == '=' || (!ascii && octet == '\\'))
+			buf_printf(parameters, ascii ? "+%02X" : "\\x{%02X}", octet);
+		else
+			buf_add_char(parameters, (char)octet);
+	}
+}
+
+/* Instead of a recipient another address, with what the client has asked of his delivery reports. */
+static bool
+replace_recipient(SMFICTX *ctx, char *raw, struct span address)
+{
+	struct buf parameters = { 0 }, to = { 0 };
+	const char *said = raw + strlen(raw) + 1;
+	bool good;
+
+	if (address.n == 0)                  /* he has his copy by another of the recipients */
+		return smfi_delrcpt(ctx, raw) == MI_SUCCESS;
+	buf_add_span(&parameters, span_of(said));
+	if (span_find_nocase(span_of(said), SPAN("ORCPT=")) == SPAN_NONE)
+		add_orcpt(&parameters, raw);
+	buf_add_char(&parameters, '\0');
+	buf_printf(&to, "<" SPAN_FMT ">", SPAN_ARG(address));
+	good = !parameters.failed && !to.failed && smfi_delrcpt(ctx, raw) == MI_SUCCESS &&
+	    smfi_addrcpt_par(ctx, to.p, parameters.p) == MI_SUCCESS;
+	buf_free(&parameters);
+	buf_free(&to);
+	return good;
+}
+
 /* The broker's outcome, carried out. Any edit that fails tempfails the mail: copies for the quarantine are stored,
  * and the store knows a retry when it sees one. */
 static sfsistat
@@ -436,6 +498,13 @@ apply_outcome(SMFICTX *ctx, struct client *c, struct span body)
 		uint32_t index = unpack_u32(&u);
 
 		if (u.bad || index >= c->recipient_count || smfi_delrcpt(ctx, c->recipients[index]) != MI_SUCCESS)
+			return SMFIS_TEMPFAIL;
+	}
+	for (uint32_t n = unpack_u32(&u); n > 0 && !u.bad; n--) {
+		uint32_t index = unpack_u32(&u);
+		struct span address = unpack_span(&u);
+
+		if (u.bad || index >= c->recipient_count || !replace_recipient(ctx, c->recipients[index], address))
 			return SMFIS_TEMPFAIL;
 	}
 	for (uint32_t n = unpack_u32(&u); n > 0 && !u.bad; n--) {
@@ -563,7 +632,7 @@ events_register(const char *name, const char *context)
 {
 	struct smfiDesc filter = {
 		.xxfi_name = (char *)name, .xxfi_version = SMFI_VERSION,
-		.xxfi_flags = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT,
+		.xxfi_flags = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT | SMFIF_ADDRCPT_PAR,
 		.xxfi_connect = on_connect, .xxfi_helo = on_helo, .xxfi_envfrom = on_envfrom, .xxfi_envrcpt = on_envrcpt,
 		.xxfi_header = on_header, .xxfi_eoh = on_eoh, .xxfi_body = on_body, .xxfi_eom = on_eom,
 		.xxfi_abort = on_abort, .xxfi_close = on_close, .xxfi_negotiate = on_negotiate,

@@ -13,7 +13,7 @@ struct child {
 	const struct config *config;         /* mapped; the child replaces it on W_CONFIG */
 	int master;                          /* SOCK_SEQPACKET */
 	int listen_fd;                       /* milter socket, or <run>/NAME.sock; -1: none */
-	int policy_fd;                       /* broker: policy delegation, or -1 */
+	int policy_fd;                       /* broker: policy delegation; deliver: LMTP; or -1 */
 	uint32_t index;                      /* gate: which of config->milter */
 };
 

@@ -90,6 +90,8 @@ static const struct setting settings[] = {
 	{ "review", "key", PATH, F(review_key), 0, 0, NULL },
 	{ "review", "from", TEXT, F(review_from), 0, 0, NULL },
 	{ "", "web_dir", PATH, F(web_dir), 0, 0, NULL },
+	{ "deliver", "lmtp", SOCKET, F(deliver_lmtp), 0, 0, NULL },
+	{ "deliver", "domain", DOMAIN, F(deliver_domain), 0, 0, NULL },
 	{ "workers", "min", NUMBER, F(workers_min), 1, MAX_WORKERS, NULL },
 	{ "workers", "max", NUMBER, F(workers_max), 1, MAX_WORKERS, NULL },
 	{ "limits", "message_bytes", BYTES, F(message_limit_bytes), 65536, 1 << 30, NULL },
@@ -489,6 +491,10 @@ finish(struct reader *r, const config_t *file)
 			config_complain(r, NULL, "%s: rules: %s: %s", c->file, c->rules[i], strerror(errno));
 	if (!r->failed && access(c->score_script, R_OK) < 0)
 		config_complain(r, NULL, "%s: score: %s: %s", c->file, c->score_script, strerror(errno));
+	if ((c->deliver_lmtp[0] == '\0') != (c->deliver_domain[0] == '\0') || (c->deliver_lmtp[0] && c->reinject[0] == '\0'))
+		config_complain(r, config_lookup(file, "deliver"), "deliver: lmtp, domain and reinject belong together; expected all three, or reinject alone");
+	for (char *p = c->deliver_domain; *p; p++)
+		*p = ascii_lower(*p);
 	finish_review(r, file);
 }
 

@@ -80,7 +80,8 @@ struct config {
 
 	/* deliver */
 	char reinject[PATH_ROOM];            /* "127.0.0.1:10026"; empty: releases are refused with a clear error */
-	char deliver_lmtp[PATH_ROOM], deliver_domain[128];
+	char deliver_lmtp[PATH_ROOM];        /* where the MTA's queue brings variants, "inet:8893@127.0.0.1"; empty: off */
+	char deliver_domain[128];            /* the reserved domain of their token addresses, "variant.internal" */
 
 	/* review */
 	char review[PATH_ROOM];              /* "http://127.0.0.1:8892" or "https://..."; empty: no such process */

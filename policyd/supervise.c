@@ -231,10 +231,10 @@ needs_restart(const struct config *old, const struct config *new)
 {
 	bool same_listeners = old->milter_count == new->milter_count &&
 	    memcmp(old->milter, new->milter, sizeof old->milter) == 0 && strcmp(old->policy, new->policy) == 0 &&
-	    strcmp(old->review, new->review) == 0;
+	    strcmp(old->review, new->review) == 0 && strcmp(old->deliver_lmtp, new->deliver_lmtp) == 0;
 
 	if (!same_listeners)
-		return "listen";
+		return "listen or deliver.lmtp";
 	if (strcmp(old->state, new->state) != 0 || strcmp(old->run, new->run) != 0)
 		return "state or run";
 	if (strcmp(old->user, new->user) != 0 || strcmp(old->worker_user, new->worker_user) != 0)
@@ -687,6 +687,9 @@ open_procs(struct master *m, char *why, size_t room)
 
 		if (with_socket[i] == PROC_BROKER && c->policy[0] &&
 		    (p->policy_fd = listen_open(c->policy, c->policy_mode, "", why, room)) < 0)
+			return false;
+		if (with_socket[i] == PROC_DELIVER && c->deliver_lmtp[0] &&
+		    (p->policy_fd = listen_open(c->deliver_lmtp, 0660, "", why, room)) < 0)
 			return false;
 	}
 	if (c->review[0]) {

@@ -30,7 +30,7 @@ enum wire {
 	W_REPLY,            /* text JSON; {"more": true} on all but the last; {"error": "...", "exit": 2} */
 
 	/* first packet of whoever connects to broker.sock; or W_REQUEST: review, which asks as policyctl does */
-	W_HELLO = 40,       /* text role ("gate", "zygote"), text context or "", u64 config generation;
+	W_HELLO = 40,       /* text role ("gate", "zygote", "deliver"), text context or "", u64 config generation;
 	                       a zygote adds u32 cage measures that hold, u8 engine loaded, u32 signatures,
 	                       u64 database time (s) */
 
@@ -41,6 +41,7 @@ enum wire {
 	W_RCPT_ANSWER,      /* u8 0 accept 1 reject 2 defer, text code, text xcode, text reply */
 	W_MESSAGE,          /* u64 tx, text queue id, u64 size, u8 truncated; fd sealed mail  -> W_OUTCOME */
 	W_OUTCOME,          /* u8 enum smtp_reply, text code, text xcode, text reply, u32 n, n x u32 index to delete,
+	                       u32 n, n x (u32 index to delete, text address to add for it, with his own DSN parameters),
 	                       u32 n, n x edit (u8 enum edit, text name, u32 nth, span value) */
 	W_TX_END,           /* u64 tx: answered, aborted or reset. No answer */
 	W_CLOSE,            /* u64 conn. No answer */
@@ -62,6 +63,7 @@ enum wire {
 	W_LISTS,            /* id of the job, u32 n, n x symbol found */
 	W_FEATURES,         /* span digest (32), span features, text why not or "" */
 	W_RENDERED,         /* rendered (rendered_pack): for people to look at */
+	W_VARIANT_MADE,     /* worker, broker: span traces of earlier passages (rewrite_traces); fd the mail as this variant has it */
 
 	/* broker -> store */
 	W_STORE = 80,       /* stored (wire_pack_store); fd sealed mail  -> W_STORED or W_STORE_FAILED */
@@ -72,6 +74,11 @@ enum wire {
 	W_RELEASE = 90,     /* text key (asked again, it is the same release), text sender, text recipient, text client ip, text helo; fd sealed mail */
 	W_RELEASED,         /* u8 1 accepted 0 refused 2 try later, u32 code, text reply, text MTA queue id */
 
+	/* deliver -> broker, after W_HELLO "deliver" */
+	W_ROUTE = 95,       /* u8 1 a probe has come back through the MTA's queue 0 none does, text why. No answer */
+	W_VARIANT,          /* span variant (variant_pack), span Received line; fd mail  -> W_VARIANT_MADE or W_VARIANT_FAILED */
+	W_VARIANT_FAILED,   /* text why */
+
 	/* broker -> trainer */
 	W_LESSON = 100,     /* u8 1 spam 0 ham, u8 1 learn 0 unlearn, text source, text who, text customer,
 	                       span digest (32), span features  -> W_LEARNED */
@@ -81,7 +88,7 @@ enum wire {
 };
 
 enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */
-enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER };
+enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER, JOB_VARIANT };     /* JOB_VARIANT adds span variant, span Received line */
 
 void wire_pack_session(struct buf *b, const struct session *s);
 void wire_unpack_session(struct unpack *u, struct session *s);

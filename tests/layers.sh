@@ -24,7 +24,7 @@ allow lua policyd/base policyd/mail policyd/model policyd/scan
 allow policyd/worker policyd/base policyd/net policyd/mail policyd/model policyd/scan lua
 allow policyd/broker policyd/base policyd/net policyd/store policyd/scan policyd/worker
 allow policyd/trainer policyd/base policyd/store policyd/mail policyd/model
-allow policyd/deliver policyd/base policyd/net
+allow policyd/deliver policyd/base policyd/net policyd/scan
 allow milter policyd/base policyd/scan policyd/broker
 allow quarantine/review policyd/base policyd/net policyd/scan
 allow quarantine/store policyd/base policyd/net policyd/store policyd/mail

@@ -28,6 +28,11 @@
 	X(M_REFUSED_AT_RCPT, "recipients_refused_at_rcpt")                    \
 	X(M_DEFERRED, "recipients_deferred")                                  \
 	X(M_VARIANT_FALLBACK, "variant_fallbacks")                            \
+	X(M_VARIANT_ROUTED, "variant_recipients_routed")                      \
+	X(M_VARIANT_DELIVERED, "variant_recipients_delivered")                \
+	X(M_VARIANT_LATER, "variant_recipients_to_try_again")                 \
+	X(M_VARIANT_REFUSED, "variant_recipients_refused")                    \
+	X(M_VARIANT_ROUTE_UP_NOW, "variant_route_up_now")                     \
 	/* workers */                                                         \
 	X(M_SCANS, "scans")                                                   \
 	X(M_SCAN_US, "scan_us")                                               \

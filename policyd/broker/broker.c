@@ -13,6 +13,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/delegate.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/variants.h"
 #include "policyd/net/dns.h"
 #include "policyd/net/lists.h"
 #include "policyd/store/customers.h"
@@ -109,6 +110,8 @@ on_hello(evutil_socket_t fd, short what, void *arg)
 	packet_close_fds(&packet);
 	if (strcmp(role, "gate") == 0) {
 		gate_add(b, fd, context);
+	} else if (strcmp(role, "deliver") == 0) {
+		variants_peer(b, fd);
 	} else if (strcmp(role, "zygote") == 0) {
 		dispatch_zygote(b->dispatch, fd, generation, &u);
 	} else {
@@ -242,6 +245,10 @@ broker_main(struct child *self)
 		log_error("the broker cannot start: no memory, or no resolver in dns.servers");
 		return 1;
 	}
+	b.route.has_key = secret_load(self->config->state, "variant", b.route.key);
+	if (!b.route.has_key)
+		log_warning("variants: %s/variant.key cannot be had; edits are folded", self->config->state);
+	metrics_set(M_VARIANT_ROUTE_UP_NOW, 0);
 	metrics_set(M_TRANSACTIONS_NOW, 0);  /* those of a broker before us have gone with it */
 	fcntl(self->listen_fd, F_SETFL, O_NONBLOCK);
 	fcntl(self->master, F_SETFL, O_NONBLOCK);
@@ -253,6 +260,7 @@ broker_main(struct child *self)
 	tell_master(&b, W_READY);
 	event_base_dispatch(b.base);
 	gates_close(&b);
+	variants_close(&b);
 	if (b.delegate)
 		delegate_close(b.delegate);
 	customers_close(b.customers);

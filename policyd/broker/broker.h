@@ -6,10 +6,21 @@
 
 #include "policyd/base/link.h"
 #include "policyd/base/map.h"
+#include "policyd/base/secret.h"
 #include "policyd/child.h"
 #include "policyd/wire.h"
 
 struct event;
+struct peer;
+
+enum { REFERENCE_ROOM = 16 };
+
+struct route {                               /* the way of variants through the MTA's queue (variants.c) */
+	int64_t up_until_ms;                 /* 0: down */
+	char why[160];
+	bool has_key;
+	uint8_t key[SECRET_BYTES];           /* of token addresses */
+};
 
 struct settings {
 	const struct config *config;
@@ -30,12 +41,13 @@ struct broker {
 	struct delegate *delegate;
 	struct link *store, *trainer;
 	struct gate *gates;
+	struct peer *peers;
+	struct route route;
 	uint64_t reference_count;
 	bool owes_ready;                     /* new settings are here, but no workers that have them yet */
 	struct inbox inbox;                  /* of the packet at hand: copy what must outlive it */
 };
 
-enum { REFERENCE_ROOM = 16 };
 
 /* Whoever outlives the present packet and looks at settings holds them. */
 bool settings_new(struct broker *b, const struct config *config);   /* takes the mapping over */

@@ -1,9 +1,8 @@
 #include "policyd/broker/headers.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 
-enum { STATUS_FOLD = 72, STATUS_MOST = 900 };
+#include "policyd/scan/status.h"
 
 static void
 pack_edit(struct buf *edits, uint32_t *count, enum edit what, struct span name, uint32_t nth, struct span value)
@@ -16,77 +15,58 @@ pack_edit(struct buf *edits, uint32_t *count, enum edit what, struct span name, 
 }
 
 void
-headers_symbols(struct buf *out, const struct tx *tx, const struct scanned_class *score, const char *sep, size_t fold)
+headers_symbols(struct buf *out, const struct tx *tx, const struct scanned_class *score, const char *sep)
 {
-	size_t line = out->n;
-	bool first = true;
+	size_t start = out->n;
 
 	if (tx->poison)
 		buf_printf(out, "POISON=0");
-	for (uint32_t i = 0; i <= tx->scanned.symbol_count; i++) {
-		bool bayes = i == tx->scanned.symbol_count;
-		char item[160];
-
-		if (bayes && (score == NULL || !score->model_known))
-			break;
-		if (bayes)
-			snprintf(item, sizeof item, "BAYES=%.2f", score->bayes_points);
-		else
-			snprintf(item, sizeof item, SPAN_FMT "=%.2f", SPAN_ARG(span_head(tx->scanned.symbols[i].name, 120)),
-			    tx->scanned.symbols[i].points);
-		if (!first)
-			buf_add_span(out, span_of(sep));
-		first = false;
-		if (fold > 0 && out->n - line + strlen(item) > fold) {
-			buf_add_span(out, SPAN("\n\t"));
-			line = out->n;
-		}
-		buf_add_span(out, span_of(item));
-		if (fold > 0 && out->n > STATUS_MOST) {
-			buf_add_span(out, SPAN(",..."));
-			return;
-		}
-	}
+	for (uint32_t i = 0; i < tx->scanned.symbol_count; i++)
+		buf_printf(out, "%s" SPAN_FMT "=%.2f", out->n > start ? sep : "", SPAN_ARG(span_head(tx->scanned.symbols[i].name, 120)),
+		    tx->scanned.symbols[i].points);
+	if (score && score->model_known)
+		buf_printf(out, "%sBAYES=%.2f", out->n > start ? sep : "", score->bayes_points);
 }
 
 static void
 pack_score(struct buf *edits, uint32_t *count, const struct tx *tx)
 {
-	const struct settlement *s = &tx->settlement;
-	const struct recipient *best = &tx->recipients[s->best];
+	const struct recipient *best = &tx->recipients[tx->settlement.best];
 	const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[best->score] : NULL;
-	struct buf status = { 0 };
+	struct status status = { .flag = tx->settlement.flag, .points = score ? score->points : 0, .required = best->policy->tag,
+	    .has_required = isfinite(best->policy->tag), .reference = tx->reference };
+	struct buf value = { 0 }, tests = { 0 };
 	char points[32];
 
-	snprintf(points, sizeof points, "%.2f", score ? score->points : 0);
-	if (s->flag)
+	headers_symbols(&tests, tx, score, ",");
+	status.tests = buf_span(&tests);
+	status_write(&value, &status, "\n");
+	snprintf(points, sizeof points, "%.2f", status.points);
+	if (status.flag)
 		pack_edit(edits, count, EDIT_ADD, SPAN("X-Spam-Flag"), 0, SPAN("YES"));
 	pack_edit(edits, count, EDIT_ADD, SPAN("X-Spam-Score"), 0, span_of(points));
-	buf_printf(&status, "%s, score=%s", s->flag ? "Yes" : "No", points);
-	if (isfinite(best->policy->tag))
-		buf_printf(&status, " required=%.1f", best->policy->tag);
-	buf_printf(&status, " ref=%s\n\ttests=[", tx->reference);
-	headers_symbols(&status, tx, score, ",", STATUS_FOLD);
-	buf_add_span(&status, SPAN("]"));
-	pack_edit(edits, count, EDIT_ADD, SPAN("X-Spam-Status"), 0, buf_span(&status));
-	edits->failed |= status.failed;
-	buf_free(&status);
+	pack_edit(edits, count, EDIT_ADD, SPAN("X-Spam-Status"), 0, buf_span(&value));
+	edits->failed |= value.failed || tests.failed;
+	buf_free(&value);
+	buf_free(&tests);
 }
 
-/* RFC 2047: a tag outside ASCII travels as an encoded word. */
-static void
-add_tag(struct buf *out, struct span tag)
+/* What a variant must take away from the subject that the milter's edits give to all. */
+uint8_t
+headers_undo(const struct tx *tx)
 {
-	unsigned char encoded[128];
+	struct span tag = span_of(tx->recipients[tx->settlement.best].policy->subject_tag);
+	struct buf prefix = { 0 };
 
-	for (size_t i = 0; i < tag.n; i++) {
-		if ((unsigned char)tag.p[i] < 0x80)
-			continue;
-		EVP_EncodeBlock(encoded, (const unsigned char *)tag.p, (int)span_head(tag, 63).n);
-		buf_printf(out, "=?UTF-8?B?%s?= ", (const char *)encoded);
-		return;
-	}
-	buf_add_span(out, tag);
+	if (!tx->settlement.tag_subject || span_starts(span_trim(tx->scanned.subject_raw), span_trim(tag)))
+		return UNDO_NOTHING;
+	if (tx->scanned.subject_raw.n == 0)
+		return UNDO_HEADER;
+	status_tag(&prefix, tag);
+	uint8_t n = (uint8_t)prefix.n;
+
+	buf_free(&prefix);
+	return n;
 }
 
 static void
@@ -97,9 +77,9 @@ pack_subject(struct buf *edits, uint32_t *count, const struct tx *tx)
 	struct buf value = { 0 };
 	bool is_new = tx->scanned.subject_raw.n == 0;
 
-	if (span_starts(raw, span_trim(tag)))
+	if (headers_undo(tx) == UNDO_NOTHING)
 		return;                      /* it came back to us tagged */
-	add_tag(&value, tag);
+	status_tag(&value, tag);
 	for (size_t i = 0; i < raw.n; i++)
 		if (raw.p[i] != '\r' && raw.p[i] != '\0')
 			buf_add_char(&value, raw.p[i]);      /* folds stay, by LF alone */

@@ -10,6 +10,7 @@
 #include "policyd/broker/headers.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/broker/transaction.h"
+#include "policyd/broker/variants.h"
 #include "policyd/store/customers.h"
 
 enum { STORE_RESERVE_MS = 1000 };
@@ -60,8 +61,10 @@ count_fates(const struct tx *tx)
 		[OUT_DISCARD] = M_DISCARDED, [OUT_REJECT] = M_REJECTED, [OUT_DEFER] = M_DEFERRED,
 	};
 
-	for (uint32_t i = 0; i < tx->recipient_count; i++)
+	for (uint32_t i = 0; i < tx->recipient_count; i++) {
 		metrics_add(metrics[tx->fates[i].outcome], 1);
+		metrics_add(M_VARIANT_ROUTED, tx->fates[i].route);
+	}
 	if (tx->settlement.fallback)
 		metrics_add(M_VARIANT_FALLBACK, 1);
 }
@@ -71,7 +74,8 @@ static void
 tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
 {
 	struct buf body = { 0 }, edits = { 0 };
-	uint32_t removed = 0, edit_count = 0;
+	uint32_t removed = 0, replaced = 0, edit_count = 0;
+	struct buf others = { 0 };
 	char reply[MAX_REPLY_TEXT + 32];
 
 	pack_u8(&body, (uint8_t)tx->settlement.reply);
@@ -80,17 +84,21 @@ tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
 	pack_text(&body, text);
 	bool accept = tx->settlement.reply == REPLY_ACCEPT;
 
+	if (accept)
+		replaced = variants_pack(&others, tx);
 	for (uint32_t i = 0; accept && i < tx->recipient_count; i++)
-		removed += tx->fates[i].remove;
+		removed += tx->fates[i].remove && !tx->fates[i].route;
 	pack_u32(&body, removed);
 	for (uint32_t i = 0; accept && i < tx->recipient_count; i++)
-		if (tx->fates[i].remove)
+		if (tx->fates[i].remove && !tx->fates[i].route)
 			pack_u32(&body, tx->recipients[i].index);
+	pack_u32(&body, replaced);
+	buf_add_span(&body, buf_span(&others));
 	if (accept)
 		edit_count = headers_pack(&edits, tx);
 	pack_u32(&body, edit_count);
 	buf_add_span(&body, buf_span(&edits));
-	body.failed |= edits.failed;
+	body.failed |= edits.failed || others.failed;
 	struct packet answer = { .type = W_OUTCOME, .id = tx->message_id, .body = buf_span(&body) };
 
 	snprintf(reply, sizeof reply, "%s %s %s", code, xcode, text);
@@ -98,6 +106,7 @@ tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
 	tell_outcome(tx, code[0] ? reply : "250");
 	if (tx->gate && !body.failed)
 		ipc_send_wait(tx->gate->sock, &answer, GATE_SEND_MS);
+	buf_free(&others);
 	buf_free(&edits);
 	buf_free(&body);
 }
@@ -112,7 +121,7 @@ tx_defer(struct tx *tx, const char *code, const char *xcode, const char *why)
 	if (tx->fates == NULL)
 		return;                      /* the gate's own deadline tempfails it */
 	for (uint32_t i = 0; i < tx->recipient_count; i++)
-		tx->fates[i] = (struct fate){ .wanted = tx->fates[i].wanted, .outcome = OUT_DEFER };
+		tx->fates[i] = (struct fate){ .policy = tx->recipients[i].policy, .wanted = tx->fates[i].wanted, .outcome = OUT_DEFER };
 	tx->settlement = (struct settlement){ .reply = REPLY_DEFER };
 	snprintf(text, sizeof text, "%s (ref %s)", why, tx->reference);
 	tx_answer(tx, code, xcode, text);
@@ -296,23 +305,28 @@ listed_for(const struct tx *tx, const struct policy *policy)
 bool
 tx_decide(struct tx *tx)
 {
-	const struct policy **policies = calloc(tx->recipient_count, sizeof *policies);
+	const struct company company = { .relayed = tx->relayed, .route = variants_up(tx) };
+	uint32_t *order = calloc(tx->recipient_count, sizeof *order);
 
+	free(tx->fates);
 	tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
-	for (uint32_t i = 0; policies && tx->fates && i < tx->recipient_count; i++) {
+	for (uint32_t i = 0; order && tx->fates && i < tx->recipient_count; i++) {
 		const struct recipient *r = &tx->recipients[i];
 		struct judgement found = { .classes = CLASS_UNSCANNABLE };
 
 		if (tx->have_scanned)
 			found = (struct judgement){ tx->scanned.scores[r->score].points, tx->scanned.classes,
 			    tx->scanned.defer, listed_for(tx, r->policy) };
-		policies[i] = r->policy;
-		tx->fates[i].wanted = origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
+		tx->fates[i] = (struct fate){ .policy = r->policy, .score = r->score,
+		    .wanted = origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found),
+		    .no_route = company.route && !variants_fit(tx, i) };
 	}
-	if (policies && tx->fates)
-		settle(policies, tx->fates, tx->recipient_count, tx->relayed, &tx->settlement);
-	free(policies);
-	return policies && tx->fates;
+	if (order && tx->fates)
+		settle(tx->fates, tx->recipient_count, &company, order, &tx->settlement);
+	bool good = order && tx->fates;
+
+	free(order);
+	return good;
 }
 
 void

@@ -98,6 +98,11 @@ ask(void *arg, struct delegate_call *call, const struct delegate_request *reques
 	copy(q->recipient, sizeof q->recipient, request->recipient);
 	q->policy = customers_lookup(b->customers, request->recipient, &class_id);
 	metrics_add(M_POLICY_LOOKUPS, 1);
+	if (rcpt_reserved(b->config, request->recipient)) {
+		free(q);
+		delegate_answer(call, "550 5.1.1 No such recipient here");
+		return;
+	}
 	if (!rcpt_needs_lists(q->policy) || !lists_wanted(b->config, q, request)) {
 		answer(q, NULL);
 		return;

@@ -3,6 +3,19 @@
 #include <stdio.h>
 
 bool
+rcpt_reserved(const struct config *config, struct span recipient)
+{
+	recipient = span_trim(recipient);
+	if (recipient.n > 0 && recipient.p[recipient.n - 1] == '>')
+		recipient.n--;
+	while (recipient.n > 0 && recipient.p[recipient.n - 1] == '.')
+		recipient.n--;
+	size_t at = span_find_last(recipient, '@');
+
+	return config->deliver_domain[0] && at != SPAN_NONE && span_eq_nocase(span_from(recipient, at + 1), span_of(config->deliver_domain));
+}
+
+bool
 rcpt_needs_lists(const struct policy *policy)
 {
 	return policy->filter && policy->dnsbl == DNSBL_MODE_REJECT && isfinite(policy->dnsbl_threshold);

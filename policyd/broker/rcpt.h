@@ -13,6 +13,9 @@ struct rcpt_check {
 	char text[MAX_REPLY_TEXT];           /* one line, printable ASCII */
 };
 
+/* An address in the domain of token addresses: nobody from outside writes there (the MTA's queue does). */
+bool rcpt_reserved(const struct config *config, struct span recipient);
+
 /* Does this policy want to wait for the DNS lists before it answers? */
 bool rcpt_needs_lists(const struct policy *policy);
 

@@ -13,6 +13,7 @@
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/render.h"
 #include "policyd/broker/transaction.h"
+#include "policyd/broker/variants.h"
 #include "policyd/broker/wanted.h"
 #include "policyd/net/dns.h"
 #include "policyd/store/customers.h"
@@ -408,6 +409,7 @@ status(struct request *r)
 	json_object_set_new(reply, "store_up", json_boolean(link_up(b->store)));
 	json_object_set_new(reply, "trainer_up", json_boolean(link_up(b->trainer)));
 	json_object_set_new(reply, "policies", customers_status(b->customers));
+	json_object_set_new(reply, "variants", variants_status(b));
 	json_object_set_new(reply, "generation", json_integer((json_int_t)b->config->generation));
 	request_reply(r, reply);
 }

@@ -144,7 +144,7 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	print_threshold(tag, in_force(r, r->policy->tag));
 	print_threshold(quarantine, in_force(r, r->policy->quarantine));
 	print_threshold(discard, in_force(r, r->policy->discard));
-	headers_symbols(&symbols, tx, score, ",", 0);
+	headers_symbols(&symbols, tx, score, ",");
 	log_info("%s %s, [%s]:%u %s%s%s<%s> -> <%s>, Queue-ID: %s, ref: %s, Message-ID: " SPAN_FMT ", Hits: %.2f, "
 	    "tag=%s quarantine=%s discard=%s, %s%s%stests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
 	    verbs[fate->outcome], noun(tx, r, fate), client, tx->session.client.port, relayed ? "[" : "",
@@ -153,7 +153,7 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	    score ? score->points : 0, tag, quarantine, discard, fate->store ? "quarantine-id: " : "",
 	    tx_quarantine_id(tx, i), fate->store ? ", " : "", SPAN_ARG(buf_span(&symbols)),
 	    (unsigned long long)tx->size, (long long)(clock_ms() - tx->start_ms),
-	    tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
+	    fate->route ? ", by variant" : tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
 	    fate->wanted != fate->outcome ? ", not as wanted" : "");
 	if (fate->outcome == OUT_DEFER || fate->outcome == OUT_REJECT)
 		log_info("ref: %s answered: %s", tx->reference, reply);
@@ -181,6 +181,7 @@ tell_outcome(const struct tx *tx, const char *reply)
 			json_object_set_new(event, "origin", json_string(origin));
 		}
 		json_object_set_new(event, "outcome", json_string(outcome_names[fate->outcome]));
+		json_object_set_new(event, "by_variant", json_boolean(fate->route));
 		json_object_set_new(event, "wanted", json_string(outcome_names[fate->wanted]));
 		json_object_set_new(event, "verdict", json_string(noun(tx, r, fate)));
 		json_object_set_new(event, "message_id", text(tx->scanned.message_id));

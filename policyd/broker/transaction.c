@@ -224,6 +224,11 @@ on_rcpt(struct gate *gate, uint32_t id, struct unpack *u)
 	}
 	memcpy(raw, span.p, span.n);
 	raw[span.n] = '\0';
+	if (rcpt_reserved(tx->config, span)) {
+		tell_refused(tx, raw, "550 5.1.1 reserved domain");
+		send_rcpt_answer(gate, id, RCPT_REJECT, "550", "5.1.1", "No such recipient here");
+		return;
+	}
 	const struct policy *policy = customers_lookup(gate->broker->customers, span, &class_id);
 
 	metrics_add(M_POLICY_LOOKUPS, 1);
@@ -306,8 +311,8 @@ on_message(struct gate *gate, struct packet *packet, struct unpack *u)
 		pack_text(&body, "451");
 		pack_text(&body, "4.3.0");
 		pack_text(&body, "The content filter was restarted; try again later");
-		pack_u32(&body, 0);
-		pack_u32(&body, 0);
+		for (int list = 0; list < 3; list++)
+			pack_u32(&body, 0);
 		struct packet answer = { .type = W_OUTCOME, .id = packet->id, .body = buf_span(&body) };
 
 		ipc_send_wait(gate->sock, &answer, GATE_SEND_MS);

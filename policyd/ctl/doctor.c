@@ -238,6 +238,22 @@ check_store(struct exam *x)
 }
 
 static void
+check_variants(struct exam *x)
+{
+	const json_t *route = json_object_get(x->broker, "variants");
+
+	if (route == NULL || !json_is_true(json_object_get(route, "configured")))
+		return;
+	if (json_is_true(json_object_get(route, "up")))
+		say(x, GOOD, "variants", "a probe came back through the MTA's queue; %.0f recipients got copies of their own",
+		    ctl_number(x->stats, "variant_recipients_routed"));
+	else
+		say(x, WARN, "variants", "%s: recipients of one mail who want different edits get the same, %.0f mails so far; does %s go to %s "
+		    "in the MTA (transport_maps, or mailertable)?", ctl_text(route, "why"), ctl_number(x->stats, "variant_fallbacks"),
+		    x->config.deliver_domain, x->config.deliver_lmtp);
+}
+
+static void
 check_model(struct exam *x)
 {
 	if (x->model == NULL)
@@ -389,6 +405,7 @@ cmd_doctor(int argc, char **argv)
 		check_clamav(&x);
 		check_workers(&x);
 		check_store(&x);
+		check_variants(&x);
 		check_model(&x);
 	}
 	check_system(&x);

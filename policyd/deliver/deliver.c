@@ -3,7 +3,9 @@
  *
  * It keeps nothing on disk: who asked asks again when one of the two ends in between. So it knows for a while what it has
  * done, and whoever asks for it again is told, not obeyed; and the end of one mail waits for the answer to the one before,
- * so that a kill leaves one mail at most of which nobody knows whether the MTA has it. */
+ * so that a kill leaves one mail at most of which nobody knows whether the MTA has it.
+ *
+ * Beside them, in threads of their own, variants that the MTA's queue brings by LMTP (lmtp.c). */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,10 +17,11 @@
 
 #include "policyd/base/log.h"
 #include "policyd/child.h"
+#include "policyd/deliver/lmtp.h"
 #include "policyd/deliver/pool.h"
 #include "policyd/wire.h"
 
-enum { MAX_PEERS = 8, MAIL_MS = 60 * 1000, SEND_MS = 5000, TURN_S = 2, DONE_KEPT = 4096, KEY_ROOM = 80 };
+enum { MAX_PEERS = 8, MAIL_MS = 60 * 1000, SEND_MS = 5000, TURN_S = 2, DONE_KEPT = 4096, KEY_ROOM = 80, STOP_MS = 5000, FULL_CHECK_MS = 50 };
 
 struct errand {
 	struct pool_job pool;                /* first: it is both */
@@ -41,6 +44,8 @@ struct deliver {
 	struct pool *pool;
 	int peers[MAX_PEERS];
 	size_t peer_count;
+	struct stage stage;
+	bool has_stage;
 	struct inbox inbox, master_inbox;
 	pthread_mutex_t lock;                /* errands, done, and answers */
 	struct errand *errands;
@@ -215,6 +220,8 @@ from_master(struct deliver *d)
 
 		if (config) {
 			d->self->config = config;
+			if (d->has_stage)
+				stage_config(&d->stage, config);
 			config_unmap(old);
 			tell_ready(d);
 		}
@@ -224,10 +231,27 @@ from_master(struct deliver *d)
 	return true;
 }
 
+/* More connections wait in the socket's backlog, and look again soon. */
+static bool
+stage_has_room(struct deliver *d)
+{
+	if (!d->has_stage)
+		return false;
+	pthread_mutex_lock(&d->stage.lock);
+	bool room = d->stage.connections < LMTP_CONNECTIONS;
+
+	pthread_mutex_unlock(&d->stage.lock);
+	return room;
+}
+
 int
 deliver_main(struct child *self)
 {
-	struct deliver d = { .self = self, .pool = pool_open(self->config->host_name, MAIL_MS), .done = calloc(DONE_KEPT, sizeof *d.done) };
+	static struct deliver d;             /* threads may still look at it when main has ended */
+
+	d.self = self;
+	d.pool = pool_open(self->config->host_name, MAIL_MS);
+	d.done = calloc(DONE_KEPT, sizeof *d.done);
 
 	if (d.pool == NULL || d.done == NULL)
 		return 1;
@@ -235,19 +259,24 @@ deliver_main(struct child *self)
 		d.done[i].key[0] = '/';          /* no key of a release */
 	pthread_mutex_init(&d.lock, NULL);
 	pthread_mutex_init(&d.turn, NULL);
+	if (self->policy_fd >= 0 && (d.has_stage = stage_open(&d.stage, self->config)))
+		probe_start(&d.stage);
+	else if (self->policy_fd >= 0)
+		log_error("variants: %s/variant.key cannot be had; edits are folded", self->config->state);
 	tell_ready(&d);
 	for (;;) {
-		struct pollfd fds[MAX_PEERS + 2] = { { self->master, POLLIN, 0 }, { self->listen_fd, POLLIN, 0 } };
+		struct pollfd fds[MAX_PEERS + 3] = { { self->master, POLLIN, 0 }, { self->listen_fd, POLLIN, 0 },
+		    { stage_has_room(&d) ? self->policy_fd : -1, POLLIN, 0 } };
 		size_t peers = d.peer_count;
 
 		for (size_t i = 0; i < peers; i++)
-			fds[i + 2] = (struct pollfd){ d.peers[i], POLLIN, 0 };
-		if (poll(fds, 2 + peers, -1) < 0 && errno != EINTR)
+			fds[i + 3] = (struct pollfd){ d.peers[i], POLLIN, 0 };
+		if (poll(fds, 3 + peers, d.has_stage && fds[2].fd < 0 ? FULL_CHECK_MS : -1) < 0 && errno != EINTR)
 			return 1;
 		if (fds[0].revents && !from_master(&d))
 			break;
 		for (size_t i = peers; i > 0; i--)
-			if (fds[i + 1].revents)
+			if (fds[i + 2].revents)
 				from_peer(&d, i - 1);
 		if (fds[1].revents && d.peer_count < MAX_PEERS) {
 			int sock = accept4(self->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -255,7 +284,15 @@ deliver_main(struct child *self)
 			if (sock >= 0)
 				d.peers[d.peer_count++] = sock;
 		}
+		if (fds[2].revents) {
+			int sock = accept4(self->policy_fd, NULL, NULL, SOCK_CLOEXEC);
+
+			if (sock >= 0)
+				lmtp_serve(&d.stage, sock);
+		}
 	}
+	if (d.has_stage)
+		stage_stop(&d.stage, STOP_MS);
 	pool_close(d.pool);
 	return 0;
 }

@@ -17,7 +17,7 @@ enum { LINE_ROOM = 2048 };
 struct smtp {
 	int fd;
 	char server[128], helo[128];
-	bool pipelining, utf8, eightbit, xforward, size;
+	bool pipelining, utf8, eightbit, xforward, size, dsn;
 	int mails;
 	int64_t used_ms, deadline_ms;
 	char in[LINE_ROOM];
@@ -142,6 +142,7 @@ note_feature(struct smtp *s, const char *line)
 	s->eightbit |= span_eq_nocase(name, SPAN("8BITMIME"));
 	s->size |= span_eq_nocase(name, SPAN("SIZE"));
 	s->xforward |= span_eq_nocase(name, SPAN("XFORWARD"));
+	s->dsn |= span_eq_nocase(name, SPAN("DSN"));
 }
 
 static bool
@@ -178,7 +179,7 @@ greet(struct smtp *s, const char *server, struct smtp_reply *reply)
 {
 	char line[192];
 
-	s->pipelining = s->utf8 = s->eightbit = s->xforward = s->size = false;
+	s->pipelining = s->utf8 = s->eightbit = s->xforward = s->size = s->dsn = false;
 	s->mails = 0;
 	s->in_n = 0;
 	if (!dial(s, server, reply) || !read_reply(s, reply, NULL))
@@ -219,6 +220,10 @@ safe(struct span s)
 static void
 add_xforward(struct smtp *s, struct buf *out, const struct smtp_mail *mail)
 {
+	if (s->xforward && mail->xforward.n > 0 && safe(mail->xforward)) {
+		buf_printf(out, "XFORWARD " SPAN_FMT "\r\n", SPAN_ARG(mail->xforward));
+		return;
+	}
 	if (!s->xforward || mail->client_ip.n == 0 || span_eq(mail->client_ip, SPAN("unknown")) || !safe(mail->client_ip))
 		return;
 	bool v6 = span_find_char(mail->client_ip, ':') != SPAN_NONE;
@@ -267,100 +272,205 @@ read_queue_id(struct smtp_reply *reply)
 	snprintf(reply->queue_id, sizeof reply->queue_id, SPAN_FMT, SPAN_ARG(span_head(word, 63)));
 }
 
-/* The commands before the mail itself: each is answered; with PIPELINING they go out together. */
-static bool
-envelope(struct smtp *s, const struct smtp_mail *mail, struct smtp_reply *reply)
+static void
+add_parameter(struct buf *line, const char *name, struct span value)
 {
-	struct buf lines[4] = { { 0 } };
-	struct span rcpt = mail->recipient;
-	bool utf8 = s->utf8 && !(is_ascii(mail->sender) && is_ascii(mail->recipient)), good = true;
-	struct smtp_reply first_bad = { 0 };
+	if (value.n > 0 && safe(value) && span_find_char(value, ' ') == SPAN_NONE)
+		buf_printf(line, " %s=" SPAN_FMT, name, SPAN_ARG(value));
+}
 
-	if (rcpt.n >= 2 && rcpt.p[0] == '<')
-		rcpt = span_make(rcpt.p + 1, rcpt.n - 2);
-	add_xforward(s, &lines[0], mail);
-	buf_printf(&lines[1], "MAIL FROM:<" SPAN_FMT ">", SPAN_ARG(mail->sender));
+static void
+add_mail(const struct smtp *s, struct buf *line, const struct smtp_mail *mail, const struct smtp_rcpt *rcpts, size_t count)
+{
+	bool utf8 = mail->smtputf8 || !is_ascii(mail->sender);
+
+	for (size_t i = 0; i < count; i++)
+		utf8 |= !is_ascii(rcpts[i].address);
+	buf_printf(line, "MAIL FROM:<" SPAN_FMT ">", SPAN_ARG(mail->sender));
 	if (s->size)
-		buf_printf(&lines[1], " SIZE=%zu", mail->bytes.n);
+		buf_printf(line, " SIZE=%zu", mail->bytes.n);
 	if (s->eightbit && !is_ascii(mail->bytes))
-		buf_printf(&lines[1], " BODY=8BITMIME");
-	buf_printf(&lines[1], "%s\r\n", utf8 ? " SMTPUTF8" : "");
-	buf_printf(&lines[2], "RCPT TO:<" SPAN_FMT ">\r\n", SPAN_ARG(rcpt));
-	buf_printf(&lines[3], "DATA\r\n");
-	for (int i = 0; i < 4 && s->pipelining && good; i++)
-		good = send_all(s, buf_span(&lines[i]), reply);
-	for (int i = 0; i < 4 && good; i++) {
-		if (lines[i].n == 0)
-			continue;
-		good = (s->pipelining || send_all(s, buf_span(&lines[i]), reply)) && read_reply(s, reply, NULL);
+		buf_printf(line, " BODY=8BITMIME");
+	if (s->utf8 && utf8)
+		buf_printf(line, " SMTPUTF8");
+	if (s->dsn) {
+		add_parameter(line, "RET", mail->ret);
+		add_parameter(line, "ENVID", mail->envid);
+	}
+	buf_add_span(line, SPAN("\r\n"));
+}
+
+static void
+add_rcpt(const struct smtp *s, struct buf *line, const struct smtp_rcpt *rcpt)
+{
+	struct span address = rcpt->address;
+
+	if (address.n >= 2 && address.p[0] == '<')
+		address = span_make(address.p + 1, address.n - 2);
+	buf_printf(line, "RCPT TO:<" SPAN_FMT ">", SPAN_ARG(address));
+	if (s->dsn) {
+		add_parameter(line, "NOTIFY", rcpt->notify);
+		add_parameter(line, "ORCPT", rcpt->orcpt);
+	}
+	buf_add_span(line, SPAN("\r\n"));
+}
+
+/* All recipients have the same answer. */
+static bool
+said_to_all(struct smtp_rcpt *rcpts, size_t count, const struct smtp_reply *reply)
+{
+	for (size_t i = 0; i < count; i++)
+		*rcpts[i].reply = *reply;
+	return false;
+}
+
+/* One command, and its answer if nothing is to be sent before that. */
+static bool
+say(struct smtp *s, const struct buf *line, struct smtp_reply *reply)
+{
+	if (line->failed)
+		return lost(s, reply, "no memory");
+	return send_all(s, buf_span(line), reply) && (s->pipelining || read_reply(s, reply, NULL));
+}
+
+static bool
+hear(struct smtp *s, struct smtp_reply *reply)
+{
+	return !s->pipelining || read_reply(s, reply, NULL);
+}
+
+/* The commands before the mail itself, each with its answer; with PIPELINING they go out together. Recipients that are
+ * refused have their reply. True: the server waits for the mail, of at least one recipient. */
+static bool
+envelope(struct smtp *s, const struct smtp_mail *mail, struct smtp_rcpt *rcpts, size_t count, struct smtp_reply *reply)
+{
+	struct buf xforward = { 0 }, from = { 0 }, line = { 0 };
+	struct smtp_reply data = { 0 };
+	size_t taken = 0;
+	bool good = true, asked = true;
+
+	add_xforward(s, &xforward, mail);
+	add_mail(s, &from, mail, rcpts, count);
+	if (s->pipelining) {
+		buf_add_span(&line, buf_span(&xforward));
+		buf_add_span(&line, buf_span(&from));
+		for (size_t i = 0; i < count; i++)
+			add_rcpt(s, &line, &rcpts[i]);
+		buf_add_span(&line, SPAN("DATA\r\n"));
+		good = say(s, &line, reply);
+	}
+	if (good && xforward.n > 0)          /* refused is no reason not to deliver */
+		good = s->pipelining ? hear(s, reply) : say(s, &xforward, reply);
+	if (good)
+		good = s->pipelining ? hear(s, reply) : say(s, &from, reply);
+	bool sender_taken = good && reply->code / 100 == 2;
+
+	if (good && !sender_taken)
+		said_to_all(rcpts, count, reply);
+	for (size_t i = 0; i < count && good && (sender_taken || s->pipelining); i++) {
+		struct smtp_reply one = { 0 };
+
+		buf_clear(&line);
+		add_rcpt(s, &line, &rcpts[i]);
+		good = s->pipelining ? hear(s, &one) : say(s, &line, &one);
 		if (!good)
-			break;
-		if (i == 0)
-			continue;            /* XFORWARD refused is no reason not to deliver */
-		if (reply->code >= 400 && first_bad.code == 0)
-			first_bad = *reply;
-		if (reply->code >= 400 && !s->pipelining)
-			break;
+			*reply = one;
+		else if (sender_taken)
+			*rcpts[i].reply = one;
+		taken += good && sender_taken && one.code / 100 == 2;
 	}
-	for (int i = 0; i < 4; i++)
-		buf_free(&lines[i]);
+	if (good && (taken > 0 || s->pipelining)) {
+		buf_clear(&line);
+		buf_add_span(&line, SPAN("DATA\r\n"));
+		good = s->pipelining ? hear(s, &data) : say(s, &line, &data);
+		if (!good)
+			*reply = data;
+	} else {
+		asked = false;
+	}
+	buf_free(&xforward);
+	buf_free(&from);
+	buf_free(&line);
 	if (!good)
-		return false;
-	if (first_bad.code) {
-		/* DATA may have been taken all the same, with no recipient: the connection is not worth untangling. */
-		*reply = first_bad;
+		return said_to_all(rcpts, count, reply);
+	if (taken > 0 && data.code == 354)
+		return true;
+	if (taken > 0)
+		for (size_t i = 0; i < count; i++)
+			if (rcpts[i].reply->code / 100 == 2)
+				*rcpts[i].reply = data;
+	if (asked && data.code == 354)       /* it waits for a mail to nobody: the connection is not worth untangling */
 		hang_up(s);
-		return false;
+	return false;
+}
+
+static bool
+deliver(struct smtp *s, const struct smtp_mail *mail, struct smtp_rcpt *rcpts, size_t count)
+{
+	struct smtp_reply reply = { 0 };
+	struct buf body = { 0 };
+	bool taken = false;
+
+	add_body(&body, mail->bytes);
+	if (body.failed) {
+		buf_free(&body);
+		lost(s, &reply, "no memory");
+	} else if (send_all(s, buf_span(&body), &reply)) {
+		int64_t start = clock_ms();
+
+		if (mail->before_end)
+			mail->before_end(mail);
+		s->deadline_ms += clock_ms() - start;
+		taken = send_all(s, SPAN(".\r\n"), &reply) && read_reply(s, &reply, NULL) && reply.code / 100 == 2;
 	}
-	return reply->code == 354;
+	if (taken)
+		read_queue_id(&reply);
+	buf_free(&body);
+	s->mails++;
+	s->used_ms = clock_ms();
+	for (size_t i = 0; i < count; i++)
+		if (rcpts[i].reply->code / 100 == 2)
+			*rcpts[i].reply = reply;
+	return taken;
+}
+
+bool
+smtp_deliver_all(struct smtp *s, const char *server, const struct smtp_mail *mail, struct smtp_rcpt *rcpts, size_t count, int timeout_ms)
+{
+	bool kept = s->fd >= 0 && strcmp(s->server, server) == 0, good = safe(mail->sender);
+	struct smtp_reply reply = { 0 };
+
+	s->deadline_ms = clock_ms() + timeout_ms;
+	for (size_t i = 0; i < count; i++) {
+		*rcpts[i].reply = (struct smtp_reply){ 0 };
+		good = good && safe(rcpts[i].address);
+	}
+	if (!good) {
+		reply.code = 553;
+		snprintf(reply.text, sizeof reply.text, "553 5.1.3 an address with control characters is not sent");
+		return said_to_all(rcpts, count, &reply);
+	}
+	if (!kept || s->mails >= SMTP_MAILS_A_CONNECTION) {
+		kept = false;
+		hang_up(s);
+		if (!greet(s, server, &reply))
+			return said_to_all(rcpts, count, &reply);
+	}
+	good = envelope(s, mail, rcpts, count, &reply);
+	if (!good && rcpts[0].reply->code == 0 && kept) {     /* the kept connection was dead: once more on a new one */
+		if (!greet(s, server, &reply))
+			return said_to_all(rcpts, count, &reply);
+		good = envelope(s, mail, rcpts, count, &reply);
+	}
+	return good && deliver(s, mail, rcpts, count);
 }
 
 bool
 smtp_deliver(struct smtp *s, const char *server, const struct smtp_mail *mail, int timeout_ms, struct smtp_reply *reply)
 {
-	bool kept = s->fd >= 0 && strcmp(s->server, server) == 0;
-	struct buf body = { 0 };
-	bool good;
+	struct smtp_rcpt rcpt = { .address = mail->recipient, .reply = reply };
 
-	*reply = (struct smtp_reply){ 0 };
-	s->deadline_ms = clock_ms() + timeout_ms;
-	if (!safe(mail->sender) || !safe(mail->recipient)) {
-		reply->code = 553;
-		snprintf(reply->text, sizeof reply->text, "553 5.1.3 an address with control characters is not sent");
-		return false;
-	}
-	if (!kept || s->mails >= SMTP_MAILS_A_CONNECTION) {
-		hang_up(s);
-		if (!greet(s, server, reply))
-			return false;
-	}
-	good = envelope(s, mail, reply);
-	if (!good && reply->code == 0 && kept) {      /* the kept connection was dead: once more on a new one */
-		*reply = (struct smtp_reply){ 0 };
-		good = greet(s, server, reply) && envelope(s, mail, reply);
-	}
-	if (!good)
-		return false;
-	add_body(&body, mail->bytes);
-	if (body.failed) {
-		buf_free(&body);
-		return lost(s, reply, "no memory");
-	}
-	good = send_all(s, buf_span(&body), reply);
-	if (good && mail->before_end) {
-		int64_t start = clock_ms();
-
-		mail->before_end(mail);
-		s->deadline_ms += clock_ms() - start;
-	}
-	good = good && send_all(s, SPAN(".\r\n"), reply) && read_reply(s, reply, NULL);
-	buf_free(&body);
-	s->mails++;
-	s->used_ms = clock_ms();
-	if (!good || reply->code / 100 != 2)
-		return false;
-	read_queue_id(reply);
-	return true;
+	return smtp_deliver_all(s, server, mail, &rcpt, 1, timeout_ms);
 }
 
 static void

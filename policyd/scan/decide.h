@@ -26,10 +26,21 @@ enum outcome decide(const struct policy *policy, const struct judgement *found);
 enum smtp_reply { REPLY_ACCEPT, REPLY_DISCARD, REPLY_REJECT, REPLY_DEFER };
 
 struct fate {                                /* of one recipient */
-	enum outcome wanted;                 /* what decide said */
+	const struct policy *policy;         /* given */
+	enum outcome wanted;                 /* given: what decide said */
+	uint32_t score;                      /* given: which of the mail's scores is his */
+	bool no_route;                       /* given: his address does not fit a token */
 	enum outcome outcome;                /* what he gets: differs where a reject could not be had */
 	bool remove;                         /* delrcpt */
 	bool store;                          /* a quarantine copy before the reply */
+	bool route;                          /* removed, and a token address takes his own variant to him */
+	uint32_t variant;                    /* of those who get it: equal numbers, equal bytes */
+};
+
+struct company {                             /* what holds for the whole transaction */
+	bool relayed;                        /* a relay of ours has accepted the mail before us and would turn a reject into a
+	                                        bounce to whomever it claims to be from: nobody is rejected */
+	bool route;                          /* variants can be had: the way through the MTA's queue is proved */
 };
 
 struct settlement {
@@ -37,12 +48,12 @@ struct settlement {
 	bool score_headers;                  /* X-Spam-* for those who remain */
 	bool flag;                           /* X-Spam-Flag: YES */
 	bool tag_subject;
-	bool fallback;                       /* delivered variants differed: counted and reported */
+	bool fallback;                       /* delivered variants differed and were folded: counted and reported */
 	size_t best;                         /* index of the recipient whose class the headers speak of */
+	uint32_t variants;                   /* how many different ones are delivered */
 };
 
-/* policies[i] and fates[i].wanted are given, the rest is filled in. count >= 1. `relayed`: a relay of ours has accepted the
- * mail before us and would turn a reject into a bounce to whomever it claims to be from, so nobody is rejected. */
-void settle(const struct policy *const *policies, struct fate *fates, size_t count, bool relayed, struct settlement *out);
+/* count >= 1. `order` is room for count numbers. */
+void settle(struct fate *fates, size_t count, const struct company *company, uint32_t *order, struct settlement *out);
 
 #endif

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "policyd/scan/decide.h"
@@ -8,42 +9,124 @@ stays(const struct fate *fate)
 	return fate->outcome == OUT_DELIVER || fate->outcome == OUT_TAG;
 }
 
-/* Two recipients get the same bytes: neither is filtered, or both see the same flag and subject. */
-static bool
-same_variant(const struct policy *p, const struct fate *a, const struct policy *q, const struct fate *b)
+/* Orders recipients by what their copy says, 0 for the same bytes: neither is filtered, or both see the same headers
+ * (points, threshold, flag) and subject. */
+static int
+variant_order(const struct fate *a, const struct fate *b)
 {
-	if (p->filter != q->filter || a->outcome != b->outcome)
-		return false;
-	return a->outcome != OUT_TAG || strcmp(p->subject_tag, q->subject_tag) == 0;
+	const struct policy *p = a->policy, *q = b->policy;
+
+	if (!p->filter || !q->filter)
+		return p->filter - q->filter;
+	if (a->outcome != b->outcome)
+		return a->outcome < b->outcome ? -1 : 1;
+	if (a->score != b->score)
+		return a->score < b->score ? -1 : 1;
+	if (p->tag != q->tag)
+		return p->tag < q->tag ? -1 : 1;
+	return a->outcome == OUT_TAG ? strcmp(p->subject_tag, q->subject_tag) : 0;
 }
 
-/* The edits of a milter hold for all who remain (design.md, "Several recipients, one message"). Where they
- * want different variants: score headers for all, and the subject tag only if every one of them wants one. */
+static int
+by_variant(const void *a, const void *b, void *arg)
+{
+	const uint32_t *i = a, *k = b;
+	const struct fate *fates = arg;
+	int order = variant_order(&fates[*i], &fates[*k]);
+
+	return order ? order : (*i > *k) - (*i < *k);
+}
+
+/* Numbers the variants and answers the one that stays in the transaction: whose members no token can carry, or the
+ * biggest of those that are filtered (their headers say what a variant is made of), or the first of them. */
+static uint32_t
+number_variants(struct fate *fates, const uint32_t *order, size_t n, struct settlement *out)
+{
+	size_t most = 0;
+	uint32_t stay = 0;
+
+	for (size_t from = 0, to; from < n; from = to, out->variants++) {
+		size_t weight = 0, bound = 0;
+
+		for (to = from; to < n && variant_order(&fates[order[from]], &fates[order[to]]) == 0; to++) {
+			fates[order[to]].variant = out->variants;
+			bound += fates[order[to]].no_route;
+			weight++;
+		}
+		if (!fates[order[from]].policy->filter)
+			weight = 0;
+		else if (bound > 0)
+			weight += n;
+		if (from == 0 || weight > most || (weight == most && order[from] < out->best)) {
+			most = weight;
+			stay = out->variants;
+			out->best = order[from];
+		}
+	}
+	return stay;
+}
+
+/* Those of another variant leave by the MTA's queue. Who cannot keeps company with those who stay. */
 static void
-settle_variants(const struct policy *const *policies, const struct fate *fates, size_t count, struct settlement *out)
+route_others(struct fate *fates, const uint32_t *order, size_t n, uint32_t stay, struct settlement *out)
+{
+	const struct fate *best = &fates[out->best];
+
+	for (size_t i = 0; i < n; i++) {
+		struct fate *fate = &fates[order[i]];
+
+		fate->route = fate->remove = fate->variant != stay && !fate->no_route;
+		out->fallback |= fate->variant != stay && fate->no_route;
+	}
+	out->score_headers = best->policy->filter;
+	out->flag = best->outcome == OUT_TAG;
+	out->tag_subject = out->flag && best->policy->subject_tag[0] != '\0';
+}
+
+/* Without a way for variants the edits of a milter hold for all who remain: score headers for all, and the subject tag only
+ * if every one of them wants one. The headers speak for the first tagged one, else for the first filtered one. */
+static void
+fold_variants(const struct fate *fates, size_t count, struct settlement *out)
 {
 	size_t first = count;
 	bool all_tag_subject = true;
 
+	out->fallback = out->variants > 1;
 	for (size_t i = 0; i < count; i++) {
 		if (!stays(&fates[i]))
 			continue;
 		if (first == count)
 			first = out->best = i;
-		bool tagged = fates[i].outcome == OUT_TAG;
+		bool tagged = fates[i].outcome == OUT_TAG, filtered = fates[i].policy->filter;
 
-		out->fallback |= !same_variant(policies[first], &fates[first], policies[i], &fates[i]);
-		out->score_headers |= policies[i]->filter != 0;
-		all_tag_subject &= tagged && policies[i]->subject_tag[0] != '\0';
-		if ((tagged && !out->flag) || (policies[i]->filter && !policies[out->best]->filter))
-			out->best = i;       /* the headers speak for the first tagged one, else the first filtered */
+		out->score_headers |= filtered;
+		all_tag_subject &= tagged && fates[i].policy->subject_tag[0] != '\0';
+		if ((tagged && !out->flag) || (filtered && !fates[out->best].policy->filter))
+			out->best = i;
 		out->flag |= tagged;
 	}
-	out->tag_subject = first < count && all_tag_subject;
+	out->tag_subject = all_tag_subject;
+}
+
+static void
+settle_variants(struct fate *fates, size_t count, bool route, uint32_t *order, struct settlement *out)
+{
+	size_t n = 0;
+	uint32_t stay;
+
+	for (size_t i = 0; i < count; i++)
+		if (stays(&fates[i]))
+			order[n++] = (uint32_t)i;
+	qsort_r(order, n, sizeof *order, by_variant, fates);
+	stay = number_variants(fates, order, n, out);
+	if (route || out->variants == 1)
+		route_others(fates, order, n, stay, out);
+	else
+		fold_variants(fates, count, out);
 }
 
 void
-settle(const struct policy *const *policies, struct fate *fates, size_t count, bool relayed, struct settlement *out)
+settle(struct fate *fates, size_t count, const struct company *company, uint32_t *order, struct settlement *out)
 {
 	size_t rejects = 0, defers = 0, gone = 0;
 
@@ -54,19 +137,23 @@ settle(const struct policy *const *policies, struct fate *fates, size_t count, b
 	}
 	/* One reply for all: who must wait makes all wait, or some would get the mail again with every retry. */
 	for (size_t i = 0; i < count; i++) {
-		fates[i].outcome = defers ? OUT_DEFER : fates[i].wanted;
-		if (!defers && fates[i].wanted == OUT_REJECT && (relayed || rejects < count))
-			fates[i].outcome = policies[i]->reject_fallback;
-		fates[i].store = fates[i].outcome == OUT_QUARANTINE;
-		fates[i].remove = fates[i].store || fates[i].outcome == OUT_DISCARD;
-		gone += fates[i].remove;
+		struct fate *fate = &fates[i];
+
+		fate->outcome = defers ? OUT_DEFER : fate->wanted;
+		if (fate->outcome == OUT_REJECT && (company->relayed || rejects < count))
+			fate->outcome = fate->policy->reject_fallback;
+		fate->store = fate->outcome == OUT_QUARANTINE;
+		fate->remove = fate->store || fate->outcome == OUT_DISCARD;
+		fate->route = false;
+		fate->variant = 0;
+		gone += fate->remove;
 	}
 	if (defers)
 		out->reply = REPLY_DEFER;
-	else if (rejects == count && !relayed)
+	else if (rejects == count && !company->relayed)
 		out->reply = REPLY_REJECT;
 	else if (gone == count)
 		out->reply = REPLY_DISCARD;
 	else
-		settle_variants(policies, fates, count, out);
+		settle_variants(fates, count, company->route, order, out);
 }

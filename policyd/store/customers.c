@@ -678,6 +678,23 @@ customers_lookup(struct customers *c, struct span address, uint32_t *class_id)
 	return class_policy(c, *class_id);
 }
 
+void
+customers_folder(const struct customers *c, struct span address, const char *folder, char *to, size_t room)
+{
+	size_t at = span_find_last(address, '@');
+	char domain[MAX_ADDRESS + 1] = "";
+
+	snprintf(to, room, SPAN_FMT, SPAN_ARG(address));
+	if (at == SPAN_NONE || at == 0 || address.p[0] == '"')
+		return;
+	canonical_domain(span_from(address, at + 1), domain, sizeof domain);
+	uint32_t r = customers_find(c, span_of(domain));
+	const char *delimiters = delimiters_of(c, r ? follow_target(c, r) : 0);
+
+	if (strcmp(delimiters, "none") != 0 && base_length(address.p, at, delimiters) == 0)
+		snprintf(to, room, "%.*s%c%s@" SPAN_FMT, (int)at, address.p, delimiters[0], folder, SPAN_ARG(span_from(address, at + 1)));
+}
+
 enum listed
 customers_listed(const struct customers *c, const struct policy *policy, const struct entry_facts *facts, int64_t now_s, const char **which)
 {

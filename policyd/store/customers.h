@@ -31,6 +31,9 @@ void customers_close(struct customers *c);
 /* The policy of a recipient, by the raw RCPT argument (brackets allowed) or plain address. Never NULL. */
 const struct policy *customers_lookup(struct customers *c, struct span address, uint32_t *class_id);
 
+/* user+FOLDER@domain, by the delimiter of the domain; as it is when it has an extension, or can have none. */
+void customers_folder(const struct customers *c, struct span address, const char *folder, char *to, size_t room);
+
 /* What his lists say of a mail, the nearest level first. `which` (may be NULL): the entry. */
 enum listed customers_listed(const struct customers *c, const struct policy *policy, const struct entry_facts *facts, int64_t now_s,
     const char **which);

@@ -10,6 +10,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/model/features.h"
 #include "policyd/scan/rendered.h"
+#include "policyd/scan/rewrite.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/scan/stage.h"
 #include "policyd/wire.h"
@@ -184,6 +185,30 @@ answer_render(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32]
 	buf_free(&body);
 }
 
+/* A mail of the MTA's queue as one recipient's variant has it. */
+static void
+answer_variant(int sock, uint32_t id, const struct scan *scan, struct unpack *u)
+{
+	struct span packed = unpack_span(u), received = unpack_span(u);
+	struct packet packet = { .type = W_VARIANT_MADE, .id = id, .fd_count = 1 };
+	struct buf out = { 0 }, traces = { 0 }, body = { 0 };
+	struct variant v;
+
+	if (u->bad || !variant_unpack(&packed, &v))
+		_exit(1);
+	rewrite_mail(&out, scan->message.raw, &v, received);
+	rewrite_traces(&traces, scan->message.raw);
+	pack_span(&body, buf_span(&traces));
+	packet.body = buf_span(&body);
+	packet.fds[0] = out.failed || traces.failed || body.failed ? -1 : memfd_sealed("variant", buf_span(&out));
+	if (packet.fds[0] < 0 || ipc_send(sock, &packet) != IPC_OK)
+		_exit(1);
+	close(packet.fds[0]);
+	buf_free(&out);
+	buf_free(&traces);
+	buf_free(&body);
+}
+
 /* A virus, a limit, a rule out of hand: this process has run what it should not trust itself after. */
 static bool
 must_retire(const struct verdict *v)
@@ -236,6 +261,8 @@ run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *
 		answer_features(sock, packet->id, scan, digest);
 	else if (kind == JOB_RENDER)
 		answer_render(sock, packet->id, scan, digest);
+	else if (kind == JOB_VARIANT)
+		answer_variant(sock, packet->id, scan, &u);
 	else
 		answer_scan(sock, packet->id, scan, digest, last, &retire);
 	unmap(scan->message.raw);

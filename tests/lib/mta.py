@@ -35,8 +35,12 @@ class Postfix:
     PLAIN = """127.0.0.1:10026 inet n - n - 200 smtpd
   -o smtpd_milters= -o smtpd_recipient_restrictions=permit_mynetworks,reject -o smtpd_authorized_xforward_hosts=127.0.0.0/8"""
 
-    def __init__(self, d, sink_port, milter, extra="", policy=None, chroot=False, plain=PLAIN):
-        """plain: the master.cf lines of the listener without milters; its port is replaced by one that is free."""
+    VARIANT = """policyd-variant unix - - n - 20 lmtp
+  -o lmtp_send_xforward_command=yes"""
+
+    def __init__(self, d, sink_port, milter, extra="", policy=None, chroot=False, plain=PLAIN, lmtp=None):
+        """plain: the master.cf lines of the listener without milters; its port is replaced by one that is free.
+        lmtp: the port of the stage for variants; variant.internal goes there."""
         self.d, root = d, os.path.join(MTA, "postfix")
         self.root = root
         self.port, self.plain = free_port(), free_port()
@@ -50,6 +54,9 @@ class Postfix:
         restrictions = "reject_unauth_destination"
         if policy:
             restrictions = "reject_unauth_destination,check_policy_service { %s, timeout=10s, default_action=DUNNO }" % policy
+        if lmtp:
+            plain += "\n" + self.VARIANT
+            extra += "\ntransport_maps = inline:{ { variant.internal = policyd-variant:inet:127.0.0.1:%d } }\n" % lmtp
         main = """compatibility_level = 3.6
 queue_directory = {d}/spool
 data_directory = {d}/data
@@ -110,6 +117,11 @@ milter_default_action = tempfail
     def command(self, what):
         return subprocess.run([os.path.join(self.root, "usr/sbin/postfix"), "-c", self.d("pf/etc"), what], env=self.env,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def flush(self):
+        """All that was deferred, now."""
+        subprocess.run([os.path.join(self.root, "usr/sbin/postqueue"), "-c", self.d("pf/etc"), "-f"], env=self.env,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def queue(self):
         return subprocess.run([os.path.join(self.root, "usr/sbin/postqueue"), "-c", self.d("pf/etc"), "-p"], env=self.env,

@@ -13,7 +13,7 @@ EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 class Policyd:
     def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True,
-                 clamav=None, listen=None, ports=None, review=None):
+                 clamav=None, listen=None, ports=None, lmtp=None, review=None):
         """zones: libconfig text of DNS lists; resolver: its port; review: the port of the review pages."""
         self.d = d
         self.milter_port, self.policy_port = ports or (free_port(), free_port())
@@ -41,7 +41,8 @@ web_dir = "{top}/quarantine/web";
 own_networks = ();
 {settings}
 """.format(d=d.path, listen=listen, clamav=clamav, servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
-           zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\"; };" % reinject if reinject else "", top=TOP, settings=settings,
+           zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\";%s };" % (
+               reinject, " lmtp = \"inet:%d@127.0.0.1\"; domain = \"variant.internal\";" % lmtp if lmtp else "") if reinject else "", top=TOP, settings=settings,
            more=", \"%s/tests/system/rules\"" % TOP if sample_rules else ""))
         self.stopping = False
         self.p = None
@@ -84,6 +85,9 @@ own_networks = ();
 
     def set(self, key, **fields):
         self.ctl("policy", "set", key, *["%s=%s" % f for f in fields.items()])
+
+    def route_up(self):
+        return self.json("stats")["variant_route_up_now"] == 1
 
     def quarantine(self, **filters):
         args = ["quarantine", "list", "--limit", "1000"]
