@@ -3,7 +3,7 @@
 static enum outcome
 stronger(enum outcome a, enum outcome b)
 {
-	return outcome_rank(a) >= outcome_rank(b) ? a : b;
+	return outcome_rank(a) > outcome_rank(b) ? a : b;
 }
 
 static enum outcome

@@ -33,6 +33,7 @@ struct fate {                                /* of one recipient */
 	enum outcome outcome;                /* what he gets: differs where a reject could not be had */
 	bool remove;                         /* delrcpt */
 	bool store;                          /* a quarantine copy before the reply */
+	/* given as zero */
 	bool route;                          /* removed, and a token address takes his own variant to him */
 	uint32_t variant;                    /* of those who get it: equal numbers, equal bytes */
 };

@@ -3,6 +3,8 @@
 
 #include "policyd/scan/decide.h"
 
+#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
+
 static bool
 stays(const struct fate *fate)
 {
@@ -10,20 +12,20 @@ stays(const struct fate *fate)
 }
 
 /* Orders recipients by what their copy says, 0 for the same bytes: neither is filtered, or both see the same headers
- * (points, threshold, flag) and subject. */
+ * (points, threshold, flag) and subject. Unfiltered ones come first. */
 static int
 variant_order(const struct fate *a, const struct fate *b)
 {
 	const struct policy *p = a->policy, *q = b->policy;
 
-	if (!p->filter || !q->filter)
-		return p->filter - q->filter;
+	if (p->filter != q->filter || !p->filter)
+		return ORDER(p->filter, q->filter);
 	if (a->outcome != b->outcome)
-		return a->outcome < b->outcome ? -1 : 1;
+		return ORDER(a->outcome, b->outcome);
 	if (a->score != b->score)
-		return a->score < b->score ? -1 : 1;
+		return ORDER(a->score, b->score);
 	if (p->tag != q->tag)
-		return p->tag < q->tag ? -1 : 1;
+		return ORDER(p->tag, q->tag);
 	return a->outcome == OUT_TAG ? strcmp(p->subject_tag, q->subject_tag) : 0;
 }
 
@@ -34,7 +36,7 @@ by_variant(const void *a, const void *b, void *arg)
 	const struct fate *fates = arg;
 	int order = variant_order(&fates[*i], &fates[*k]);
 
-	return order ? order : (*i > *k) - (*i < *k);
+	return order ? order : ORDER(*i, *k);
 }
 
 /* Numbers the variants and answers the one that stays in the transaction: whose members no token can carry, or the
@@ -46,17 +48,15 @@ number_variants(struct fate *fates, const uint32_t *order, size_t n, struct sett
 	uint32_t stay = 0;
 
 	for (size_t from = 0, to; from < n; from = to, out->variants++) {
-		size_t weight = 0, bound = 0;
+		bool bound = false;
 
 		for (to = from; to < n && variant_order(&fates[order[from]], &fates[order[to]]) == 0; to++) {
 			fates[order[to]].variant = out->variants;
-			bound += fates[order[to]].no_route;
-			weight++;
+			bound |= fates[order[to]].no_route;
 		}
-		if (!fates[order[from]].policy->filter)
-			weight = 0;
-		else if (bound > 0)
-			weight += n;
+		/* Unfiltered ones stay only where all are; they come first, so any that follow weigh more. */
+		size_t weight = fates[order[from]].policy->filter ? to - from + (bound ? n : 0) : 0;
+
 		if (from == 0 || weight > most || (weight == most && order[from] < out->best)) {
 			most = weight;
 			stay = out->variants;
@@ -84,28 +84,25 @@ route_others(struct fate *fates, const uint32_t *order, size_t n, uint32_t stay,
 }
 
 /* Without a way for variants the edits of a milter hold for all who remain: score headers for all, and the subject tag only
- * if every one of them wants one. The headers speak for the first tagged one, else for the first filtered one. */
+ * if every one of them wants one. The headers speak for the first tagged one, else for the first filtered one: with several
+ * variants there is one. */
 static void
 fold_variants(const struct fate *fates, size_t count, struct settlement *out)
 {
-	size_t first = count;
-	bool all_tag_subject = true;
+	size_t filtered = count, tagged = count;
 
-	out->fallback = out->variants > 1;
+	out->fallback = out->score_headers = out->tag_subject = true;
 	for (size_t i = 0; i < count; i++) {
 		if (!stays(&fates[i]))
 			continue;
-		if (first == count)
-			first = out->best = i;
-		bool tagged = fates[i].outcome == OUT_TAG, filtered = fates[i].policy->filter;
-
-		out->score_headers |= filtered;
-		all_tag_subject &= tagged && fates[i].policy->subject_tag[0] != '\0';
-		if ((tagged && !out->flag) || (filtered && !fates[out->best].policy->filter))
-			out->best = i;
-		out->flag |= tagged;
+		if (fates[i].policy->filter && filtered == count)
+			filtered = i;
+		if (fates[i].outcome == OUT_TAG && tagged == count)
+			tagged = i;
+		out->tag_subject &= fates[i].outcome == OUT_TAG && fates[i].policy->subject_tag[0] != '\0';
 	}
-	out->tag_subject = all_tag_subject;
+	out->flag = tagged < count;
+	out->best = out->flag ? tagged : filtered;
 }
 
 static void
@@ -119,7 +116,7 @@ settle_variants(struct fate *fates, size_t count, bool route, uint32_t *order, s
 			order[n++] = (uint32_t)i;
 	qsort_r(order, n, sizeof *order, by_variant, fates);
 	stay = number_variants(fates, order, n, out);
-	if (route || out->variants == 1)
+	if (route || out->variants == 1)     /* one variant needs no route */
 		route_others(fates, order, n, stay, out);
 	else
 		fold_variants(fates, count, out);
@@ -144,8 +141,6 @@ settle(struct fate *fates, size_t count, const struct company *company, uint32_t
 			fate->outcome = fate->policy->reject_fallback;
 		fate->store = fate->outcome == OUT_QUARANTINE;
 		fate->remove = fate->store || fate->outcome == OUT_DISCARD;
-		fate->route = false;
-		fate->variant = 0;
 		gone += fate->remove;
 	}
 	if (defers)

@@ -58,11 +58,16 @@ settle_list(const struct policy *const *policies, const enum outcome *wanted, si
     struct settlement *got)
 {
 	const struct company company = { relayed, route };
-	uint32_t order[64];
+	struct fate *list = calloc(n, sizeof *list);         /* no room behind the last: a sanitizer sees who looks there */
+	uint32_t *order = calloc(n, sizeof *order);
 
+	assert_true(list && order);
 	for (size_t k = 0; k < n; k++)
-		fates[k] = (struct fate){ .policy = policies[k], .wanted = wanted[k] };
-	settle(fates, n, &company, order, got);
+		list[k] = (struct fate){ .policy = policies[k], .wanted = wanted[k] };
+	settle(list, n, &company, order, got);
+	memcpy(fates, list, n * sizeof *list);
+	free(list);
+	free(order);
 }
 
 static void
