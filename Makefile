@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench eval install clean
+.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench eval install clean cover mutants suites-check bench-policy
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -88,6 +88,13 @@ ledger: deps                               ## 2,000 mails and 1,000 releases whi
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 LEDGER_RATE=20 QUARANTINE_RELEASES=1000 \
 	    python3 tests/run.py tests/system/test_ledger.py tests/system/test_quarantine_faults.py:test_kills
 
+cover: deps                                ## branch coverage of the decision core, which must be 100 %
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@sh tests/proof/coverage.sh $(CURDIR)/build/engine.a
+mutants: deps                              ## one change at a time in the decision core: the tests must notice 95 %
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@python3 tests/proof/mutants.py $(CURDIR)/build/engine.a
+
 deps-bench: deps                           ## the peers to measure against (unpacked under build/peers) and the corpus
 	@sh tests/bench/deps.sh
 $B/bench/%: tests/bench/%.c
@@ -102,15 +109,23 @@ suites: deps                               ## hostile and odd mail from several 
 	@$(SUDO) env CORPUS=$(CORPUS) POLICYD_BUILD=$(CURDIR)/build$(if $(SAN),/san)/testing python3 -m tests.suites.run
 suites-short: all $B/mailscan
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 -m tests.suites.run --short
+$B/bench/policytable: tests/bench/policytable.c $B/engine.a
+	@mkdir -p $(@D)
+	@echo "LD  $@"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+bench-policy: deps                         ## a million mailboxes: memory, look-up, import, start (about 3 minutes)
+	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/policytable
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/bench/policies.py
 bench: deps-bench                          ## speed beside rspamd, clamav-milter and bare libclamav (about 25 minutes)
 	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
 	@$(SUDO) python3 tests/bench/bench.py
 eval: deps-bench                           ## accuracy of the classifier, hits of every rule, on a labelled corpus (CORPUS=INDEX)
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh corpus/eval $$(python3 -m tests.lib.corpus)
-soak: deps                                 ## 1,000 reloads under load
+soak: deps                                 ## 1,000 reloads under load, 200 kills with variants on their way
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
-	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 VARIANT_KILLS=200 \
+	  python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load tests/system/test_variants.py:test_one_fate_each
 
 # Objects of clang's own for fuzzing, beside gcc's; replay runs the committed inputs through gcc's build of the targets.
 $F/obj/%.o: %.c

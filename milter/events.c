@@ -93,6 +93,7 @@ struct client {
 	uint32_t recipient_count, recipient_room;
 	struct settings *settings;           /* of the present mail */
 	unsigned long steps;                 /* negotiated */
+	bool may_replace;                    /* the MTA lets us add recipients with DSN parameters */
 	struct spool spool;
 };
 
@@ -145,7 +146,7 @@ static sfsistat
 on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2, unsigned long f3, unsigned long *pf0,
     unsigned long *pf1, unsigned long *pf2, unsigned long *pf3)
 {
-	const unsigned long actions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT | SMFIF_ADDRCPT_PAR;
+	const unsigned long actions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT;
 	struct client *c;
 
 	(void)f2;
@@ -160,7 +161,8 @@ on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2,
 	c->steps = f1 & (SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY |
 	    SMFIP_NOUNKNOWN | SMFIP_NODATA | SMFIP_HDR_LEADSPC);
 	smfi_setpriv(ctx, c);
-	*pf0 = actions;
+	c->may_replace = (f0 & SMFIF_ADDRCPT_PAR) != 0;
+	*pf0 = actions | (f0 & SMFIF_ADDRCPT_PAR);
 	*pf1 = c->steps;
 	*pf2 = *pf3 = 0;
 	return SMFIS_CONTINUE;
@@ -545,6 +547,7 @@ message(SMFICTX *ctx, struct client *c)
 	pack_text(&body, c->envelope.queue_id);
 	pack_u64(&body, size);
 	pack_u8(&body, c->spool.truncated);
+	pack_u8(&body, c->may_replace);
 	int timeout_ms = (int)c->settings->config->message_timeout_ms + EOM_GRACE_MS;
 	enum gate_result result = gatelink_ask(W_MESSAGE, &body, fd, timeout_ms, PROGRESS_MS, send_progress, ctx, W_OUTCOME, &answer);
 	sfsistat status;

@@ -322,6 +322,7 @@ on_message(struct gate *gate, struct packet *packet, struct unpack *u)
 	unpack_text(u, tx->envelope.queue_id, sizeof tx->envelope.queue_id);
 	tx->size = unpack_u64(u);
 	tx->truncated = unpack_u8(u);
+	tx->may_replace = unpack_u8(u);
 	tx->mail_fd = packet->fds[0];
 	packet->fd_count = 0;
 	tx->message_id = packet->id;

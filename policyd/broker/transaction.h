@@ -70,6 +70,7 @@ struct tx {                                  /* one mail */
 	int mail_fd;                         /* -1: none */
 	uint64_t size;
 	bool truncated;
+	bool may_replace;                    /* recipients, by the MTA's leave */
 	uint32_t message_id;                 /* packet id of W_MESSAGE */
 	int64_t start_ms, deadline_ms;
 	void *asker;                         /* policyctl scan: its request */

@@ -39,7 +39,7 @@ variants_up(const struct tx *tx)
 {
 	const struct route *route = &tx->broker->route;
 
-	return route->has_key && tx->config->deliver_lmtp[0] && route->up_until_ms > clock_ms() && tx->gate != NULL;
+	return route->has_key && tx->config->deliver_lmtp[0] && route->up_until_ms > clock_ms() && tx->may_replace;
 }
 
 static struct span
@@ -108,7 +108,7 @@ variants_pack(struct buf *out, const struct tx *tx)
 		const char *to = address;
 		struct variant v;
 
-		if (!fate->route && (fate->remove || fate->outcome != OUT_TAG || !fate->policy->folder[0]))
+		if (!fate->route && (!tx->may_replace || fate->remove || fate->outcome != OUT_TAG || !fate->policy->folder[0]))
 			continue;
 		final_address(tx, i, address);
 		if (fate->route) {

@@ -86,6 +86,9 @@ own_networks = ();
     def set(self, key, **fields):
         self.ctl("policy", "set", key, *["%s=%s" % f for f in fields.items()])
 
+    def policy_status(self):
+        return self.json("policy", "status")
+
     def route_up(self):
         return self.json("stats")["variant_route_up_now"] == 1
 

@@ -1,0 +1,43 @@
+/* policy_inside.h - the parts of policyctl policy: policy.c its commands, policy_import.c records in and out,
+ * policy_foreign.c the formats of others, policy_simulate.c what would have been. */
+#ifndef POLICYD_CTL_POLICY_INSIDE_H
+#define POLICYD_CTL_POLICY_INSIDE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct import_record {
+	char *key, *values;                  /* values: JSON, or NULL: to be removed */
+	uint32_t line, group;                /* records of one group (a customer) go together */
+};
+
+struct import {
+	const char *file;
+	struct import_record *at;
+	size_t count, room;
+	uint32_t line;
+	size_t untranslated;                 /* told one by one, on stderr */
+	bool failed;
+};
+
+/* Takes `values` (JSON null: removal). Of several with one key the last counts. */
+void import_add(struct import *in, const char *key, json_t *values);
+/* "FILE:LINE: what", on stderr: cannot be translated, and is counted; cannot be read, and nothing is imported. */
+void import_untranslated(struct import *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void import_bad(struct import *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Readers of policies as others write them. */
+void read_amavis(struct import *in, FILE *file);             /* SQL dump: users, policy, mailaddr, wblist */
+void read_spamassassin(struct import *in, FILE *file, const char *key);     /* user_prefs, for one record */
+void read_rspamd(struct import *in, FILE *file);             /* settings.conf */
+void read_proxmox(struct import *in, FILE *file);            /* user block and welcome lists: pmgsh or userprefs */
+
+int policy_import(int argc, char **argv, bool only_diff);
+int policy_export(int argc, char **argv);
+int policy_simulate(int argc, char **argv);
+
+const char *policy_who(void);                                /* for the history */
+
+#endif

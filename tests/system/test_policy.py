@@ -1,0 +1,185 @@
+"""Policies by policyctl, with a real Redis: levels, lists, bulk import and export, history and rollback, other filters' dumps, a
+second node, a start without Redis."""
+import json
+import os
+import re
+import time
+import unittest
+
+from tests.lib.mail import mail, points
+from tests.lib.policyd import Policyd
+from tests.lib.procs import Dir, free_port, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Policies(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.d = Dir()
+        cls.addClassCleanup(cls.d.close)
+        cls.pd = Policyd(cls.d, policy=False)
+        cls.addClassCleanup(cls.pd.close)
+
+    def values(self, key):
+        return self.pd.json("policy", "get", key)["values"]
+
+    def outcome(self, data, rcpt, **more):
+        self.d.write("m.eml", data)
+        args = [a for k, v in more.items() for a in ("--" + k, v)]
+        return self.pd.json("scan", self.d("m.eml"), "--rcpt", rcpt, *args)["recipients"][0]["outcome"]
+
+    def test_explain(self):
+        self.pd.set("tier:gold", **{"max.retention_days": "60"})
+        self.pd.set("customer:acme", tier="gold", tag="3.5", locked="virus")
+        self.pd.set("domain:shop.example", customer="acme", subject_tag="[SPAM] ")
+        self.pd.set("bob@shop.example", quarantine="off", retention_days="30")
+        r = {f["field"]: f for f in self.pd.json("policy", "explain", "Bob+x@SHOP.example")["fields"]}
+        self.assertEqual([(r[f]["value"], r[f]["level"]) for f in ("tag", "quarantine", "subject_tag", "discard", "retention_days")],
+                         [("3.5", "customer"), ("off", "mailbox"), ("[SPAM] ", "domain"), ("15", "default"), ("30", "mailbox")])
+        self.assertEqual(r["tag"]["record"], "customer:acme")
+        self.assertTrue(r["tag"]["change"]["who"])
+        self.assertAlmostEqual(r["tag"]["change"]["time_ms"] / 1000, time.time(), delta=60)
+        out = self.pd.ctl("policy", "set", "bob@shop.example", "virus=deliver", check=False)
+        self.assertEqual(out.returncode, 2)
+        self.assertIn("virus=deliver: it is locked at customer:acme", out.stderr.decode())
+        self.assertIn("from customer (customer:acme), set 20", self.pd.ctl("policy", "explain", "bob@shop.example").stdout.decode())
+
+    def test_lists(self):
+        self.pd.set("lists@test.example", tag="off", quarantine="6", discard="off")
+        held, clean = points(8, "held"), mail("clean")
+        self.assertEqual(self.outcome(held, "lists@test.example"), "quarantine")
+        self.pd.ctl("policy", "allow", "lists@test.example", "from:ann@sender.example", "--comment", "a friend")
+        self.assertEqual(self.outcome(held, "lists@test.example"), "quarantine")     # anybody can write that name
+        self.pd.ctl("policy", "allow", "lists@test.example", "from:ann@sender.example", "--force")
+        self.assertEqual(self.outcome(held, "lists@test.example"), "deliver")
+        self.pd.ctl("policy", "allow", "lists@test.example", "from:ann@sender.example", "--force", "--until", "2020-01-01")
+        self.assertEqual(self.outcome(held, "lists@test.example"), "quarantine")
+        self.pd.ctl("policy", "block", "lists@test.example", "domain:sender.example")
+        self.assertEqual(self.outcome(clean, "lists@test.example"), "reject")
+        self.pd.ctl("policy", "unlist", "lists@test.example", "domain:sender.example")
+        self.assertEqual(self.outcome(clean, "lists@test.example"), "deliver")
+        self.assertNotIn("block", self.values("lists@test.example"))
+
+    def test_import_is_whole_by_customer(self):
+        self.d.write("i.jsonl", "\n".join(json.dumps(r) for r in (
+            {"key": "a@one.example", "values": {"tag": 2}}, {"key": "domain:one.example", "values": {"customer": "one"}},
+            {"key": "domain:two.example", "values": {"customer": "two"}}, {"key": "b@two.example", "values": {"tag": 9}},
+            {"key": "customer:one", "values": {"quarantine": 8}}, {"key": "c@two.example", "values": {"tag": 2}})))
+        out = self.pd.ctl("policy", "import", self.d("i.jsonl"), check=False)
+        self.assertEqual(out.returncode, 2, out.stderr)
+        self.assertRegex(out.stderr.decode(), r"i\.jsonl:4: b@two\.example: tag=9 must be below quarantine=7; of this customer nothing is changed \((3|6) records\)")
+        self.assertEqual(self.values("c@two.example"), {})
+        self.d.write("i.csv", "key,tag,subject_tag\na@csv.example,2,\"[a, \"\"b\"\"] \"\nb@csv.example,,\n")
+        self.pd.ctl("policy", "import", self.d("i.csv"))
+        self.assertEqual(self.values("a@csv.example"), {"tag": "2", "subject_tag": "[a, \"b\"] "})
+        for bad, says in (("key,tag\nnobody,2,3\n", "i.csv:2: 3 cells; expected 2"), ("name\n", "expected key as the first column")):
+            self.d.write("i.csv", bad)
+            out = self.pd.ctl("policy", "import", self.d("i.csv"), check=False)
+            self.assertEqual(out.returncode, 2)
+            self.assertIn(says, out.stderr.decode())
+
+    def test_export_and_diff(self):
+        self.pd.set("customer:exp", tag="2")
+        self.pd.set("domain:exp.example", customer="exp", delimiters="+-", catch_all="x@exp.example")
+        self.pd.ctl("policy", "block", "x@exp.example", "ip:192.0.2.0/24", "--comment", "noise")
+        out = self.pd.ctl("policy", "export", "--customer", "exp").stdout
+        self.assertEqual(len(out.splitlines()), 3)
+        self.d.write("e.jsonl", out)
+        self.assertIn("3 records, 0 would change", self.pd.ctl("policy", "diff", self.d("e.jsonl")).stderr.decode())
+        self.d.write("e.jsonl", out.replace(b'"tag":"2"', b'"tag":"2.5"'))
+        r = self.pd.ctl("policy", "diff", self.d("e.jsonl"))
+        self.assertIn('customer:exp\n  - tag="2"\n  + tag="2.5"\n', r.stdout.decode())
+        self.assertEqual(self.values("customer:exp"), {"tag": "2"})
+
+    def test_history_and_rollback(self):
+        self.pd.set("customer:hist", tag="2")
+        self.pd.set("domain:hist.example", customer="hist")
+        self.pd.set("a@hist.example", tag="1")
+        time.sleep(1.1)
+        then = time.strftime("%Y-%m-%dT%H:%M:%S")
+        time.sleep(1.1)
+        self.pd.set("customer:hist", tag="3")
+        self.pd.set("a@hist.example", tag="2", discard="off")
+        self.pd.set("b@hist.example", tag="1")
+        self.pd.ctl("policy", "unset", "domain:hist.example", "customer") if False else None
+        h = self.pd.json("policy", "history", "a@hist.example")["entries"]
+        self.assertEqual([c for e in h for c in e["changes"] if c[0] == "mailbox:a@hist.example"][0][1:], ['{"tag":"1"}', '{"tag":"2","discard":"off"}'])
+        self.assertTrue(h[0]["who"])
+        self.pd.ctl("policy", "rollback", "customer:hist", then)
+        self.assertEqual((self.values("customer:hist"), self.values("a@hist.example"), self.values("b@hist.example")), ({"tag": "2"}, {"tag": "1"}, {}))
+        self.assertIn("rollback to", self.pd.ctl("policy", "history", "customer:hist").stdout.decode())
+
+    def foreign(self, name, *args):
+        out = self.pd.ctl("policy", "import", os.path.join(HERE, "policies", name), *args, check=False)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        return out.stderr.decode()
+
+    def test_from_amavis(self):
+        said = self.foreign("amavis-mysql.sql", "--format", "amavis")
+        self.assertEqual(self.values("domain:shop.example")["tag"], "4.5")
+        self.assertEqual(self.values("domain:shop.example")["discard"], "12")
+        self.assertEqual(list(self.values("domain:shop.example")["block"]), ["domain:spam.example"])
+        bob = self.values("bob@shop.example")
+        self.assertEqual({k: bob[k] for k in ("tag", "quarantine", "discard", "folder", "subject_tag", "banned", "unscannable")},
+                         {"tag": "3.25", "quarantine": "6.9", "discard": "20", "folder": "spam", "subject_tag": "[Bob's] ", "banned": "deliver", "unscannable": "deliver"})
+        self.assertEqual((list(bob["allow"]), list(bob["block"])), (["from:ann@friend.example"], ["domain:letters.example"]))
+        self.assertEqual(self.values("domain:*.dept.example"), self.values("domain:dept.example"))
+        self.assertEqual(self.values("all@shop.example"), {"tag": "off", "quarantine": "off", "discard": "off", "virus": "deliver", "subject_tag": ""})
+        for line in ('"@.": what holds for all', "message_size_limit=65536", "bad_header_lover=Y", "spam_tag_level=2", '"lost@shop.example" has policy 9',
+                     '"sales@"', "all@shop.example: a score"):
+            self.assertRegex(said, r"not translated: \S+:\d+: .*" + re.escape(line))
+        self.foreign("amavis-postgres.sql", "--format", "amavis")
+        self.assertEqual((self.values("eve@pg.example"), self.values("domain:pg.example")), ({"tag": "5.5", "discard": "11"}, {"discard": "9.5"}))
+
+    def test_from_spamassassin(self):
+        said = self.foreign("user_prefs", "--format", "spamassassin", "--key", "sa@prefs.example")
+        v = self.values("sa@prefs.example")
+        self.assertEqual((v["tag"], v["subject_tag"], sorted(v["allow"]), list(v["block"])),
+                         ("3.5", "*****SPAM***** ", ["domain:letters.example", "from:ann@friend.example"], ["domain:spam.example"]))
+        for line in ("score URIBL_DBL_SPAM 0", "ok_languages en", "bad?guy@x.example"):
+            self.assertIn(line, said)
+
+    def test_from_rspamd(self):
+        self.pd.ctl("policy", "unset", "domain:shop.example", check=False)
+        for m in "bob", "eve", "all":
+            self.pd.ctl("policy", "unset", m + "@shop.example", check=False)
+        said = self.foreign("settings.conf", "--format", "rspamd")
+        self.assertEqual(self.values("domain:shop.example"), {"tag": "5.5", "discard": "14.5", "top_action": "reject", "subject_tag": "[JUNK] "})
+        self.assertEqual(self.values("bob@shop.example"), {"tag": "3", "quarantine": "7"})
+        self.assertEqual(self.values("all@shop.example"), {"filter": "false"})
+        for line in ("settings shop: action greylist", "settings shop: apply groups_disabled", "settings partner: condition from", "a pattern"):
+            self.assertIn(line, said)
+
+    def test_from_proxmox(self):
+        self.pd.ctl("policy", "unset", "bob@shop.example", check=False)
+        said = self.foreign("userprefs.sql", "--format", "proxmox")
+        bob = self.values("bob@shop.example")
+        self.assertEqual((sorted(bob["allow"]), list(bob["block"])), (["domain:letters.example", "from:ann@friend.example"], ["domain:spam.example"]))
+        self.assertIn("userprefs of eve@shop.example: LANG", said)
+
+    def test_second_node_and_no_redis(self):
+        d = Dir()
+        self.addCleanup(d.close)
+        two = Policyd(d, policy=False, settings='redis = { url = "unix://%s"; };' % self.d("state/run/redis.sock"))
+        self.addCleanup(lambda: two.p.alive() and two.close())
+        self.pd.set("a@nodes.example", tag="1.5")
+        start = time.monotonic()
+        wait_until(lambda: two.json("policy", "get", "a@nodes.example")["values"].get("tag") == "1.5", 5, 0.01)
+        self.assertLess(time.monotonic() - start, 1.0)
+        two.set("a@nodes.example", tag="1.25")
+        wait_until(lambda: self.values("a@nodes.example").get("tag") == "1.25", 5, 0.01)
+        two.ctl("policy", "unset", "a@nodes.example")
+        wait_until(lambda: self.values("a@nodes.example") == {}, 5, 0.01)
+        records = two.policy_status()["records"]
+        two.close()
+        alone = Policyd(d, policy=False, settings='redis = { url = "redis://127.0.0.1:%d/0"; };' % free_port())
+        self.addCleanup(alone.close)
+        self.assertEqual(alone.policy_status()["records"], records)
+        out = alone.ctl("policy", "set", "a@nodes.example", "tag=1", check=False)
+        self.assertEqual(out.returncode, 1)
+        self.assertIn("Redis is not reachable", out.stderr.decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
