@@ -19,6 +19,7 @@ allow policyd/mail policyd/base
 allow policyd/model policyd/base policyd/mail policyd/scan
 allow policyd/net policyd/base policyd/scan
 allow policyd/store policyd/base policyd/net policyd/scan
+allow policyd/auth policyd/base policyd/mail policyd/scan
 allow policyd/scan policyd/base policyd/mail policyd/model
 allow lua policyd/base policyd/mail policyd/model policyd/scan
 allow policyd/worker policyd/base policyd/net policyd/mail policyd/model policyd/scan lua

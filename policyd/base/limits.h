@@ -51,6 +51,7 @@ enum {
 	MAX_PAGE_INSIDE      = 1024 * 1024,       /* HTML looked at in one file of an archive */
 
 	/* DNS */
+	MAX_SPF_RECORD       = 8 * 1024,          /* bytes of one SPF record; a longer one is a permerror */
 	MAX_DNSBL            = 32,                /* lists by config */
 	MAX_DNS_IN_FLIGHT    = 512,               /* queries to the resolver at once */
 	MAX_DNS_CACHE        = 65536,             /* entries */
