@@ -15,7 +15,8 @@
 --   mime = "Content-Type", matches = P     the same in any part's header
 --   missing = "Date" or { ... }            none of these headers is there
 --   present = "List-Id" or { ... }         one of these headers is there
---   subject = P, body = P, hidden = P      the decoded subject; the visible text; what a reader would not see
+--   subject = P, body = P, hidden = P      subject and visible text as one reads them (no invisible characters, plain letters
+--                                          for fancy ones; as sent: header = "Subject"); what a reader would not see
 --   paragraph = P                          subject and text, a paragraph a line, blanks made one
 --   rawbody = P, full = P                  decoded text parts with their markup; the whole mail as it came
 --   uri = P                                some link, as "http://host/path", one a line: ^ and $ are its ends

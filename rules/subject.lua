@@ -145,7 +145,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_FANCY_LETTERS", score = 1.8, group = "subject", subject = { [=[[\x{1D400}-\x{1D7FF}\x{FF21}-\x{FF5A}\x{24B6}-\x{24E9}]|[a-z][\x{200B}-\x{200D}\x{2060}\x{00AD}][a-z]|[A-Za-z][\x{0430}-\x{044F}]|[\x{0430}-\x{044F}][A-Za-z]]=], "u" },
+  symbol = "SUBJECT_FANCY_LETTERS", score = 1.8, group = "subject", header = "Subject", matches = { [=[[\x{1D400}-\x{1D7FF}\x{FF21}-\x{FF5A}\x{24B6}-\x{24E9}]|[a-z][\x{200B}-\x{200D}\x{2060}\x{00AD}][a-z]|[A-Za-z][\x{0430}-\x{044F}]|[\x{0430}-\x{044F}][A-Za-z]]=], "u" },
   description = "Letters that only look like letters, to get past filters",
   tests = {
     { headers = { Subject = "Verify your acc\u{43e}unt" }, hit = true },

@@ -40,6 +40,9 @@ enum {
 	/* text and links */
 	MAX_TEXT             = 4 * 1024 * 1024,   /* visible text of one mail, UTF-8 */
 	MAX_HTML             = 8 * 1024 * 1024,   /* HTML looked at in one mail */
+	MAX_HTML_DEPTH       = 512,               /* open elements; what is deeper is read as if beside the last, as browsers do */
+	MAX_STYLE_RULES      = 4096,              /* of one page's <style>, that have a say in what is seen */
+	MAX_STYLE_WORK       = 4 * 1000 * 1000,   /* comparisons of one page's elements with them */
 	MAX_LINKS            = 2000,
 	MAX_LINK             = 2048,              /* bytes of one link */
 	MAX_HOSTS_ASKED      = 64,                /* distinct names of one mail asked in DNS */

@@ -73,12 +73,30 @@ utf8_encode(uint32_t code, char out[4])
 	return 4;
 }
 
+size_t
+ascii_length(struct span s)
+{
+	const uint64_t high = 0x8080808080808080u;
+	size_t i = 0;
+	uint64_t a, b;
+
+	for (; i + 16 <= s.n; i += 16) {
+		memcpy(&a, s.p + i, 8);
+		memcpy(&b, s.p + i + 8, 8);
+		if ((a | b) & high)
+			break;
+	}
+	while (i < s.n && (unsigned char)s.p[i] < 0x80)
+		i++;
+	return i;
+}
+
 bool
 utf8_valid(struct span s)
 {
 	for (size_t i = 0, n; i < s.n; i += n) {
 		if ((unsigned char)s.p[i] < 0x80) {
-			n = 1;
+			n = ascii_length(span_from(s, i));
 			continue;
 		}
 		n = utf8_length(span_from(s, i));

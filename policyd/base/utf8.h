@@ -15,7 +15,10 @@ size_t utf8_encode(uint32_t code, char out[4]);
 
 bool utf8_valid(struct span s);
 
-/* At most `n` bytes of valid UTF-8, never ending inside a character. */
+/* At most `n` bytes from the start, and no half character at the end. */
 struct span utf8_head(struct span s, size_t n);
+
+/* How many bytes at the start are ASCII. */
+size_t ascii_length(struct span s);
 
 #endif

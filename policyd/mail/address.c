@@ -1,17 +1,25 @@
-/* address.c - RFC 5322 addresses as clients show them: groups, comments, quotes; a loop, no recursion. */
+/* address.c - RFC 5322 addresses as clients show them: groups, comments, quotes; a loop, no recursion.
+ *
+ * What the grammar allows is read by it. What it does not is read as most clients do, and `odd` says that others may see
+ * another address: text behind the angle brackets, two pairs of them, a backslash outside of quotes, a quote, comment or
+ * bracket never closed, a route before the address, two '@'. */
 #include <idn2.h>
 #include <stdlib.h>
 
 #include "policyd/base/limits.h"
 #include "policyd/mail/parse.h"
 
+struct text {
+	char *p;
+	size_t n;
+};
+
 struct scanner {
 	struct arena *a;
-	struct address *list;
-	size_t count, room;
-	char *name, *addr;                   /* being collected */
-	size_t name_n, addr_n;
-	bool in_angle, had_angle;
+	struct address_list *list;
+	size_t room;
+	struct text name, addr, comment;     /* being collected */
+	bool in_angle, had_angle, in_group;
 };
 
 static struct span
@@ -33,28 +41,66 @@ lower_domain(struct arena *a, struct span domain)
 	return shown;
 }
 
+static struct span
+taken(struct text *text)
+{
+	struct span s = span_trim(span_make(text->p, text->n));
+
+	text->n = 0;
+	return s;
+}
+
+/* "<@relay.example,@other.example:user@host>": RFC 5321 lets the route be ignored. */
+static struct span
+without_route(struct scanner *s, struct span addr)
+{
+	size_t colon = span_find_char(addr, ':');
+
+	if (addr.n == 0 || addr.p[0] != '@' || colon == SPAN_NONE)
+		return addr;
+	s->list->odd = true;
+	return span_trim(span_from(addr, colon + 1));
+}
+
+/* Two '@' outside of quotes: programs take the first or the last. */
+static bool
+has_two_signs(struct span addr)
+{
+	bool quoted = false;
+	int signs = 0;
+
+	for (size_t i = 0; i < addr.n; i++) {
+		if (addr.p[i] == '\\')
+			i++;
+		else if (addr.p[i] == '"')
+			quoted = !quoted;
+		else
+			signs += addr.p[i] == '@' && !quoted;
+	}
+	return signs > 1;
+}
+
 static void
 finish(struct scanner *s)
 {
-	struct span addr = span_trim(span_make(s->addr, s->addr_n)), name = span_trim(span_make(s->name, s->name_n));
+	struct span name = taken(&s->name), addr = taken(&s->addr), comment = taken(&s->comment);
 
-	if (!s->had_angle) {                 /* a bare address, or a bare name */
-		addr = name;
+	if (!s->had_angle && span_find_char(name, '@') != SPAN_NONE) {
+		addr = name;                         /* a bare address, its comment for a name */
 		name = SPAN("");
-		if (span_find_char(addr, '@') == SPAN_NONE) {
-			name = addr;
-			addr = SPAN("");
-		}
 	}
-	s->name_n = s->addr_n = 0;
+	if (name.n == 0)
+		name = comment;
 	s->in_angle = s->had_angle = false;
-	if ((addr.n == 0 && name.n == 0) || s->count >= MAX_ADDRESSES)
+	addr = without_route(s, addr);
+	if ((addr.n == 0 && name.n == 0) || s->list->count >= MAX_ADDRESSES)
 		return;
-	ARENA_PUSH(s->a, s->list, s->count, s->room);
-	struct address *out = &s->list[s->count++];
+	ARENA_PUSH(s->a, s->list->at, s->list->count, s->room);
+	struct address *out = &s->list->at[s->list->count++];
 	size_t at = span_find_last(addr, '@');
 
-	*out = (struct address){ .name = arena_copy(s->a, name) };
+	s->list->odd |= has_two_signs(addr);
+	*out = (struct address){ .name = header_decode(s->a, arena_copy(s->a, name)) };
 	if (at == SPAN_NONE)
 		return;
 	out->local = arena_copy(s->a, span_head(addr, at));
@@ -65,53 +111,98 @@ finish(struct scanner *s)
 static void
 collect(struct scanner *s, char c)
 {
-	if (s->in_angle)
-		s->addr[s->addr_n++] = c;
-	else
-		s->name[s->name_n++] = c;
+	struct text *to = s->in_angle ? &s->addr : &s->name;
+
+	if (s->had_angle && !s->in_angle && !ascii_space(c))
+		s->list->odd = true;                 /* "<a@b> c@d" */
+	to->p[to->n++] = c;
+}
+
+/* `c` outside of quotes and comments. */
+static void
+special(struct scanner *s, char c)
+{
+	switch (c) {
+	case '<':
+		s->list->odd |= s->had_angle;
+		s->in_angle = s->had_angle = true;
+		s->addr.n = 0;                       /* of several <...> the last counts, as most clients have it */
+		break;
+	case '>':
+		s->in_angle = false;
+		break;
+	case ',':
+		finish(s);
+		break;
+	case ';':
+		finish(s);
+		s->list->odd |= !s->in_group;
+		s->list->group |= s->in_group;
+		s->in_group = false;
+		break;
+	case ':':
+		s->list->odd |= s->in_group;         /* groups do not nest */
+		s->in_group = true;           /* or somebody's "Re: me <a@b>" */
+		s->name.n = s->comment.n = 0;
+		break;
+	case '\\':
+		s->list->odd = true;
+		break;
+	default:
+		if (c != '\r' && c != '\n')
+			collect(s, c);
+	}
+}
+
+void
+addresses_read(struct arena *a, struct span value, struct address_list *list)
+{
+	struct scanner s = { .a = a, .list = list };
+	int depth = 0;
+	bool quoted = false;
+
+	*list = (struct address_list){ 0 };
+	value = span_head(value, MAX_HEADER_LINE);
+	s.name.p = arena_alloc(a, value.n + 1);
+	s.addr.p = arena_alloc(a, value.n + 1);
+	s.comment.p = arena_alloc(a, value.n + 1);
+	for (size_t i = 0; i < value.n; i++) {
+		char c = value.p[i];
+
+		if (c == '\\' && (quoted || depth > 0) && i + 1 < value.n) {
+			if (depth == 0)
+				collect(&s, value.p[i + 1]);
+			i++;
+		} else if (depth > 0) {
+			depth += c == '(' ? 1 : c == ')' ? -1 : 0;
+			if (depth > 0)
+				s.comment.p[s.comment.n++] = c;
+		} else if (c == '"') {
+			quoted = !quoted;
+			if (s.in_angle)
+				collect(&s, c);              /* quotes of a local part are part of it */
+		} else if (quoted) {
+			if (c != '\r' && c != '\n')
+				collect(&s, c);
+		} else if (c == '(') {
+			depth = 1;
+			s.comment.n = 0;
+		} else if (s.in_angle && (c == ',' || c == ';' || c == ':')) {
+			collect(&s, c);
+		} else {
+			special(&s, c);
+		}
+	}
+	list->odd |= quoted || depth > 0 || s.in_angle;
+	finish(&s);
 }
 
 size_t
 addresses_parse(struct arena *a, struct span value, struct address **list)
 {
-	struct scanner s = { .a = a };
-	int comment = 0;
-	bool quoted = false;
+	struct address_list all;
 
-	value = span_head(value, MAX_HEADER_LINE);
-	s.name = arena_alloc(a, value.n + 1);
-	s.addr = arena_alloc(a, value.n + 1);
-	for (size_t i = 0; i < value.n; i++) {
-		char c = value.p[i];
-
-		if (c == '\\' && (quoted || comment > 0) && i + 1 < value.n) {
-			if (comment == 0)
-				collect(&s, value.p[i + 1]);
-			i++;
-		} else if (comment > 0) {
-			comment += c == '(' ? 1 : c == ')' ? -1 : 0;
-		} else if (c == '"') {
-			quoted = !quoted;
-			if (s.in_angle)
-				collect(&s, c);      /* quotes of a local part are part of it */
-		} else if (quoted) {
-			collect(&s, c);
-		} else if (c == '(') {
-			comment++;
-		} else if (c == '<') {
-			s.in_angle = s.had_angle = true;
-			s.addr_n = 0;                /* of several <...> the last counts, as most clients have it */
-		} else if (c == '>') {
-			s.in_angle = false;
-		} else if ((c == ',' || c == ';') && !s.in_angle) {
-			finish(&s);
-		} else if (c == ':' && !s.in_angle) {
-			s.name_n = 0;                /* a group's name */
-		} else if (c != '\r' && c != '\n') {
-			collect(&s, c);
-		}
-	}
-	finish(&s);
-	*list = s.list;
-	return s.count;
+	addresses_read(a, value, &all);
+	*list = all.at;
+	return all.count;
 }

@@ -1,8 +1,6 @@
 #include "policyd/base/limits.h"
 #include "policyd/mail/parse.h"
 
-enum { ENCODED_WORD = 4096 };                /* bytes; RFC 2047 allows 75, and programs that ignore it exist */
-
 /* One line's end: CRLF, LF, or a bare CR that is not followed by LF. `*next` is where the next line starts. */
 static size_t
 line_end(struct span s, size_t at, size_t *next)
@@ -120,100 +118,4 @@ header_value(const struct header_list *headers, const char *name)
 	const struct header *h = header_get(headers, span_of(name), 0);
 
 	return h ? h->value : SPAN("");
-}
-
-/* "=?charset?B?text?=" at the start of `s`: its length, parts in the spans; 0 when it is none. */
-static size_t
-encoded_word(struct span s, struct span *charset, char *kind, struct span *text)
-{
-	size_t q1, q2, end;
-
-	if (!span_starts(s, SPAN("=?")))
-		return 0;
-	q1 = span_find_char(span_head(span_from(s, 2), 41), '?');
-	if (q1 == SPAN_NONE || q1 == 0 || q1 > 40)
-		return 0;
-	q2 = 2 + q1 + 1;
-	if (q2 + 1 >= s.n || s.p[q2 + 1] != '?')
-		return 0;
-	*kind = ascii_lower(s.p[q2]);
-	end = span_find(span_head(span_from(s, q2 + 2), ENCODED_WORD), SPAN("?="));
-	if (end == SPAN_NONE || (*kind != 'b' && *kind != 'q'))
-		return 0;
-	*charset = span_make(s.p + 2, q1);
-	size_t star = span_find_char(*charset, '*');      /* RFC 2231 language */
-
-	if (star != SPAN_NONE)
-		*charset = span_head(*charset, star);
-	*text = span_make(s.p + q2 + 2, end);
-	return q2 + 2 + end + 2;
-}
-
-static size_t
-append(char *out, size_t n, size_t room, struct span more)
-{
-	more = span_head(more, room - n);
-	memcpy(out + n, more.p ? more.p : "", more.n);
-	return n + more.n;
-}
-
-struct words {                               /* encoded words of one charset that follow each other */
-	struct span charset;
-	char *bytes;                         /* decoded; a character may be cut between two of them */
-	size_t n;
-};
-
-static size_t
-words_end(struct arena *a, struct words *w, char *out, size_t n, size_t room)
-{
-	bool unknown, wrong;
-	size_t count = w->n;
-
-	w->n = 0;
-	return count == 0 ? n : append(out, n, room, charset_to_utf8(a, span_make(w->bytes, count), w->charset, &unknown, &wrong));
-}
-
-struct span
-header_decode(struct arena *a, struct span raw)
-{
-	size_t at = 0, n = 0, room;
-	bool after_word = false, unknown, wrong, broken;
-	struct words words = { 0 };
-	char *out;
-
-	if (span_find(raw, SPAN("=?")) == SPAN_NONE)
-		return charset_to_utf8(a, raw, SPAN("utf-8"), &unknown, &wrong);
-	room = raw.n * 4 + 16;               /* one byte of a charset is at most four of UTF-8 */
-	out = arena_alloc(a, room);
-	words.bytes = arena_alloc(a, raw.n);
-	while (at < raw.n) {
-		struct span charset, text, rest = span_from(raw, at);
-		char kind;
-		size_t used = encoded_word(rest, &charset, &kind, &text);
-
-		if (used > 0) {
-			struct span bytes = kind == 'b' ? decode_base64(a, text, &broken) : decode_quoted(a, text, true, &broken);
-
-			if (!span_eq_nocase(charset, words.charset))
-				n = words_end(a, &words, out, n, room);
-			words.charset = charset;
-			memcpy(words.bytes + words.n, bytes.p, bytes.n);
-			words.n += bytes.n;
-			at += used;
-			after_word = true;
-			continue;
-		}
-		size_t word = span_find(span_from(rest, 1), SPAN("=?"));
-		struct span plain = word == SPAN_NONE ? rest : span_head(rest, word + 1);
-
-		at += plain.n;
-		/* White space between two encoded words is not shown. */
-		if (after_word && at < raw.n && span_trim(plain).n == 0)
-			continue;
-		n = words_end(a, &words, out, n, room);
-		n = append(out, n, room, charset_to_utf8(a, plain, SPAN("utf-8"), &unknown, &wrong));
-		after_word = false;
-	}
-	n = words_end(a, &words, out, n, room);
-	return span_make(out, n);
 }

@@ -1,119 +1,64 @@
 /* html.c - one pass over the tags, no tree: what a reader sees in order, what is hidden from him, and the links.
  *
- * A stack of open elements carries the style that matters (shown or not); it is bounded, and what is deeper than it
- * inherits from its top, so nothing deep is dropped. Attributes are read once, at most HTML_ATTRS of a tag. */
+ * A stack of open elements carries the look (style.h) and the names that selectors ask for. It is bounded as browsers
+ * bound theirs: what is deeper stands beside the last. Where a <style> comes after text that it may hide, the pass is
+ * made once more with all that was learnt. Text that is not part of the page (titles, comments, what only Outlook
+ * shows) is kept behind the hidden text, and is no reason for a finding. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "policyd/base/limits.h"
 #include "policyd/base/utf8.h"
 #include "policyd/mail/parse.h"
+#include "policyd/mail/style.h"
+#include "policyd/mail/tags.h"
 
-enum { STACK = 256, HTML_ATTRS = 64, NAME_ROOM = 16, SHOWN_ROOM = MAX_EVIDENCE };
+enum { SHOWN_ROOM = MAX_EVIDENCE, HIDDEN_MUCH = 60, FEW_LETTERS = 40 };
 
 struct open_tag {
-	char name[NAME_ROOM];
-	struct hiding {
-		bool gone;                   /* with all that is inside: display, opacity, a box of no height */
-		bool small, unseen, blank;   /* font size, visibility, colour: what is inside may set them anew */
-	} hiding;
+	struct tag tag;
+	struct style own;                    /* kept to look again when what is around ends first */
+	struct sight look;
+	uint64_t around;                     /* with its own */
+	bool quiet, hides;
 };
 
-struct attr {
-	struct span name, value;             /* value: raw, entities in */
+struct out {
+	char *p;
+	size_t n, room;
 };
 
 struct page {
 	struct arena *a;
 	struct message *msg;
 	int part;
-	struct open_tag stack[STACK];
+	struct open_tag *stack;
 	size_t depth;
-	char *visible, *hide;
-	size_t visible_n, hidden_n, images, letters;
-	bool smuggling;
-	/* the <a> that is open */
-	struct span link;
+	uint16_t open[TAG_IDS];              /* how many of each are on the stack */
+	struct sheet *sheet;
+	size_t restyled;                     /* looks made anew; bounded as the sheet's work is */
+	struct out visible, hidden, quiet;
+	size_t images, letters;
+	bool smuggling, late_style, again;
+	struct span base;
+	struct span link;                    /* of the <a> that is open */
+	size_t plain;                        /* visible text from here on is in no link, and not searched for any yet */
 	char shown[SHOWN_ROOM];
 	size_t shown_n;
 };
 
-static const struct { const char *name; uint32_t code; } entities[] = {
-	{ "amp", '&' }, { "lt", '<' }, { "gt", '>' }, { "quot", '"' }, { "apos", '\'' }, { "nbsp", 0xa0 }, { "copy", 0xa9 },
-	{ "reg", 0xae }, { "trade", 0x2122 }, { "euro", 0x20ac }, { "pound", 0xa3 }, { "yen", 0xa5 }, { "cent", 0xa2 },
-	{ "sect", 0xa7 }, { "deg", 0xb0 }, { "middot", 0xb7 }, { "bull", 0x2022 }, { "hellip", 0x2026 }, { "ndash", 0x2013 },
-	{ "mdash", 0x2014 }, { "lsquo", 0x2018 }, { "rsquo", 0x2019 }, { "ldquo", 0x201c }, { "rdquo", 0x201d },
-	{ "laquo", 0xab }, { "raquo", 0xbb }, { "times", 0xd7 }, { "shy", 0xad }, { "zwnj", 0x200c }, { "zwj", 0x200d },
-	{ "auml", 0xe4 }, { "ouml", 0xf6 }, { "uuml", 0xfc }, { "Auml", 0xc4 }, { "Ouml", 0xd6 }, { "Uuml", 0xdc },
-	{ "szlig", 0xdf }, { "eacute", 0xe9 }, { "egrave", 0xe8 }, { "agrave", 0xe0 }, { "aacute", 0xe1 }, { "ccedil", 0xe7 },
-	{ "ntilde", 0xf1 }, { "oacute", 0xf3 }, { "iacute", 0xed }, { "uacute", 0xfa }, { "colon", ':' }, { "sol", '/' },
-	{ "period", '.' }, { "commat", '@' }, { "num", '#' }, { "lpar", '(' }, { "rpar", ')' }, { "Tab", '\t' }, { "NewLine", '\n' },
-	{ "ensp", 0x2002 }, { "emsp", 0x2003 }, { "thinsp", 0x2009 }, { "rarr", 0x2192 }, { "larr", 0x2190 },
-};
-
-/* U+00A0 to U+00FF in order (HTML 4, section 24.2). */
-static const char *const latin_entities[96] = {
-	"nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo",
-	"not", "shy", "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro", "para", "middot",
-	"cedil", "sup1", "ordm", "raquo", "frac14", "frac12", "frac34", "iquest", "Agrave", "Aacute", "Acirc",
-	"Atilde", "Auml", "Aring", "AElig", "Ccedil", "Egrave", "Eacute", "Ecirc", "Euml", "Igrave", "Iacute",
-	"Icirc", "Iuml", "ETH", "Ntilde", "Ograve", "Oacute", "Ocirc", "Otilde", "Ouml", "times", "Oslash",
-	"Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute", "THORN", "szlig", "agrave", "aacute", "acirc", "atilde",
-	"auml", "aring", "aelig", "ccedil", "egrave", "eacute", "ecirc", "euml", "igrave", "iacute", "icirc",
-	"iuml", "eth", "ntilde", "ograve", "oacute", "ocirc", "otilde", "ouml", "divide", "oslash", "ugrave",
-	"uacute", "ucirc", "uuml", "yacute", "thorn", "yuml",
-};
-
-size_t
-html_entity(struct span s, uint32_t *code)
-{
-	size_t n = 1;
-
-	if (s.n < 3 || s.p[0] != '&')
-		return 0;
-	if (s.p[1] == '#') {
-		bool hex = s.n > 3 && (s.p[2] == 'x' || s.p[2] == 'X');
-		uint32_t v = 0;
-		size_t digits = 0;
-
-		for (n = hex ? 3 : 2; n < s.n && digits < 10; n++, digits++) {
-			char c = ascii_lower(s.p[n]);
-			uint32_t d = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : hex && c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10) : 99;
-
-			if (d == 99)
-				break;
-			v = v > 0x110000 ? v : v * (hex ? 16 : 10) + d;
-		}
-		if (digits == 0)
-			return 0;
-		*code = v == 0 || v > 0x10ffff || (v >= 0xd800 && v < 0xe000) ? 0xfffd : v;
-		return n < s.n && s.p[n] == ';' ? n + 1 : n;
-	}
-	while (n < s.n && n < 12 && ascii_alnum(s.p[n]))
-		n++;
-	for (size_t i = 0; i < sizeof entities / sizeof *entities; i++)
-		if (span_eq(span_make(s.p + 1, n - 1), span_of(entities[i].name))) {
-			*code = entities[i].code;
-			return n < s.n && s.p[n] == ';' ? n + 1 : n;
-		}
-	for (uint32_t i = 0; i < 96; i++)
-		if (span_eq(span_make(s.p + 1, n - 1), span_of(latin_entities[i]))) {
-			*code = 0xa0 + i;
-			return n < s.n && s.p[n] == ';' ? n + 1 : n;
-		}
-	return 0;
-}
-
-/* Entities out; also tabs and line ends, which browsers drop from addresses. */
+/* Character references out: a copy only when there are some. */
 static struct span
 attr_text(struct arena *a, struct span raw)
 {
-	char *out = arena_alloc(a, raw.n * 2 + 4);
-	size_t n = 0;
+	size_t at = span_find_char(raw, '&'), n = 0;
+	char *out;
 
+	if (at == SPAN_NONE)
+		return raw;
+	out = arena_alloc(a, raw.n + 4);             /* no reference is shorter than what it stands for */
 	for (size_t i = 0; i < raw.n;) {
 		uint32_t code;
-		size_t used = html_entity(span_from(raw, i), &code);
+		size_t used = raw.p[i] == '&' ? html_entity(span_from(raw, i), true, &code) : 0;
 
 		if (used > 0) {
 			n += utf8_encode(code, out + n);
@@ -125,173 +70,107 @@ attr_text(struct arena *a, struct span raw)
 	return span_make(out, n);
 }
 
-static bool
-is_hidden(const struct page *p)
-{
-	const struct hiding *h;
+/* ---- text ---- */
 
-	if (p->depth == 0)
-		return false;
-	h = &p->stack[p->depth - 1].hiding;
-	return h->gone || h->small || h->unseen || h->blank;
+static void
+out_add(struct out *o, const char *bytes, size_t n)
+{
+	if (o->n + n > o->room)
+		return;
+	memcpy(o->p + o->n, bytes, n);
+	o->n += n;
+}
+
+/* Runs of white space are one blank, as a browser shows them; a line end counts for more. */
+static void
+out_break(struct out *o, char c)
+{
+	if (o->n == 0)
+		return;
+	if (o->p[o->n - 1] != ' ' && o->p[o->n - 1] != '\n')
+		out_add(o, &c, 1);
+	else if (c == '\n')
+		o->p[o->n - 1] = '\n';
+}
+
+static struct out *
+out_of(struct page *p)
+{
+	const struct open_tag *top = p->depth ? &p->stack[p->depth - 1] : NULL;
+
+	return top == NULL || !(top->hides || top->quiet) ? &p->visible : top->quiet ? &p->quiet : &p->hidden;
 }
 
 static void
-put(struct page *p, const char *bytes, size_t n)
+put(struct page *p, struct out *o, const char *bytes, size_t n)
 {
-	if (is_hidden(p)) {
-		if (p->hidden_n + n <= MAX_TEXT) {
-			memcpy(p->hide + p->hidden_n, bytes, n);
-			p->hidden_n += n;
-		}
+	out_add(o, bytes, n);
+	if (o != &p->visible)
 		return;
-	}
-	if (p->visible_n + n <= MAX_TEXT) {
-		memcpy(p->visible + p->visible_n, bytes, n);
-		p->visible_n += n;
-	}
+	p->letters += n;
 	if (p->link.n > 0 && p->shown_n + n < sizeof p->shown) {
 		memcpy(p->shown + p->shown_n, bytes, n);
 		p->shown_n += n;
 	}
-	p->letters += n;
 }
 
-/* Blocks and line breaks end a line; runs of white space are one blank, as a browser shows them. */
 static void
-put_break(struct page *p, char c)
+put_break(struct page *p, struct out *o, char c)
 {
-	char *out = is_hidden(p) ? p->hide : p->visible;
-	size_t *n = is_hidden(p) ? &p->hidden_n : &p->visible_n;
-
-	if (*n == 0 || *n >= MAX_TEXT)
-		return;
-	if (out[*n - 1] == ' ' || out[*n - 1] == '\n') {
-		if (c == '\n')
-			out[*n - 1] = '\n';
-		return;
-	}
-	out[(*n)++] = c;
-	if (p->link.n > 0 && p->shown_n > 0 && p->shown_n + 1 < sizeof p->shown)
+	out_break(o, c);
+	if (o == &p->visible && p->link.n > 0 && p->shown_n > 0 && p->shown_n + 1 < sizeof p->shown && p->shown[p->shown_n - 1] != ' ')
 		p->shown[p->shown_n++] = ' ';
 }
 
 static void
-put_text(struct page *p, struct span s)
+put_text(struct page *p, struct span s, bool references)
 {
+	struct out *o = out_of(p);
+
 	for (size_t i = 0; i < s.n;) {
+		size_t run = i, used;
 		uint32_t code;
 		char utf8[4];
-		size_t used = s.p[i] == '&' ? html_entity(span_from(s, i), &code) : 0;
 
-		if (used > 0) {
-			if (code == 0xa0)
-				put_break(p, ' ');
+		while (run < s.n && (unsigned char)s.p[run] > ' ' && s.p[run] != '&')
+			run++;
+		if (run > i) {
+			put(p, o, s.p + i, run - i);
+			i = run;
+		} else if (s.p[i] == '&') {
+			used = references ? html_entity(span_from(s, i), false, &code) : 0;
+			if (used == 0)
+				put(p, o, "&", 1);
+			else if (code == 0xa0 || code == ' ' || code == '\t' || code == '\n')
+				put_break(p, o, ' ');
 			else
-				put(p, utf8, utf8_encode(code, utf8));
-			i += used;
-		} else if (ascii_space(s.p[i])) {
-			put_break(p, ' ');
+				put(p, o, utf8, utf8_encode(code, utf8));
+			i += used ? used : 1;
+		} else if (ascii_space(s.p[i]) || s.p[i] == '\f') {
+			put_break(p, o, ' ');
 			i++;
 		} else {
-			size_t run = i;
-
-			while (run < s.n && s.p[run] != '&' && !ascii_space(s.p[run]))
-				run++;
-			if (run == i)
-				run++;
-			put(p, s.p + i, run - i);
-			i = run;
+			i++;                         /* control characters are not shown */
 		}
 	}
 }
 
-static struct span
-find_attr(const struct attr *attrs, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (span_eq_nocase(attrs[i].name, span_of(name)))
-			return attrs[i].value;
-	return (struct span){ NULL, 0 };
-}
+/* ---- links ---- */
 
-/* The value of one CSS property in a style attribute, trimmed; empty when it is not there. */
-static struct span
-css_value(struct span style, const char *property)
-{
-	while (style.n > 0) {
-		struct span value = span_cut(&style, ';'), name = span_trim(span_cut(&value, ':'));
-
-		if (span_eq_nocase(name, span_of(property)))
-			return span_trim(value);
-	}
-	return SPAN("");
-}
-
-/* A length that nobody can read: 0, or under 3 px or pt. */
-static bool
-tiny(struct span value)
-{
-	char text[16];
-	double n;
-	char *end;
-
-	if (value.n == 0 || value.n >= sizeof text)
-		return false;
-	memcpy(text, value.p, value.n);
-	text[value.n] = '\0';
-	n = strtod(text, &end);
-	if (end == text)
-		return false;
-	struct span unit = span_trim(span_of(end));
-
-	if (n == 0)
-		return true;
-	return n > 0 && n < 3 && (span_starts_nocase(unit, SPAN("px")) || span_starts_nocase(unit, SPAN("pt")));
-}
-
-/* "transparent", or #rrggbbaa with next to no aa. */
-static bool
-see_through(struct span color)
-{
-	return span_eq_nocase(color, SPAN("transparent")) ||
-	       (color.n == 9 && color.p[0] == '#' && (color.p[7] == '0' || color.p[7] == '1'));
-}
-
-/* What a style makes of the hiding of what stands around it. Newsletters set font-size:0 on a cell, to be rid of
- * gaps, and a size on each thing in it: what is inherited can be undone. */
 static void
-style_hides(struct arena *a, struct span raw, struct hiding *h)
+add_link(struct page *p, struct span url, enum link_source source, struct span shown)
 {
-	struct span style = attr_text(a, raw), color = css_value(style, "color"), back = css_value(style, "background-color"),
-	            size = css_value(style, "font-size"), visibility = css_value(style, "visibility");
-
-	if (style.n == 0)
-		return;
-	if (back.n == 0)
-		back = css_value(style, "background");
-	if (size.n > 0)
-		h->small = tiny(size);
-	if (visibility.n > 0)
-		h->unseen = span_starts_nocase(visibility, SPAN("hidden"));
-	if (color.n > 0)
-		h->blank = span_eq_nocase(color, back) || see_through(color);
-	h->gone = h->gone || span_starts_nocase(css_value(style, "display"), SPAN("none")) ||
-	          span_eq(css_value(style, "opacity"), SPAN("0")) ||
-	          (tiny(css_value(style, "max-height")) && span_starts_nocase(css_value(style, "overflow"), SPAN("hidden"))) ||
-	          span_starts_nocase(css_value(style, "mso-hide"), SPAN("all")) ||
-	          span_starts(css_value(style, "text-indent"), SPAN("-999")) || span_starts(css_value(style, "left"), SPAN("-999"));
+	if (!p->again)
+		link_add_from(p->a, p->msg, p->base, url, source, shown, p->part);
 }
 
-static bool
-in_list(struct span name, const char *list)
+/* The text since the last link, for those it names without linking them. */
+static void
+end_plain(struct page *p)
 {
-	struct span rest = span_of(list);
-
-	while (rest.n > 0)
-		if (span_eq_nocase(span_cut(&rest, ' '), name))
-			return true;
-	return false;
+	if (!p->again)
+		links_of_text(p->a, p->msg, span_make(p->visible.p + p->plain, p->visible.n - p->plain), LINK_TEXT, p->part);
+	p->plain = p->visible.n;
 }
 
 static void
@@ -299,235 +178,535 @@ end_link(struct page *p)
 {
 	if (p->link.n == 0)
 		return;
-	link_add(p->a, p->msg, p->link, LINK_HTML, span_trim(arena_copy(p->a, span_make(p->shown, p->shown_n))), p->part);
+	add_link(p, p->link, LINK_HTML, span_trim(span_make(p->shown, p->shown_n)));
 	p->link = SPAN("");
 	p->shown_n = 0;
+	p->plain = p->visible.n;
 }
 
 static void
-tag_links(struct page *p, struct span name, const struct attr *attrs, size_t count)
+begin_link(struct page *p, struct span url)
 {
-	static const struct { const char *tags, *attr; enum link_source source; } where[] = {
-		{ "area base link", "href", LINK_HTML }, { "form", "action", LINK_FORM }, { "button input", "formaction", LINK_FORM },
-		{ "img input iframe frame embed script video audio source", "src", LINK_IMAGE }, { "object", "data", LINK_IMAGE },
-		{ "body table td th", "background", LINK_IMAGE },
-	};
-	struct span href = find_attr(attrs, count, "href");
-
-	if (span_eq_nocase(name, SPAN("a")) && href.n > 0) {
-		end_link(p);
-		p->link = attr_text(p->a, href);
-		p->shown_n = 0;
-	}
-	for (size_t i = 0; i < sizeof where / sizeof *where; i++) {
-		struct span value = find_attr(attrs, count, where[i].attr);
-
-		if (value.n > 0 && in_list(name, where[i].tags))
-			link_add(p->a, p->msg, attr_text(p->a, value), where[i].source, SPAN(""), p->part);
-	}
-	if (span_eq_nocase(name, SPAN("meta")) && span_eq_nocase(find_attr(attrs, count, "http-equiv"), SPAN("refresh"))) {
-		struct span content = attr_text(p->a, find_attr(attrs, count, "content"));
-		size_t at = span_find_nocase(content, SPAN("url="));
-
-		if (at != SPAN_NONE)
-			link_add(p->a, p->msg, span_trim(span_from(content, at + 4)), LINK_REFRESH, SPAN(""), p->part);
-	}
+	end_link(p);
+	end_plain(p);
+	p->link = url;
 }
 
-/* "<name a=b c='d'>": the attributes; returns where the tag ends. */
-static size_t
-read_attrs(struct span html, size_t at, struct attr *attrs, size_t *count, bool *self_closed)
+/* url(x), url("x"), @import "x" */
+static void
+css_links(struct page *p, struct span css)
 {
-	*count = 0;
-	*self_closed = false;
-	while (at < html.n && html.p[at] != '>') {
-		if (ascii_space(html.p[at]) || html.p[at] == '/') {
-			*self_closed = html.p[at] == '/';
-			at++;
+	for (size_t at = 0, hit; (hit = span_find_char(span_from(css, at), '(')) != SPAN_NONE;) {
+		at += hit + 1;
+		if (at < 4 || !span_eq_nocase(span_make(css.p + at - 4, 3), SPAN("url")))
 			continue;
-		}
-		*self_closed = false;
-		size_t start = at;
+		struct span rest = span_from(css, at);
+		size_t end = span_find_char(rest, ')');
+		struct span url = span_trim(span_head(rest, end == SPAN_NONE ? 0 : end));
 
-		while (at < html.n && html.p[at] != '=' && html.p[at] != '>' && html.p[at] != '/' && !ascii_space(html.p[at]))
-			at++;
-		struct attr attr = { span_make(html.p + start, at - start), { "", 0 } };
-
-		while (at < html.n && ascii_space(html.p[at]))
-			at++;
-		if (at < html.n && html.p[at] == '=') {
-			at++;
-			while (at < html.n && ascii_space(html.p[at]))
-				at++;
-			char quote = at < html.n && (html.p[at] == '"' || html.p[at] == '\'') ? html.p[at] : 0;
-
-			start = quote ? ++at : at;
-			if (quote) {
-				size_t end = span_find_char(span_from(html, at), quote);
-
-				at = end == SPAN_NONE ? html.n : at + end;
-			} else {
-				while (at < html.n && html.p[at] != '>' && !ascii_space(html.p[at]))
-					at++;
-			}
-			attr.value = span_make(html.p + start, at - start);
-			if (quote && at < html.n)
-				at++;
-		} else if (attr.name.n == 0) {
-			at++;
-		}
-		if (*count < HTML_ATTRS)
-			attrs[(*count)++] = attr;
+		if (url.n > 1 && (url.p[0] == '"' || url.p[0] == '\''))
+			url = span_head(span_from(url, 1), url.n - 2);
+		add_link(p, url, LINK_CSS, SPAN(""));
 	}
-	return at < html.n ? at + 1 : html.n;
+	for (size_t at = 0, hit; (hit = span_find_char(span_from(css, at), '@')) != SPAN_NONE;) {
+		at += hit + 1;
+		if (!span_starts_nocase(span_from(css, at), SPAN("import")))
+			continue;
+		struct span url = span_trim(span_head(span_from(css, at + 6), MAX_LINK));
+
+		if (url.n > 1 && (url.p[0] == '"' || url.p[0] == '\'')) {
+			size_t end = span_find_char(span_from(url, 1), url.p[0]);
+
+			add_link(p, span_head(span_from(url, 1), end), LINK_CSS, SPAN(""));
+		}
+	}
+}
+
+/* "a.png 1x, b.png 2x" */
+static void
+srcset_links(struct page *p, struct span set)
+{
+	while (set.n > 0) {
+		struct span one = span_trim(span_cut(&set, ',')), url = span_cut(&one, ' ');
+
+		add_link(p, url, LINK_IMAGE, SPAN(""));
+	}
+}
+
+/* content="0; url='http://...'" */
+static void
+refresh_link(struct page *p, struct span content)
+{
+	size_t at = span_find_nocase(content, SPAN("url"));
+	struct span rest = span_trim(span_from(content, at == SPAN_NONE ? content.n : at + 3));
+
+	if (rest.n == 0 || rest.p[0] != '=') {       /* "0;http://..." does as well */
+		size_t semicolon = span_find_char(content, ';');
+
+		rest = semicolon == SPAN_NONE ? SPAN("") : span_from(content, semicolon);
+	}
+	rest = span_trim(span_from(rest, 1));
+	if (rest.n > 1 && (rest.p[0] == '"' || rest.p[0] == '\''))
+		rest = span_head(span_from(rest, 1), span_find_char(span_from(rest, 1), rest.p[0]));
+	add_link(p, rest, LINK_REFRESH, SPAN(""));
 }
 
 static void
-copy_name(char to[NAME_ROOM], struct span name)
+tag_links(struct page *p, const struct tag *tag, const struct attrs *attrs)
 {
-	size_t n = name.n < NAME_ROOM - 1 ? name.n : NAME_ROOM - 1;
+	static const struct { enum attr attr; enum link_source source; } plain[] = {
+		{ A_SRC, LINK_IMAGE }, { A_ACTION, LINK_FORM }, { A_FORMACTION, LINK_FORM }, { A_BACKGROUND, LINK_IMAGE },
+		{ A_POSTER, LINK_IMAGE }, { A_DATA, LINK_IMAGE }, { A_LOWSRC, LINK_IMAGE }, { A_DYNSRC, LINK_IMAGE }, { A_CITE, LINK_HTML },
+		{ A_PING, LINK_HTML }, { A_LONGDESC, LINK_HTML }, { A_CODEBASE, LINK_HTML }, { A_MANIFEST, LINK_HTML },
+	};
+	enum attr href = attr_has(attrs, A_HREF) ? A_HREF : A_XLINK_HREF;
 
-	for (size_t i = 0; i < n; i++)
-		to[i] = ascii_lower(name.p[i]);
-	to[n] = '\0';
+	if (attr_has(attrs, href)) {
+		struct span url = attr_text(p->a, attrs->at[href]);
+
+		if (tag->id == T_BASE && p->base.n == 0)
+			p->base = url;
+		if (tag->id == T_A)
+			begin_link(p, url);
+		else
+			add_link(p, url, LINK_HTML, SPAN(""));
+	}
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (attr_has(attrs, plain[i].attr))
+			add_link(p, attr_text(p->a, attrs->at[plain[i].attr]), plain[i].source, SPAN(""));
+	if (attr_has(attrs, A_SRCSET))
+		srcset_links(p, attr_text(p->a, attrs->at[A_SRCSET]));
+	if (attr_has(attrs, A_ON) && !p->again)
+		links_of_text(p->a, p->msg, attr_text(p->a, attrs->at[A_ON]), LINK_HTML, p->part);
+	if (tag->id == T_META && span_eq_nocase(span_trim(attr_text(p->a, attr_raw(attrs, A_HTTP_EQUIV))), SPAN("refresh")))
+		refresh_link(p, attr_text(p->a, attr_raw(attrs, A_CONTENT)));
 }
 
-static void
-close_tag(struct page *p, struct span name)
-{
-	char lower[NAME_ROOM];
+/* ---- the stack ---- */
 
-	copy_name(lower, name);
-	if (strcmp(lower, "a") == 0)
+static void
+pop_to(struct page *p, size_t depth)
+{
+	while (p->depth > depth) {
+		struct open_tag *top = &p->stack[--p->depth];
+
+		p->open[top->tag.number]--;
+		if (top->tag.id == T_A)
+			end_link(p);
+	}
+}
+
+static struct sight
+sight_at(const struct page *p, size_t depth)
+{
+	return depth == 0 ? sight_of_page : p->stack[depth - 1].look;
+}
+
+/* One that ends while what began in it goes on: </font> inside of a <div>. */
+static void
+take_out(struct page *p, size_t at)
+{
+	if (p->stack[at].tag.id == T_A)
 		end_link(p);
-	for (size_t i = p->depth; i > 0 && i + 32 > p->depth; i--)       /* misnested ones are looked for only so deep */
-		if (strcmp(p->stack[i - 1].name, lower) == 0) {
-			p->depth = i - 1;
-			return;
-		}
+	p->open[p->stack[at].tag.number]--;
+	p->depth--;
+	p->restyled += p->depth - at;
+	memmove(&p->stack[at], &p->stack[at + 1], (p->depth - at) * sizeof *p->stack);
+	for (size_t i = at; i < p->depth; i++) {
+		struct sight outer = sight_at(p, i);
+
+		p->stack[i].look = sight_inside(&outer, &p->stack[i].own);
+		p->stack[i].hides = sight_hides(&p->stack[i].look);
+	}
 }
 
-/* Text of <script> and <style>, up to its end tag. */
-static size_t
-skip_raw(struct page *p, struct span html, size_t at, struct span name)
+static void
+close_tag(struct page *p, const struct tag *tag)
 {
-	struct span rest = span_from(html, at);
-	size_t end = 0;
+	bool over_block = false, table = tag->group == G_CELL || tag->group == G_ROW || tag->group == G_ROWS || (tag->flags & (TAG_TABLE | TAG_FENCE));
 
-	for (;;) {
-		size_t lt = span_find(span_from(rest, end), SPAN("</"));
+	if (tag->flags & TAG_LINE)
+		put_break(p, out_of(p), '\n');
+	if (p->open[tag->number] == 0)
+		return;
+	for (size_t i = p->depth; i > 0; i--) {
+		const struct tag *at = &p->stack[i - 1].tag;
 
-		if (lt == SPAN_NONE) {
-			end = rest.n;
+		if (at->number == tag->number) {
+			if (over_block && (tag->flags & TAG_FORMAT) && p->restyled < MAX_STYLE_WORK)
+				take_out(p, i - 1);
+			else
+				pop_to(p, i - 1);
 			break;
 		}
-		end += lt;
-		if (span_starts_nocase(span_from(rest, end + 2), name))
+		if (((at->flags & TAG_FENCE) && !table) || at->id == T_IF)
+			break;               /* Outlook's tables are not ours to end */
+		if ((at->flags & TAG_TABLE) && !(tag->flags & TAG_FENCE))
 			break;
-		end += 2;
+		over_block |= (at->flags & TAG_SPECIAL) != 0;
+		if (over_block && !(tag->flags & (TAG_SPECIAL | TAG_FORMAT)))
+			break;
 	}
-	struct span body = span_head(rest, end);
+	if (tag->group == G_CELL)
+		put_break(p, out_of(p), ' ');
+}
 
-	if (span_eq_nocase(name, SPAN("script")))
-		p->smuggling |= (span_find(body, SPAN("Blob")) != SPAN_NONE || span_find(body, SPAN("msSaveOrOpenBlob")) != SPAN_NONE) &&
-		    (span_find(body, SPAN("atob")) != SPAN_NONE || span_find(body, SPAN("createObjectURL")) != SPAN_NONE ||
-		    span_find(body, SPAN("download")) != SPAN_NONE);
-	return at + end;
+/* What ends without an end tag: <p> before a block, <li> before <li>. */
+static void
+close_implied(struct page *p, const struct tag *tag)
+{
+	bool ends_p = (tag->flags & TAG_ENDS_P) && p->depth > 0;
+	unsigned stop = tag->group == G_LI || tag->group == G_DD ? TAG_LIST | TAG_FENCE : TAG_TABLE;
+
+	for (size_t i = p->depth; tag->group != G_NONE && i > 0; i--) {
+		const struct tag *at = &p->stack[i - 1].tag;
+
+		if (at->group == tag->group) {
+			pop_to(p, i - 1);
+			break;
+		}
+		if (at->flags & stop)
+			break;
+	}
+	for (size_t i = p->depth; ends_p && i > 0; i--) {
+		const struct tag *at = &p->stack[i - 1].tag;
+
+		if (at->id == T_P) {
+			pop_to(p, i - 1);
+			break;
+		}
+		if (at->flags & TAG_FENCE)
+			break;
+	}
+}
+
+/* What attributes older than CSS say of the look. */
+static void
+old_style(const struct page *p, const struct tag *tag, const struct attrs *attrs, struct style *s)
+{
+	const uint64_t old = (uint64_t)1 << A_BGCOLOR | (uint64_t)1 << A_BACKGROUND | (uint64_t)1 << A_HIDDEN | (uint64_t)1 << A_COLOR | (uint64_t)1 << A_TEXT;
+
+	if (tag->id == T_A && attr_has(attrs, A_HREF)) {
+		s->set |= STYLE_COLOR;
+		s->color = 0xff0000ee;
+	}
+	if ((tag->id == T_DETAILS || tag->id == T_DIALOG) && !attr_has(attrs, A_OPEN)) {
+		s->set |= STYLE_NONE;
+		s->on |= STYLE_NONE;
+	}
+	if ((attrs->set & old) == 0)
+		return;
+	if (attr_has(attrs, A_BGCOLOR) && style_color(span_trim(attr_text(p->a, attrs->at[A_BGCOLOR])), &s->back))
+		s->set |= STYLE_BACK;
+	if (attr_has(attrs, A_BACKGROUND)) {
+		s->set |= STYLE_BACK;
+		s->back = COLOR_UNKNOWN;
+	}
+	if (attr_has(attrs, A_HIDDEN)) {
+		s->set |= STYLE_NONE;
+		s->on |= STYLE_NONE;
+	}
+	enum attr color = tag->id == T_BODY ? A_TEXT : A_COLOR;
+
+	if ((tag->id == T_BODY || tag->id == T_FONT) && attr_has(attrs, color) && style_color(span_trim(attr_text(p->a, attrs->at[color])), &s->color))
+		s->set |= STYLE_COLOR;
+}
+
+static void
+style_of(struct page *p, const struct element *e, const struct tag *tag, const struct attrs *attrs, struct style *s)
+{
+	struct style important = { 0 };
+
+	old_style(p, tag, attrs, s);
+	if (!sheet_empty(p->sheet)) {
+		struct style sheet = { 0 };
+
+		if (sheet_style(p->sheet, e, &sheet, &important))
+			style_add(s, &sheet);
+	}
+	if (attr_has(attrs, A_STYLE)) {
+		struct span css = attr_text(p->a, attrs->at[A_STYLE]);
+		struct style normal = { 0 };
+
+		style_parse(css_plain(p->a, css), &normal, &important);
+		style_add(s, &normal);
+		css_links(p, css);
+	}
+	style_add(s, &important);
+}
+
+static void
+push(struct page *p, const struct tag *tag, struct span name, const struct attrs *attrs)
+{
+	const struct open_tag *outer;
+
+	if (p->depth == MAX_HTML_DEPTH)
+		pop_to(p, p->depth - 1);
+	outer = p->depth ? &p->stack[p->depth - 1] : NULL;
+	/* A folded <details> hides all but its <summary>. */
+	size_t from = tag->id == T_SUMMARY && outer && outer->tag.id == T_DETAILS ? p->depth - 1 : p->depth;
+	struct sight around = sight_at(p, from);
+	struct element e = { name, attr_raw(attrs, A_ID), attr_raw(attrs, A_CLASS), outer ? outer->around : 0 };
+	struct open_tag *top = &p->stack[p->depth++];
+
+	top->tag = *tag;
+	top->own = (struct style){ 0 };
+	style_of(p, &e, tag, attrs, &top->own);
+	top->look = top->own.set ? sight_inside(&around, &top->own) : around;
+	top->hides = sight_hides(&top->look);
+	top->quiet = (outer && outer->quiet) || (tag->flags & TAG_QUIET);
+	top->around = e.around | (sheet_empty(p->sheet) ? 0 : element_bits(&e));
+	p->open[tag->number]++;
+}
+
+/* ---- tags ---- */
+
+/* A script that builds a file from what is in the page, and has it saved. */
+static bool
+smuggles(struct span script)
+{
+	return (span_find(script, SPAN("Blob")) != SPAN_NONE || span_find(script, SPAN("msSaveOrOpenBlob")) != SPAN_NONE) &&
+	       (span_find(script, SPAN("atob")) != SPAN_NONE || span_find(script, SPAN("createObjectURL")) != SPAN_NONE ||
+	       span_find(script, SPAN("download")) != SPAN_NONE);
+}
+
+/* Text of <script>, <style>, <title>, up to its end tag; where that begins. */
+static size_t
+raw_end(struct span html, size_t at, struct span name)
+{
+	for (size_t lt; (lt = span_find(span_from(html, at), SPAN("</"))) != SPAN_NONE;) {
+		struct span rest = span_from(html, at + lt + 2);
+
+		if (span_starts_nocase(rest, name) && (rest.n == name.n || rest.p[name.n] == '>' || rest.p[name.n] == '/' || ascii_space(rest.p[name.n])))
+			return at + lt;
+		at += lt + 2;
+	}
+	return html.n;
+}
+
+static size_t
+read_raw(struct page *p, struct span html, size_t at, const struct tag *tag, struct span name)
+{
+	size_t end = raw_end(html, at, name);
+	struct span body = span_make(html.p + at, end - at);
+
+	if (tag->id == T_STYLE) {
+		if (!p->again && !(p->depth > 1 && p->stack[p->depth - 2].quiet)) {
+			sheet_add(p->sheet, body);
+			p->late_style |= p->visible.n > 0 || p->hidden.n > 0;
+		}
+		css_links(p, body);
+	} else if (tag->id == T_SCRIPT) {
+		p->smuggling |= smuggles(body);
+		if (!p->again)
+			links_of_text(p->a, p->msg, body, LINK_HTML, p->part);
+	} else {
+		put_text(p, body, tag->flags & TAG_REFERENCES);
+	}
+	return end;
+}
+
+/* What a field shows. */
+static void
+read_input(struct page *p, const struct attrs *attrs)
+{
+	struct span type = attr_raw(attrs, A_TYPE);
+
+	if (span_eq_nocase(type, SPAN("hidden")) || span_eq_nocase(type, SPAN("password")) || attr_has(attrs, A_HIDDEN))
+		return;
+	put_break(p, out_of(p), ' ');
+	put_text(p, attr_raw(attrs, attr_has(attrs, A_VALUE) ? A_VALUE : A_PLACEHOLDER), true);
+	put_break(p, out_of(p), ' ');
 }
 
 static size_t
 open_tag(struct page *p, struct span html, size_t at, struct span name)
 {
-	struct attr attrs[HTML_ATTRS];
-	size_t count;
-	bool closed;
+	struct attrs attrs;
+	struct tag tag = tag_find(name);
 
-	at = read_attrs(html, at, attrs, &count, &closed);
-	if (in_list(name, "br p div tr li table ul ol h1 h2 h3 h4 h5 h6 hr blockquote pre title td th option center"))
-		put_break(p, in_list(name, "td th") ? ' ' : '\n');
-	if (span_eq_nocase(name, SPAN("img")))
+	at = attrs_read(html, at, &attrs);
+	close_implied(p, &tag);
+	if (tag.flags & TAG_LINE)
+		put_break(p, out_of(p), '\n');
+	else if (tag.group == G_CELL)
+		put_break(p, out_of(p), ' ');
+	if (tag.id == T_IMG)
 		p->images++;
-	tag_links(p, name, attrs, count);
-	if (in_list(name, "br hr img input meta link base area col embed source wbr param"))
+	if (attrs.set)
+		tag_links(p, &tag, &attrs);
+	if (tag.id == T_INPUT)
+		read_input(p, &attrs);
+	if (tag.flags & TAG_VOID) {
+		if (attr_has(&attrs, A_STYLE))
+			css_links(p, attr_text(p->a, attrs.at[A_STYLE]));
 		return at;
-	if (!closed && in_list(name, "script style"))
-		return skip_raw(p, html, at, name);
-	struct hiding hiding = { 0 };
-	struct span size = find_attr(attrs, count, "size");
-
-	if (p->depth > 0)
-		hiding = p->stack[p->depth - 1].hiding;
-	if (span_eq_nocase(name, SPAN("font")) && size.n > 0)
-		hiding.small = span_eq(size, SPAN("0")) || span_eq(size, SPAN("-7"));
-	hiding.gone = hiding.gone || in_list(name, "title noembed template") || find_attr(attrs, count, "hidden").p != NULL;
-	style_hides(p->a, find_attr(attrs, count, "style"), &hiding);
-	if (p->depth < STACK) {
-		copy_name(p->stack[p->depth].name, name);
-		p->stack[p->depth++].hiding = hiding;
 	}
-	if (closed && p->depth > 0)
-		p->depth--;
+	push(p, &tag, name, &attrs);
+	if (tag.id == T_PLAINTEXT) {
+		put_text(p, span_from(html, at), false);
+		return html.n;
+	}
+	if (tag.flags & (TAG_RAW | TAG_REFERENCES))
+		return read_raw(p, html, at, &tag, name);
 	return at;
 }
 
-static size_t
-skip_comment(struct page *p, struct span html, size_t at)
+/* "<!--[if mso]>": what Outlook shows is read for its links; its text is kept apart. */
+static bool
+is_condition(struct span comment)
 {
-	size_t end = span_find(span_from(html, at), SPAN("-->"));
+	comment = span_trim(span_head(comment, 64));
+	return span_starts_nocase(comment, SPAN("[if ")) && span_find(comment, SPAN("]>")) != SPAN_NONE &&
+	       span_find(comment, SPAN("]><!")) == SPAN_NONE;
+}
 
-	(void)p;
-	return end == SPAN_NONE ? html.n : at + end + 3;
+static size_t
+read_comment(struct page *p, struct span html, size_t at)
+{
+	struct span rest = span_from(html, at);
+	size_t end = 0;
+	struct attrs none = { 0 };
+	struct tag condition;
+
+	if (span_starts(rest, SPAN(">")) || span_starts(rest, SPAN("->")))
+		return at + (rest.p[0] == '>' ? 1 : 2);
+	if (is_condition(rest)) {
+		condition = tag_find(SPAN("if"));
+		push(p, &condition, SPAN("if"), &none);
+		return at + span_find_char(rest, '>') + 1;
+	}
+	for (size_t hit; (hit = span_find(span_from(rest, end), SPAN("--"))) != SPAN_NONE; end += hit + 1) {
+		size_t after = end + hit + 2;
+
+		if (after < rest.n && (rest.p[after] == '>' || (rest.p[after] == '!' && after + 1 < rest.n && rest.p[after + 1] == '>'))) {
+			out_break(&p->quiet, '\n');
+			out_add(&p->quiet, rest.p, end + hit);
+			return at + after + (rest.p[after] == '>' ? 1 : 2);
+		}
+	}
+	out_break(&p->quiet, '\n');
+	out_add(&p->quiet, rest.p, rest.n);
+	return html.n;
+}
+
+/* "<![endif]-->", "<!doctype html>", "<?xml ...>", "</>" */
+static size_t
+read_odd(struct page *p, struct span html, size_t at)
+{
+	struct span rest = span_from(html, at);
+	size_t gt = span_find_char(rest, '>');
+
+	if (span_starts_nocase(rest, SPAN("<![endif]"))) {
+		struct tag condition = tag_find(SPAN("if"));
+
+		close_tag(p, &condition);
+	}
+	return gt == SPAN_NONE ? html.n : at + gt + 1;
+}
+
+static bool
+is_letter(char c)
+{
+	return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
+}
+
+static size_t
+read_tag(struct page *p, struct span html, size_t at)
+{
+	struct span rest = span_from(html, at);
+	bool closing = rest.n > 1 && rest.p[1] == '/';
+	size_t start = at + (closing ? 2 : 1), end = start;
+
+	if (span_starts(rest, SPAN("<!--")))
+		return read_comment(p, html, at + 4);
+	if (start < html.n && !is_letter(html.p[start])) {
+		if (html.p[start] == '!' || html.p[start] == '?' || closing)
+			return read_odd(p, html, at);
+	}
+	if (start >= html.n || !is_letter(html.p[start])) {
+		put_text(p, SPAN("<"), false);       /* a lone one is text */
+		return at + 1;
+	}
+	while (end < html.n && html.p[end] != '>' && html.p[end] != '/' && !ascii_space(html.p[end]) && html.p[end] != '\f')
+		end++;
+	struct span name = span_make(html.p + start, end - start);
+
+	if (!closing)
+		return open_tag(p, html, end, name);
+	struct tag tag = tag_find(name);
+	struct attrs ignored;
+
+	close_tag(p, &tag);
+	return attrs_read(html, end, &ignored);
+}
+
+static void
+read_page(struct page *p, struct span html)
+{
+	for (size_t at = 0; at < html.n;) {
+		size_t lt = span_find_char(span_from(html, at), '<');
+
+		if (lt == SPAN_NONE)
+			lt = html.n - at;
+		if (lt > 0)
+			put_text(p, span_make(html.p + at, lt), true);
+		at += lt;
+		if (at < html.n)
+			at = read_tag(p, html, at);
+	}
+	end_link(p);
+	end_plain(p);
+	pop_to(p, 0);
+}
+
+static struct out
+out_new(struct arena *a, size_t most)
+{
+	size_t room = (most < MAX_TEXT ? most : MAX_TEXT) + 16;
+
+	return (struct out){ arena_alloc(a, room), 0, room };
+}
+
+/* The hidden text, behind it what is no part of the page. */
+static struct span
+join_hidden(struct arena *a, const struct page *p)
+{
+	struct out both;
+
+	if (p->quiet.n == 0)
+		return span_make(p->hidden.p, p->hidden.n);
+	both = out_new(a, p->hidden.n + p->quiet.n + 1);
+	out_add(&both, p->hidden.p, p->hidden.n);
+	out_break(&both, '\n');
+	out_add(&both, p->quiet.p, p->quiet.n);
+	return span_make(both.p, both.n);
 }
 
 void
 html_read(struct arena *a, struct message *msg, struct span html, int part, struct html_result *out)
 {
 	struct page *p = ARENA_NEW(a, struct page);
-	size_t at = 0;
 
 	p->a = a;
 	p->msg = msg;
 	p->part = part;
-	p->visible = arena_alloc(a, html.n * 2 + 16);
-	p->hide = arena_alloc(a, html.n * 2 + 16);
-	while (at < html.n) {
-		size_t lt = span_find_char(span_from(html, at), '<');
-
-		if (lt == SPAN_NONE)
-			lt = html.n - at;
-		if (lt > 0)
-			put_text(p, span_make(html.p + at, lt));
-		at += lt;
-		if (at >= html.n)
-			break;
-		struct span rest = span_from(html, at);
-
-		if (span_starts(rest, SPAN("<!--"))) {
-			at = skip_comment(p, html, at + 4);
-			continue;
-		}
-		bool closing = rest.n > 1 && rest.p[1] == '/';
-		size_t start = at + (closing ? 2 : 1), end = start;
-
-		while (end < html.n && (ascii_alnum(html.p[end]) || html.p[end] == ':' || html.p[end] == '-'))
-			end++;
-		if (end == start && start < html.n && (html.p[start] == '!' || html.p[start] == '?' || closing)) {
-			size_t gt = span_find_char(rest, '>');
-
-			at = gt == SPAN_NONE ? html.n : at + gt + 1;
-		} else if (end == start) {
-			put_text(p, SPAN("<"));      /* a lone one is text */
-			at++;
-		} else if (closing) {
-			size_t gt = span_find_char(span_from(html, end), '>');
-
-			close_tag(p, span_make(html.p + start, end - start));
-			at = gt == SPAN_NONE ? html.n : end + gt + 1;
-		} else {
-			at = open_tag(p, html, end, span_make(html.p + start, end - start));
-		}
+	p->stack = arena_alloc(a, MAX_HTML_DEPTH * sizeof *p->stack);
+	p->sheet = sheet_new(a);
+	p->visible = out_new(a, html.n);
+	p->hidden = out_new(a, html.n);
+	p->quiet = out_new(a, html.n);
+	read_page(p, html);
+	if (p->late_style && !sheet_empty(p->sheet)) {
+		p->visible.n = p->hidden.n = p->quiet.n = p->images = p->letters = 0;
+		p->plain = 0;
+		p->again = true;
+		read_page(p, html);
 	}
-	end_link(p);
-	*out = (struct html_result){ span_make(p->visible, p->visible_n), span_make(p->hide, p->hidden_n), p->smuggling,
-	    p->images > 0 && p->letters < 40 };
+	if (sheet_over(p->sheet))
+		note_add(a, msg, NOTE_LIMIT, SPAN("style rules"));
+	if (p->hidden.n >= HIDDEN_MUCH)
+		note_add(a, msg, NOTE_HIDDEN_TEXT, span_make(p->hidden.p, p->hidden.n));
+	*out = (struct html_result){ span_make(p->visible.p, p->visible.n), join_hidden(a, p), p->smuggling,
+	    p->images > 0 && p->letters < FEW_LETTERS };
 }

@@ -47,6 +47,7 @@
 	X(NOTE_OBFUSCATED_TEXT, "TEXT_OBFUSCATED")                      \
 	X(NOTE_IMAGE_ONLY, "HTML_IMAGE_ONLY")                           \
 	X(NOTE_HOMOGRAPH, "URL_HOMOGRAPH")                              \
+	X(NOTE_FROM_HOMOGRAPH, "FROM_HOMOGRAPH")                        \
 	X(NOTE_LINK_MISMATCH, "URL_TEXT_MISMATCH")                      \
 	X(NOTE_POLYGLOT, "ATTACHMENT_POLYGLOT")                         \
 	X(NOTE_TYPE_MISMATCH, "ATTACHMENT_TYPE_MISMATCH")               \
@@ -158,14 +159,15 @@ struct message {
 	size_t part_count, strict_count;     /* of all readings, of the strict one */
 	bool odd;                            /* its form gives cause to try other readings */
 	struct link *links;
-	size_t link_count;
+	size_t link_count, link_room;
 	struct archive_member *entries;
 	size_t entry_count;
 	struct note *notes;
 	size_t note_count;
-	struct span text;                    /* visible text of all parts of the strict reading, in reading order, UTF-8 */
+	struct span text;                    /* visible text of all parts of the strict reading, in reading order, UTF-8, as
+	                                      * one reads it: text_plain(); as it was sent it is in the parts */
 	struct span hidden;
-	struct span subject;                 /* decoded */
+	struct span subject;                 /* decoded, then as one reads it: text_plain() */
 	struct address from;                 /* the author a reader sees; addr empty if there is none */
 	char language[4];                    /* ISO 639-1 guess, "" when there is none */
 };
@@ -180,6 +182,22 @@ struct span header_value(const struct header_list *headers, const char *name);
 
 /* All addresses of a header value, at most MAX_ADDRESSES; returns how many. */
 size_t addresses_parse(struct arena *a, struct span raw_value, struct address **list);
+
+struct address_list {
+	struct address *at;
+	size_t count;
+	bool group;                          /* "staff: a@b, c@d;" */
+	bool odd;                            /* not by the grammar: others may find other addresses */
+};
+void addresses_read(struct arena *a, struct span raw_value, struct address_list *list);
+
+/* Text as one reads it: without invisible characters, full-width, mathematical and circled letters as plain ones, letters
+ * of other scripts in a word of Latin ones as those they look like. A copy only where that changes something. */
+struct span text_plain(struct arena *a, struct span text);
+
+/* Distinct hosts of the mail's links for lists of names: registrable domains, addresses as they are; those that text and
+ * forms lead to before pictures. At most MAX_HOSTS_ASKED; how many. */
+size_t message_hosts(const struct message *msg, struct arena *a, struct span **hosts);
 
 bool message_noted(const struct message *msg, enum mail_note what);
 

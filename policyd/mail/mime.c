@@ -291,7 +291,8 @@ part_read_text(struct tree *t, int index)
 {
 	struct part *p = &t->msg->parts[index];
 	bool unknown, wrong;
-	struct span utf8 = charset_to_utf8(t->a, span_head(p->data, MAX_HTML), p->charset, &unknown, &wrong);
+	struct span charset = p->charset.n == 0 && p->kind == PART_HTML ? charset_of_html(p->data) : p->charset;
+	struct span utf8 = charset_to_utf8(t->a, span_head(p->data, MAX_HTML), charset, &unknown, &wrong);
 
 	if (unknown)
 		note_add(t->a, t->msg, NOTE_CHARSET_UNKNOWN, p->charset);
@@ -299,7 +300,10 @@ part_read_text(struct tree *t, int index)
 		note_add(t->a, t->msg, NOTE_CHARSET_WRONG, p->charset);
 	if (p->kind == PART_TEXT) {
 		p->text = utf8_head(utf8, MAX_TEXT);
-		links_of_text(t->a, t->msg, p->text, index);
+		if (span_eq(p->type, SPAN("text/calendar")))
+			links_of_calendar(t->a, t->msg, p->text, index);
+		else
+			links_of_text(t->a, t->msg, p->text, LINK_TEXT, index);
 		add_uuencoded(t, index);
 		return;
 	}
@@ -366,9 +370,9 @@ kind_of(const struct part *p)
 	for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
 		if (span_eq(p->type, span_of(messages[i])))
 			return PART_MESSAGE;
-	if (span_eq(p->type, SPAN("text/html")) || span_eq(p->type, SPAN("application/xhtml+xml")))
+	if (span_eq(p->type, SPAN("text/html")) || span_eq(p->type, SPAN("text/x-amp-html")) || span_eq(p->type, SPAN("application/xhtml+xml")))
 		return PART_HTML;
-	if (span_eq(p->type, SPAN("text/plain")) || (span_starts(p->type, SPAN("text/")) && p->file_name.n == 0))
+	if (span_eq(p->type, SPAN("text/plain")) || span_eq(p->type, SPAN("text/calendar")) || (span_starts(p->type, SPAN("text/")) && p->file_name.n == 0))
 		return PART_TEXT;
 	if (span_ends_nocase(p->file_name, SPAN(".html")) || span_ends_nocase(p->file_name, SPAN(".htm")))
 		return PART_HTML;
@@ -486,28 +490,6 @@ gather(struct arena *a, const struct message *msg, bool hidden)
 	return span_make(out, n);
 }
 
-static void
-read_from(struct arena *a, struct message *msg)
-{
-	const struct header *from = header_get(&msg->headers, SPAN("From"), 0);
-	struct address *list;
-	size_t count = from ? addresses_parse(a, from->raw, &list) : 0;
-
-	if (count == 0 || list[0].addr.n == 0)
-		note_add(a, msg, NOTE_FROM_MISSING, SPAN(""));
-	if (count > 0) {
-		msg->from = list[0];
-		msg->from.name = header_decode(a, list[0].name);
-	}
-	const struct header *second = header_get(&msg->headers, SPAN("From"), 1);
-
-	if (second)
-		note_add(a, msg, NOTE_FROM_AMBIGUOUS, second->value);
-	for (size_t i = 1; i < count; i++)
-		if (!span_eq(list[i].domain, list[0].domain))
-			note_add(a, msg, NOTE_FROM_AMBIGUOUS, list[i].addr);
-}
-
 static int
 by_address(const void *a, const void *b)
 {
@@ -582,7 +564,7 @@ message_parse(struct arena *a, struct span raw, struct message *msg)
 		read_part(&t, (int)i);
 	read_otherwise(&t);
 	msg->subject = header_value(&msg->headers, "Subject");
-	read_from(a, msg);
+	author_read(a, msg);
 	note_raw(a, msg);
 	msg->text = gather(a, msg, false);
 	msg->hidden = gather(a, msg, true);

@@ -95,7 +95,7 @@ put_text(struct cleaner *c, struct span s)
 {
 	while (s.n > 0 && !is_full(c)) {
 		uint32_t code;
-		size_t used = s.p[0] == '&' ? html_entity(s, &code) : 0;
+		size_t used = s.p[0] == '&' ? html_entity(s, false, &code) : 0;
 
 		if (used == 0) {
 			code = utf8_decode(s, &used);
@@ -201,7 +201,7 @@ host_of(struct cleaner *c, struct span raw)
 
 	while (raw.n > 0) {                  /* entities out; what browsers drop from addresses, too */
 		uint32_t code;
-		size_t used = raw.p[0] == '&' ? html_entity(raw, &code) : 0;
+		size_t used = raw.p[0] == '&' ? html_entity(raw, true, &code) : 0;
 
 		if (used == 0) {
 			code = (unsigned char)raw.p[0];

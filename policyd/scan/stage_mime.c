@@ -43,6 +43,7 @@ static const struct { double points; unsigned classes; } found[NOTE__COUNT] = {
 	[NOTE_OBFUSCATED_TEXT]    = { 1.0, 0 },
 	[NOTE_IMAGE_ONLY]         = { 0.8, 0 },
 	[NOTE_HOMOGRAPH]          = { 2.5, 0 },
+	[NOTE_FROM_HOMOGRAPH]     = { 2.5, 0 },
 	[NOTE_LINK_MISMATCH]      = { 0.5, 0 },
 	[NOTE_POLYGLOT]           = { 2.5, 0 },
 	[NOTE_TYPE_MISMATCH]      = { 0.5, 0 },

@@ -22,7 +22,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	html_read(a, &msg, html, 0, &out);
 	fuzz_utf8(out.visible);
 	fuzz_utf8(out.hidden);
-	FUZZ_PROMISE(html_entity(html, &code) <= html.n);
+	FUZZ_PROMISE(html_entity(html, false, &code) <= html.n);
 	for (size_t i = 0; i < msg.link_count; i++) {
 		fuzz_touch(msg.links[i].url);
 		fuzz_touch(msg.links[i].host);

@@ -21,7 +21,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		link_add(a, &msg, line, source, span_head(in, 40), 0);
 		fuzz_touch(domain_registrable(line));
 	}
-	links_of_text(a, &msg, in, 0);
+	links_of_text(a, &msg, in, source, 0);
+	links_of_calendar(a, &msg, in, 0);
 	FUZZ_PROMISE(msg.link_count <= MAX_LINKS);
 	for (size_t i = 0; i < msg.link_count; i++) {
 		const struct link *l = &msg.links[i];
