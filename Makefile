@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench eval install clean cover mutants suites-check bench-policy
+.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-mail eval install clean cover mutants suites-check bench-policy
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -116,6 +116,14 @@ $B/bench/policytable: tests/bench/policytable.c $B/engine.a
 bench-policy: deps                         ## a million mailboxes: memory, look-up, import, start (about 3 minutes)
 	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/policytable
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/bench/policies.py
+$B/mailspeed: tests/bench/mailspeed.c $B/engine.a
+	@echo "LD  $@"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags gmime-3.0) -o $@ $^ $(LDFLAGS) $(LDLIBS) $$(pkg-config --libs gmime-3.0)
+bench-mail: deps                           ## speed of reading mail beside GMime: base64, HTML, a typical mail
+	@sh tests/bench/deps.sh mail
+	@$(MAKE) $(JOBS) --no-print-directory all $B/mailspeed
+	@mkdir -p build/bench
+	@$B/mailspeed build/bench/mail.json
 bench: deps-bench                          ## speed beside rspamd, clamav-milter and bare libclamav (about 25 minutes)
 	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/milterload $B/bench/policyload $B/bench/bareclam
 	@$(SUDO) python3 tests/bench/bench.py

@@ -160,6 +160,7 @@ struct message {
 	bool odd;                            /* its form gives cause to try other readings */
 	struct link *links;
 	size_t link_count, link_room;
+	uint16_t *link_slots;                /* hash table of their places, while they are gathered */
 	struct archive_member *entries;
 	size_t entry_count;
 	struct note *notes;

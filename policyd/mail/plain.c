@@ -239,6 +239,33 @@ add_invisible(struct plain *p, uint32_t code)
 	p->piece = 0;
 }
 
+static bool
+is_letter(char c)
+{
+	return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
+}
+
+/* A run of ASCII: only its first and its last word may be part of a longer one, the rest is copied. Bytes used. */
+static size_t
+add_ascii(struct plain *p, struct span run)
+{
+	size_t i = 0, last = run.n;
+
+	while (i < run.n && is_letter(run.p[i])) {
+		p->out[p->n++] = run.p[i];
+		word_letter(p, (unsigned char)run.p[i++], SCRIPT_LATIN);
+	}
+	if (i == run.n)
+		return run.n;
+	word_end(p);
+	while (last > i && is_letter(run.p[last - 1]))
+		last--;
+	memcpy(p->out + p->n, run.p + i, last - i);
+	p->n += last - i;
+	p->word_at = p->n;
+	return last;
+}
+
 struct span
 text_plain_counted(struct arena *a, struct span text, struct plain_counts *counts)
 {
@@ -257,26 +284,20 @@ text_plain_counted(struct arena *a, struct span text, struct plain_counts *count
 	word_begin(&p);
 	for (size_t i = first, len; i < text.n; i += len) {
 		unsigned char c = (unsigned char)text.p[i];
-		uint32_t code = c;
 
-		len = 1;
-		if (c >= 0x80) {
-			code = utf8_decode(span_from(text, i), &len);
-			len = len ? len : 1;
-			if (letter_is_invisible(code)) {
-				add_invisible(&p, code);
-				continue;
-			}
-			counts->flag = code == 0x1f3f4;      /* flags of England, Scotland, Wales are spelt in tags */
-			add_code(&p, code);
-		} else if (ascii_lower((char)c) >= 'a' && ascii_lower((char)c) <= 'z') {
-			p.out[p.n++] = (char)c;
-			word_letter(&p, c, SCRIPT_LATIN);
-		} else {
-			word_end(&p);
-			p.out[p.n++] = (char)c;
-			p.word_at = p.n;
+		if (c < 0x80) {
+			len = add_ascii(&p, span_head(span_from(text, i), ascii_length(span_from(text, i))));
+			continue;
 		}
+		uint32_t code = utf8_decode(span_from(text, i), &len);
+
+		len = len ? len : 1;
+		if (letter_is_invisible(code)) {
+			add_invisible(&p, code);
+			continue;
+		}
+		counts->flag = code == 0x1f3f4;              /* flags of England, Scotland, Wales are spelt in tags */
+		add_code(&p, code);
 	}
 	word_end(&p);
 	return span_make(p.out, p.n);

@@ -187,15 +187,38 @@ note_link(struct arena *a, struct message *msg, struct link *link)
 		note_add(a, msg, NOTE_HOMOGRAPH, link->host);
 }
 
-static void
-keep_link(struct arena *a, struct message *msg, const struct link *link)
+enum { LINK_SLOTS = 4 * 1024, PROBES = 64 };
+_Static_assert(MAX_LINKS < LINK_SLOTS / 2 + 1, "the table of links is never full");
+
+/* Its place in the table: free, or the same link's from the same kind of place under the same text. Whoever picks names
+ * that all want the same place gets none, and his links stand there twice. */
+static uint16_t *
+slot_of(struct arena *a, struct message *msg, struct span raw, enum link_source source, struct span shown, int part)
 {
-	if (msg->link_count >= MAX_LINKS) {
-		note_add(a, msg, NOTE_LIMIT, SPAN("links"));
-		return;
+	size_t at = span_hash(raw, source) % LINK_SLOTS;
+
+	if (msg->link_slots == NULL)
+		msg->link_slots = ARENA_ARRAY(a, uint16_t, LINK_SLOTS + 1);
+	for (int probe = 0; probe < PROBES; probe++, at = (at + 1) % LINK_SLOTS) {
+		const struct link *link;
+
+		if (msg->link_slots[at] == 0)
+			return &msg->link_slots[at];
+		link = &msg->links[msg->link_slots[at] - 1];
+		if (link->source == source && link->part == part && span_eq(link->raw, raw) && span_eq(link->shown, shown))
+			return &msg->link_slots[at];
 	}
-	ARENA_PUSH(a, msg->links, msg->link_count, msg->link_room);
-	msg->links[msg->link_count++] = *link;
+	msg->link_slots[LINK_SLOTS] = 0;
+	return &msg->link_slots[LINK_SLOTS];
+}
+
+static bool
+is_full(struct arena *a, struct message *msg)
+{
+	if (msg->link_count < MAX_LINKS)
+		return false;
+	note_add(a, msg, NOTE_LIMIT, SPAN("links"));
+	return true;
 }
 
 /* The next link inside of another's path or query, "http:", "http%3A", "http%253A" all the same; empty: none. */
@@ -257,7 +280,7 @@ unwrapped(struct arena *a, struct span raw)
 	return span_head(raw, end);
 }
 
-/* One link; its path and query in `*path`. False: leads nowhere in the web. */
+/* One link; its path and query in `*path`. False: leads nowhere in the web, or was there before. */
 static bool
 add_one(struct arena *a, struct message *msg, struct span base, struct span raw, enum link_source source, struct span shown,
     int part, struct span *path)
@@ -269,7 +292,8 @@ add_one(struct arena *a, struct message *msg, struct span base, struct span raw,
 	raw = span_head(span_trim(raw), MAX_LINK);
 	while (raw.n > 0 && (unsigned char)raw.p[0] <= ' ')
 		raw = span_from(raw, 1);
-	if (raw.n == 0)
+	shown = utf8_head(shown, MAX_EVIDENCE);
+	if (raw.n == 0 || *slot_of(a, msg, raw, source, shown, part) || is_full(a, msg))
 		return false;
 	struct span clean = flattened(a, raw);
 
@@ -297,10 +321,12 @@ add_one(struct arena *a, struct message *msg, struct span base, struct span raw,
 		scheme[i] = ascii_lower(scheme[i]);
 	link.scheme.p = scheme;
 	link.raw = arena_copy(a, raw);
-	link.shown = arena_copy(a, utf8_head(shown, MAX_EVIDENCE));
+	link.shown = arena_copy(a, shown);
 	link.url = arena_printf(a, SPAN_FMT "://" SPAN_FMT SPAN_FMT, SPAN_ARG(link.scheme), SPAN_ARG(link.host), SPAN_ARG(link.path));
 	note_link(a, msg, &link);
-	keep_link(a, msg, &link);
+	ARENA_PUSH(a, msg->links, msg->link_count, msg->link_room);
+	msg->links[msg->link_count++] = link;
+	*slot_of(a, msg, raw, source, shown, part) = (uint16_t)msg->link_count;
 	*path = link.path;
 	return true;
 }

@@ -9,6 +9,12 @@ peers="rspamd clamav-daemon clamav-milter unbound libluajit2-5.1-2 libhyperscan5
 
 sudo=""
 [ "$(id -u)" = 0 ] || sudo=sudo
+if ! pkg-config --exists gmime-3.0; then         # a library, no service: `make bench-mail` links it
+	echo "make deps-bench: installing libgmime-3.0-dev"
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove libgmime-3.0-dev >/dev/null
+fi
+[ "${1:-}" != mail ] || exit 0
 if [ -z "${CORPUS:-}" ] && ! command -v npm >/dev/null; then
 	echo "make deps-bench: installing npm"
 	$sudo apt-get update -qq
