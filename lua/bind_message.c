@@ -2,6 +2,10 @@
 
 #include <stdio.h>
 
+#include "policyd/mail/date.h"
+#include "policyd/mail/forged.h"
+#include "policyd/scan/received.h"
+
 enum { MAX_RULE_LINE = 4096 };               /* of a subject, for rules */
 
 static const char message_type[] = "message";
@@ -238,6 +242,73 @@ message_site(lua_State *L)
 	return 1;
 }
 
+/* msg:received(): the hops, the one nearest to us first. */
+static int
+message_received(lua_State *L)
+{
+	const struct header_list *list = &check_message(L)->headers;
+	lua_Integer n = 0;
+
+	lua_newtable(L);
+	for (size_t i = 0; i < list->count && n < MAX_RECEIVED; i++) {
+		char address[INET6_ADDRSTRLEN];
+		struct hop hop;
+
+		if (!span_eq_nocase(list->at[i].name, SPAN("Received")))
+			continue;
+		state_charge(L, list->at[i].raw.n / 16);
+		received_hop(list->at[i].raw, &hop);
+		ip_print(&hop.client, address);
+		lua_createtable(L, 0, 10);
+		set_span(L, "helo", hop.helo);
+		set_span(L, "name", hop.name);
+		set_span(L, "client", hop.what == RECEIVED_FROM ? span_of(address) : SPAN(""));
+		set_span(L, "by", hop.by);
+		set_span(L, "with", hop.with);
+		set_span(L, "id", hop.id);
+		set_span(L, "for", hop.recipient);
+		set_bool(L, "login", hop.what == RECEIVED_LOGIN);
+		if (hop.date)
+			set_integer(L, "date", hop.date);
+		lua_rawseti(L, -2, ++n);
+	}
+	return 1;
+}
+
+/* msg:date(): of the Date header, in seconds since 1970; nil when there is none that can be read. */
+static int
+message_date(lua_State *L)
+{
+	const struct header *h = header_get(&check_message(L)->headers, SPAN("Date"), 0);
+	int64_t date;
+
+	if (h && date_parse(h->raw, &date))
+		lua_pushinteger(L, date);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+/* msg:authentication_results(): the values of those headers that a trusted milter before us has written, none else. */
+static int
+message_authentication_results(lua_State *L)
+{
+	const struct scan *scan = check_scan(L);
+	const struct header_list *list = &scan->message.headers;
+	const struct config *config = scan->kit ? scan->kit->config : NULL;
+	lua_Integer n = 0;
+
+	lua_newtable(L);
+	for (size_t i = 0; config && config->authserv_guarded && i < list->count; i++) {
+		if (!span_eq_nocase(list->at[i].name, SPAN("Authentication-Results")) ||
+		    !span_eq_nocase(authserv_id_of(scan->arena, list->at[i].raw), span_of(config->authserv_id)))
+			continue;
+		push_span(L, list->at[i].value);
+		lua_rawseti(L, -2, ++n);
+	}
+	return 1;
+}
+
 /* --- fields: made when first asked for, then kept until the scan ends --- */
 
 static void
@@ -434,7 +505,9 @@ message_register(lua_State *L)
 		{ "header", message_header }, { "raw_header", message_raw_header }, { "headers", message_headers },
 		{ "header_count", message_header_count }, { "header_names", message_header_names },
 		{ "address", message_address }, { "addresses", message_addresses }, { "found", message_found },
-		{ "points", message_points }, { "noted", message_was_noted }, { "site", message_site }, { NULL, NULL },
+		{ "points", message_points }, { "noted", message_was_noted }, { "site", message_site },
+		{ "received", message_received }, { "date", message_date },
+		{ "authentication_results", message_authentication_results }, { NULL, NULL },
 	};
 
 	luaL_newmetatable(L, message_type);

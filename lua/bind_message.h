@@ -9,6 +9,9 @@
  *          msg:noted(symbol)    the same for what the parse noted, by its symbol ("HTML_HIDDEN_TEXT")
  *          msg:points(symbol)   its points, or nil
  *          msg:site(host)       the registrable domain of a host
+ *          msg:received()       list of hops, nearest first: helo, name, client, by, with, id, ["for"], login, date
+ *          msg:date()           of the Date header, seconds since 1970, or nil
+ *          msg:authentication_results()    list: those of the trusted milter before us (authserv_guarded), none else
  * Fields   subject, text, hidden, raw_head (first 64 KB of the mail), size, language
  *          links  { url, raw, scheme, host, path, site, shown, source, port, is_ip, has_user, mismatch, part }
  *          parts  { type, real_type, kind, charset, encoding, disposition, file_name, size, depth, parent, reading }

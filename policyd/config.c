@@ -64,6 +64,8 @@ static const struct setting settings[] = {
 	{ "", "user", USER, F(user), 0, 0, NULL },
 	{ "", "worker_user", USER, F(worker_user), 0, 0, NULL },
 	{ "", "host_name", DOMAIN, F(host_name), 0, 0, NULL },
+	{ "", "authserv_id", TEXT, F(authserv_id), 0, 0, NULL },
+	{ "", "authserv_guarded", FLAG, F(authserv_guarded), 0, 0, NULL },
 	{ "", "score", PATH, F(score_script), 0, 0, NULL },
 	{ "", "lua_dir", PATH, F(lua_dir), 0, 0, NULL },
 	{ "listen", "policy", SOCKET, F(policy), 0, 0, NULL },
@@ -450,6 +452,8 @@ finish_review(struct reader *r, const config_t *file)
 		snprintf(c->review_url, sizeof c->review_url, "%s", c->review);
 	while (c->review_url[0] && c->review_url[strlen(c->review_url) - 1] == '/')
 		c->review_url[strlen(c->review_url) - 1] = '\0';
+	if (c->authserv_id[0] == '\0')
+		snprintf(c->authserv_id, sizeof c->authserv_id, "%s", c->host_name);
 	if (c->review_from[0] == '\0')
 		snprintf(c->review_from, sizeof c->review_from, "quarantine@%s", c->host_name);
 	make_absolute(r, c->review_certificate);

@@ -95,6 +95,8 @@ struct config {
 	/* tag */
 	struct policy policy_default;
 	char host_name[128];                 /* in headers and replies; default: gethostname */
+	char authserv_id[128];               /* incoming Authentication-Results of that name are forged; default: host_name */
+	uint8_t authserv_guarded;            /* they are not: a milter before us writes them, and removes forged ones itself */
 
 	/* log */
 	uint8_t log_syslog, log_json, log_debug;

@@ -93,9 +93,8 @@ headers_pack(struct buf *edits, const struct tx *tx)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < tx->scanned.forged_count; i++)      /* from the last, so that the numbers stay right */
-		for (uint32_t nth = tx->scanned.forged[i].count; nth > 0; nth--)
-			pack_edit(edits, &count, EDIT_REMOVE, tx->scanned.forged[i].name, nth, SPAN(""));
+	for (uint32_t i = tx->scanned.forged_count; i > 0; i--)      /* from the last, so that the numbers stay right */
+		pack_edit(edits, &count, EDIT_REMOVE, tx->scanned.forged[i - 1].name, tx->scanned.forged[i - 1].nth, SPAN(""));
 	if (tx->settlement.score_headers)
 		pack_score(edits, &count, tx);
 	if (tx->settlement.tag_subject)

@@ -200,7 +200,7 @@ css_links(struct page *p, struct span css)
 		at += hit + 1;
 		if (at < 4 || !span_eq_nocase(span_make(css.p + at - 4, 3), SPAN("url")))
 			continue;
-		struct span rest = span_from(css, at);
+		struct span rest = span_head(span_from(css, at), MAX_LINK);
 		size_t end = span_find_char(rest, ')');
 		struct span url = span_trim(span_head(rest, end == SPAN_NONE ? 0 : end));
 

@@ -6,7 +6,6 @@
 
 #include "policyd/base/limits.h"
 #include "policyd/base/utf8.h"
-#include "policyd/mail/forged.h"
 #include "policyd/mail/parse.h"
 #include "policyd/mail/prepare.h"
 
@@ -569,32 +568,4 @@ message_parse(struct arena *a, struct span raw, struct message *msg)
 	msg->text = gather(a, msg, false);
 	msg->hidden = gather(a, msg, true);
 	text_notes(a, msg);
-}
-
-size_t
-message_forged(const struct message *msg, struct arena *a, struct forged **list)
-{
-	static const char *const names[] = { "X-Spam-Flag", "X-Spam-Score", "X-Spam-Status", "X-Spam-Level" };
-	size_t count = 0, room = 0;
-
-	*list = NULL;
-	for (size_t i = 0; i < msg->headers.count; i++) {
-		struct span name = msg->headers.at[i].name;
-		bool ours = span_starts_nocase(name, SPAN("X-Policyd-"));
-		size_t k = 0;
-
-		for (size_t n = 0; n < sizeof names / sizeof *names; n++)
-			ours |= span_eq_nocase(name, span_of(names[n]));
-		if (!ours)
-			continue;
-		while (k < count && !span_eq_nocase((*list)[k].name, name))
-			k++;
-		if (k < count) {
-			(*list)[k].count++;
-			continue;
-		}
-		ARENA_PUSH(a, *list, count, room);
-		(*list)[count++] = (struct forged){ name, 1 };
-	}
-	return count;
 }

@@ -1,5 +1,7 @@
 #include "policyd/scan/received.h"
 
+#include "policyd/mail/date.h"
+
 enum { LITERAL_MOST = 64 };                  /* bytes of "[IPv6:...]" */
 
 /* One piece of the header at depth 0: a word, or a comment with its brackets (nested ones included) taken off. */
@@ -129,4 +131,90 @@ received_parse(struct span raw, struct ip *client)
 	if (login)
 		return RECEIVED_LOGIN;
 	return found ? RECEIVED_FROM : RECEIVED_UNCLEAR;
+}
+
+/* "name [192.0.2.1]", "name [192.0.2.1] (may be forged)": Postfix and Sendmail put the DNS name there. */
+static struct span
+comment_name(struct span comment)
+{
+	size_t open = span_find_char(comment, '[');
+	struct span head = span_trim(span_head(without_helo(comment), open)), word = head;
+
+	if (open == SPAN_NONE)
+		return SPAN("");
+	for (size_t blank; (blank = span_find_char(word, ' ')) != SPAN_NONE;)
+		word = span_trim(span_from(word, blank));    /* an ident answer stands before it */
+	if (span_find_char(word, '@') != SPAN_NONE)
+		word = span_from(word, span_find_last(word, '@') + 1);
+	return span_eq_nocase(word, SPAN("unknown")) ? SPAN("") : word;
+}
+
+/* "helo=name" of Exim, which has the DNS name before the comment. */
+static struct span
+comment_helo(struct span comment)
+{
+	for (size_t i = 0; i + 5 <= comment.n; i++)
+		if ((i == 0 || ascii_space(comment.p[i - 1])) && span_starts_nocase(span_from(comment, i), SPAN("helo="))) {
+			struct span rest = span_from(comment, i + 5);
+
+			return span_head(rest, span_find_char(rest, ' '));
+		}
+	return SPAN("");
+}
+
+/* The date is behind the last ';' that is in no comment. */
+static struct span
+date_part(struct span raw)
+{
+	int depth = 0;
+	size_t last = SPAN_NONE;
+
+	for (size_t i = 0; i < raw.n; i++) {
+		if (raw.p[i] == '\\')
+			i++;
+		else if (raw.p[i] == '(' || raw.p[i] == ')')
+			depth += raw.p[i] == '(' ? 1 : depth > 0 ? -1 : 0;
+		else if (raw.p[i] == ';' && depth == 0)
+			last = i;
+	}
+	return last == SPAN_NONE ? SPAN("") : span_from(raw, last + 1);
+}
+
+void
+received_hop(struct span raw, struct hop *hop)
+{
+	struct span date = date_part(raw), rest = span_head(raw, raw.n - date.n), *fields[] = { &hop->helo, &hop->by, &hop->with, &hop->id,
+	    &hop->recipient }, *to = NULL;
+	static const char *const words[] = { "from", "by", "with", "id", "for" };
+	struct piece piece;
+
+	*hop = (struct hop){ 0 };
+	hop->what = received_parse(raw, &hop->client);
+	if (!date_parse(date, &hop->date))
+		hop->date = 0;
+	while (next_piece(&rest, &piece)) {
+		size_t word = 0;
+
+		if (piece.comment) {
+			struct span helo = comment_helo(piece.text);
+
+			if (hop->by.n == 0 && helo.n > 0) {
+				hop->name = hop->helo.n > 0 && hop->helo.p[0] != '[' ? hop->helo : SPAN("");
+				hop->helo = helo;
+			} else if (hop->by.n == 0 && hop->name.n == 0) {
+				hop->name = comment_name(piece.text);
+			}
+			continue;
+		}
+		if (to && to->n == 0) {
+			*to = piece.text;
+			while (to->n > 0 && to->p[to->n - 1] == ';')
+				to->n--;
+			to = NULL;
+			continue;
+		}
+		while (word < sizeof words / sizeof *words && !span_eq_nocase(piece.text, span_of(words[word])))
+			word++;
+		to = word < sizeof words / sizeof *words && fields[word]->n == 0 ? fields[word] : NULL;
+	}
 }

@@ -22,4 +22,16 @@ enum received {
 /* Never the decoded value: an encoded word in a HELO would turn into brackets of the attacker's choice. */
 enum received received_parse(struct span raw, struct ip *client);
 
+/* One hop as its writer has it: spans into the header, as written. What the client said of itself (helo) is its own word,
+ * `name` is what the writer's DNS called the address. Only hops from the top that trusted machines wrote say more than
+ * their writer wished. */
+struct hop {
+	enum received what;
+	struct ip client;                    /* where `what` is RECEIVED_FROM */
+	struct span helo, name;              /* name: empty when it has none, or "unknown" */
+	struct span by, with, id, recipient;
+	int64_t date;                        /* unix s; 0: none that can be read */
+};
+void received_hop(struct span raw, struct hop *hop);
+
 #endif

@@ -57,4 +57,13 @@ struct scan {
 	int64_t deadline_ms;                 /* monotonic */
 };
 
+/* Whose Authentication-Results can only be forged when they come in; empty: nobody's. */
+static inline struct span
+scan_forged_id(const struct scan *scan)
+{
+	const struct config *c = scan->kit ? scan->kit->config : NULL;
+
+	return c && !c->authserv_guarded ? span_of(c->authserv_id) : (struct span){ 0 };
+}
+
 #endif

@@ -9,14 +9,14 @@ static void
 pack_forged(struct buf *b, const struct scan *scan)
 {
 	struct forged *forged;
-	size_t count = message_forged(&scan->message, scan->arena, &forged);
+	size_t count = message_forged(&scan->message, scan_forged_id(scan), scan->arena, &forged);
 
 	if (count > SCANNED_MAX_FORGED)
 		count = SCANNED_MAX_FORGED;
 	pack_u32(b, (uint32_t)count);
 	for (size_t i = 0; i < count; i++) {
 		pack_span(b, forged[i].name);
-		pack_u32(b, forged[i].count);
+		pack_u32(b, forged[i].nth);
 	}
 }
 
@@ -95,7 +95,7 @@ scanned_unpack(struct unpack *u, struct scanned *s)
 		u->bad = true;
 	for (uint32_t i = 0; !u->bad && i < s->forged_count; i++) {
 		s->forged[i].name = unpack_span(u);
-		s->forged[i].count = unpack_u32(u);
+		s->forged[i].nth = unpack_u32(u);
 	}
 	s->cpu_us = unpack_u64(u);
 	s->retire = unpack_u8(u);

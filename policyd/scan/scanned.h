@@ -9,7 +9,7 @@
 #include "policyd/base/ipc.h"
 #include "policyd/scan/scan.h"
 
-enum { SCANNED_MAX_FORGED = 16 };
+enum { SCANNED_MAX_FORGED = 256 };
 
 struct scanned_class {
 	double points, bayes_points, probability;
@@ -18,7 +18,7 @@ struct scanned_class {
 
 struct scanned_forged {                      /* a header that only we may write, sent from outside */
 	struct span name;
-	uint32_t count;
+	uint32_t nth;
 };
 
 struct scanned {

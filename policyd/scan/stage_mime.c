@@ -2,6 +2,8 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "policyd/mail/forged.h"
+#include "policyd/scan/scanned.h"
 #include "policyd/scan/stage.h"
 
 /* Points are towards spam; a class takes the recipient's action of that class (policy.h: unscannable, banned).
@@ -84,6 +86,12 @@ stage_mime(struct scan *scan)
 		verdict_add(scan->arena, &scan->verdict, span_of(mail_note_names[note->what]),
 		    found[note->what].points, note->evidence);
 		scan->verdict.classes |= found[note->what].classes;
+	}
+	struct forged *forged;
+
+	if (message_forged(msg, scan_forged_id(scan), scan->arena, &forged) > SCANNED_MAX_FORGED) {
+		verdict_add(scan->arena, &scan->verdict, SPAN("MIME_LIMIT"), 0, SPAN("more headers of ours than can be removed"));
+		scan->verdict.classes |= CLASS_UNSCANNABLE;
 	}
 	if (scan->truncated) {               /* what follows the cut was seen by nobody */
 		verdict_add(scan->arena, &scan->verdict, SPAN("OVERSIZE"), 0, (struct span){ 0 });

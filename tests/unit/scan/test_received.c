@@ -73,17 +73,51 @@ takes_any_bytes(void **state)
 	for (size_t k = 0; k < sizeof units / sizeof *units; k++) {
 		size_t n = 0, length = strlen(units[k]);
 
+		struct hop hop;
+
 		memcpy(bytes, "from a (", 8);
 		for (n = 8; n + length <= SIZE; n += length)
 			memcpy(bytes + n, units[k], length);
 		received_parse(span_make(bytes, n), &client);
+		received_hop(span_make(bytes, n), &hop);
+	}
+}
+
+static const struct {
+	const char *label, *raw, *helo, *name, *by, *with, *id, *recipient;
+	int64_t date;
+} hops[] = {
+	{ "Postfix", "from mail.a.example (mx.a.example [192.0.2.1])\r\n\tby mx.b.example (Postfix) with ESMTPS id 4F1A\r\n\tfor <bob@b.example>; Mon, 2 Nov 2026 10:11:12 +0000 (UTC)",
+	    "mail.a.example", "mx.a.example", "mx.b.example", "ESMTPS", "4F1A", "<bob@b.example>", 1793614272 },
+	{ "no name", "from x (unknown [192.0.2.1]) by y with SMTP id 1; Mon, 2 Nov 2026 11:11:12 +0100", "x", "", "y", "SMTP", "1", "", 1793614272 },
+	{ "Sendmail", "from h (mx.a.example [192.0.2.1] (may be forged)) by y (8.17/8.17) with ESMTP id abc; 2 Nov 26 05:11 EST",
+	    "h", "mx.a.example", "y", "ESMTP", "abc", "", 1793614260 },
+	{ "Exim", "from mx.a.example ([192.0.2.1] helo=h.example) by y with esmtp (Exim 4.96) id 1a-2b; Mon, 02 Nov 2026 10:11:12 +0000",
+	    "h.example", "mx.a.example", "y", "esmtp", "1a-2b", "", 1793614272 },
+	{ "words in a comment", "from a (by x with y; z) by b", "a", "", "b", "", "", "", 0 },
+	{ "local", "by y (Postfix, from userid 0) id 7; yesterday", "", "", "y", "", "7", "", 0 },
+};
+
+static void
+splits_a_hop(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof hops / sizeof *hops; i++) {
+		struct hop h;
+
+		received_hop(span_of(hops[i].raw), &h);
+		if (!span_eq(h.helo, span_of(hops[i].helo)) || !span_eq(h.name, span_of(hops[i].name)) || !span_eq(h.by, span_of(hops[i].by)) ||
+		    !span_eq(h.with, span_of(hops[i].with)) || !span_eq(h.id, span_of(hops[i].id)) ||
+		    !span_eq(h.recipient, span_of(hops[i].recipient)) || h.date != hops[i].date)
+			fail_msg("%s: from " SPAN_FMT " (" SPAN_FMT ") by " SPAN_FMT " with " SPAN_FMT " id " SPAN_FMT " for " SPAN_FMT " at %lld", hops[i].label,
+			    SPAN_ARG(h.helo), SPAN_ARG(h.name), SPAN_ARG(h.by), SPAN_ARG(h.with), SPAN_ARG(h.id), SPAN_ARG(h.recipient), (long long)h.date);
 	}
 }
 
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(names_the_client), cmocka_unit_test(takes_any_bytes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(names_the_client), cmocka_unit_test(splits_a_hop), cmocka_unit_test(takes_any_bytes) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
