@@ -187,7 +187,7 @@ note_link(struct arena *a, struct message *msg, struct link *link)
 		note_add(a, msg, NOTE_HOMOGRAPH, link->host);
 }
 
-enum { LINK_SLOTS = 4 * 1024, PROBES = 64 };
+enum { LINK_SLOTS = 4 * 1024, PROBES = 64, MANY_LINKS = MAX_LINKS / 2 };
 _Static_assert(MAX_LINKS < LINK_SLOTS / 2 + 1, "the table of links is never full");
 
 /* Its place in the table: free, or the same link's from the same kind of place under the same text. Whoever picks names
@@ -210,6 +210,14 @@ slot_of(struct arena *a, struct message *msg, struct span raw, enum link_source 
 	}
 	msg->link_slots[LINK_SLOTS] = 0;
 	return &msg->link_slots[LINK_SLOTS];
+}
+
+/* Rules count how often a page links what. In the second half of the room a link stands once, so that a digest of a
+ * thousand articles is no mail with too many links. */
+static bool
+is_known(struct arena *a, struct message *msg, struct span raw, enum link_source source, struct span shown, int part)
+{
+	return msg->link_count >= MANY_LINKS && *slot_of(a, msg, raw, source, shown, part) != 0;
 }
 
 static bool
@@ -293,7 +301,7 @@ add_one(struct arena *a, struct message *msg, struct span base, struct span raw,
 	while (raw.n > 0 && (unsigned char)raw.p[0] <= ' ')
 		raw = span_from(raw, 1);
 	shown = utf8_head(shown, MAX_EVIDENCE);
-	if (raw.n == 0 || *slot_of(a, msg, raw, source, shown, part) || is_full(a, msg))
+	if (raw.n == 0 || is_known(a, msg, raw, source, shown, part) || is_full(a, msg))
 		return false;
 	struct span clean = flattened(a, raw);
 

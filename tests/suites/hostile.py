@@ -120,8 +120,8 @@ def holds(item, facts, row, path, daemon):
         return None if "unscannable" in facts["classes"] else "not unscannable"
     if kind == "find":
         return None if any(s in symbols for s in FINDS[what]) else "no finding " + what
-    if kind == "rule":
-        return None if what in facts["text"] else "\"%s\" is not in the visible text" % what
+    if kind == "rule":      # the subject is text that is seen, too
+        return None if what in facts["text"] or what in facts["subject"] else "\"%s\" is not in the visible text" % what
     if kind == "norule":
         return "\"%s\" is in the visible text" % what if what in facts["text"] else None
     if kind == "url":
