@@ -82,6 +82,10 @@
 	X(M_HTTP_REFUSED, "http_connections_refused")                         \
 	X(M_HTTP_FORGED, "http_forms_forged")                                 \
 	X(M_HTTP_NOW, "http_connections_now")                                 \
+	X(M_LINKS_VOID, "links_void")                                         \
+	X(M_LINKS_UNPROVEN, "links_without_number")                           \
+	X(M_DIGESTS, "digests_sent")                                          \
+	X(M_DIGESTS_FAILED, "digests_refused")                                \
 	/* learning */                                                        \
 	X(M_LESSONS, "lessons")                                               \
 	X(M_TRAINED, "lessons_trained")                                       \

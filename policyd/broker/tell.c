@@ -102,10 +102,12 @@ static void
 record(const struct tx *tx, const char *quarantine_id, json_t *event)
 {
 	const struct span ids[] = { span_of(tx->envelope.queue_id), tx->scanned.message_id, span_of(quarantine_id) };
+	const char *recipient = json_string_value(json_object_get(event, "recipient"));
 	char *json = json_dumps(event, JSON_COMPACT);
 
 	if (json) {
-		history_add(tx->broker->redis, span_of(tx->reference), ids, sizeof ids / sizeof *ids, json);
+		history_add(tx->broker->redis, span_of(tx->reference), ids, sizeof ids / sizeof *ids, span_of(tx->envelope.sender),
+		    span_of(recipient ? recipient : ""), json);
 		if (tx->config->log_json)
 			log_info("%s", json);
 	}

@@ -22,6 +22,7 @@ static const struct command {
 	{ "restore", cmd_backup, "and back from it" },
 	{ "trace", cmd_trace, "what became of a mail, by queue id, Message-ID, reference or quarantine id" },
 	{ "user", cmd_user, "who may use the review pages: add, list, passwd, totp, key, remove" },
+	{ "review", cmd_review, "name, digests and language of a customer's review pages" },
 	{ "audit", cmd_audit, "what was done there: list, verify" },
 	{ "rules", cmd_rules, "check, test and measure rules" },
 	{ "eval", cmd_eval, "measure the classifier on a labelled corpus" },

@@ -40,8 +40,35 @@ expire(struct redis_async *redis, const char *key)
 	command(redis, NULL, NULL, 3, (const char *const[]){ "EXPIRE", key, ttl });
 }
 
+/* Addresses as people type them: any case. */
+static void
+address_key(char key[KEY_ROOM], struct span address)
+{
+	char low[512];
+	size_t n = 0;
+
+	for (; n < address.n && n < sizeof low; n++)
+		low[n] = ascii_lower(address.p[n]);
+	make_key(key, 'a', span_make(low, n));
+}
+
+static void
+add_address(struct redis_async *redis, struct span address, const char *reference)
+{
+	char key[KEY_ROOM], last[16];
+
+	if (address.n == 0)
+		return;
+	address_key(key, address);
+	snprintf(last, sizeof last, "%d", HISTORY_OF_ADDRESS - 1);
+	command(redis, NULL, NULL, 3, (const char *const[]){ "LPUSH", key, reference });
+	command(redis, NULL, NULL, 4, (const char *const[]){ "LTRIM", key, "0", last });
+	expire(redis, key);
+}
+
 void
-history_add(struct redis_async *redis, struct span reference, const struct span *ids, size_t count, const char *event)
+history_add(struct redis_async *redis, struct span reference, const struct span *ids, size_t count, struct span sender,
+    struct span recipient, const char *event)
 {
 	char key[KEY_ROOM], ref[64];
 
@@ -56,6 +83,8 @@ history_add(struct redis_async *redis, struct span reference, const struct span 
 		command(redis, NULL, NULL, 3, (const char *const[]){ "SADD", key, ref });
 		expire(redis, key);
 	}
+	add_address(redis, sender, ref);
+	add_address(redis, recipient, ref);
 }
 
 struct search {
@@ -111,8 +140,14 @@ got_references(void *arg, const struct redisReply *reply)
 	struct search *s = arg;
 
 	s->failed |= reply == NULL;
-	for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i < reply->elements && i < HISTORY_MAX_REFS; i++)
-		ask_events(s, span_make(reply->element[i]->str, reply->element[i]->len));
+	for (size_t i = 0, asked = 0; reply && reply->type == REDIS_REPLY_ARRAY && i < reply->elements && asked < HISTORY_MAX_REFS; i++) {
+		const struct redisReply *one = reply->element[i], *before = i ? reply->element[i - 1] : NULL;
+
+		if (before && before->len == one->len && memcmp(before->str, one->str, one->len) == 0)
+			continue;            /* one mail to several: its sender has it once a recipient */
+		ask_events(s, span_make(one->str, one->len));
+		asked++;
+	}
 	search_step(s);
 }
 
@@ -129,5 +164,12 @@ history_find(struct redis_async *redis, struct span id, history_found done, void
 	*s = (struct search){ .redis = redis, .done = done, .arg = arg, .events = json_array(), .open = 1 };
 	make_key(key, 'i', id);
 	ask_events(s, id);                   /* it may be a reference itself */
+	if (span_find_char(id, '@') != SPAN_NONE) {
+		char address[KEY_ROOM];
+
+		s->open++;
+		address_key(address, id);
+		command(redis, got_references, s, 4, (const char *const[]){ "LRANGE", address, "0", "-1" });
+	}
 	command(redis, got_references, s, 2, (const char *const[]){ "SMEMBERS", key });
 }

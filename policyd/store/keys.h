@@ -6,7 +6,7 @@
  * {p:NN}:log:<ID>  list     JSON of the last POLICY_LOG_KEPT changes of a customer's records there ("-": nobody's), newest
  *                           first: n, time_ms, who, note, changes: [[key, old JSON, new JSON], ...]
  *                           all four written by the broker, for policyctl and the API (customers_write.c)
- * {h:<hash>}e, i   list, set   history of a mail (history.h), written by the broker
+ * {h:<hash>}e, i, a  list, set, list   history of a mail (history.h), written by the broker
  */
 #ifndef POLICYD_STORE_KEYS_H
 #define POLICYD_STORE_KEYS_H

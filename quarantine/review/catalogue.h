@@ -144,6 +144,122 @@
 	X(T_NOT_SHOWN, "This mail cannot be shown: it made the reader stop. It is kept as it is.", \
 	  "Diese Mail kann nicht gezeigt werden: Sie hat den Leser zum Absturz gebracht. Sie bleibt unverändert liegen.") \
 	X(T_DOWNLOAD, "Save the mail as it came", "Mail unverändert speichern") \
+	/* links in mails */ \
+	X(T_LINK_VOID, "This link is not valid any more", "Dieser Link gilt nicht mehr") \
+	X(T_NUMBER, "number", "Nummer") \
+	X(T_NUMBER_OF_MAIL, "The number that stands beside this link in the mail", "Die Nummer, die in der Mail neben diesem Link steht") \
+	X(T_NUMBER_WRONG, "That is not the number from the mail. Nothing was done", "Das ist nicht die Nummer aus der Mail. Nichts wurde ausgeführt") \
+	X(T_CHOOSE, "Please type the number and choose. Nothing was done yet", "Bitte geben Sie die Nummer ein und wählen Sie. Noch wurde nichts ausgeführt") \
+	X(T_MAY_CLOSE, "You can close this page.", "Sie können diese Seite schließen.") \
+	X(T_SIGN_IN_BY_MAIL, "Sign in by mail, without a password", "Per Mail anmelden, ohne Passwort") \
+	X(T_SIGN_IN_BY_MAIL_HOW, "We send a code to your mailbox; type it on the next page.", "Wir schicken einen Code an Ihr Postfach; geben Sie ihn auf der nächsten Seite ein.") \
+	X(T_ADDRESS, "Your mail address", "Ihre Mailadresse") \
+	X(T_SEND_CODE, "Send the code", "Code schicken") \
+	X(T_CODE_SENT, "If we look after that mailbox, a mail with a code is on its way to it. It is good for 15 minutes.", \
+	  "Wenn wir dieses Postfach betreuen, ist eine Mail mit einem Code dorthin unterwegs. Er gilt 15 Minuten.") \
+	X(T_CODE_OF_MAIL, "The six digits from the mail", "Die sechs Ziffern aus der Mail") \
+	X(T_SIGN_IN_SUBJECT, "Your code for signing in", "Ihr Code für die Anmeldung") \
+	X(T_SIGN_IN_CODE, "Your code for the page of held mail:", "Ihr Code für die Seite der zurückgehaltenen Mail:") \
+	X(T_SIGN_IN_ELSEWHERE, "If the page is not open any more, you can type it here:", "Falls die Seite nicht mehr offen ist, können Sie ihn hier eingeben:") \
+	/* digests */ \
+	X(T_DIGESTS, "Summaries by mail", "Zusammenfassungen per Mail") \
+	X(T_DIGEST_ONE, "mail is held for you", "Mail wird für Sie zurückgehalten") \
+	X(T_DIGEST_MANY, "mails are held for you", "Mails werden für Sie zurückgehalten") \
+	X(T_DIGEST_INTRO, "These mails came in and were not delivered to", "Diese Mails kamen an und wurden nicht zugestellt an") \
+	X(T_DIGEST_HOW, "The most likely wanted ones come first. Open one to read more about it, to have it delivered or to delete it; the page asks for its number. Doing nothing is fine: they are dropped after a while.", \
+	  "Die wahrscheinlich erwünschten stehen zuerst. Öffnen Sie eine, um mehr zu erfahren, sie zustellen zu lassen oder zu löschen; die Seite fragt nach ihrer Nummer. Nichts zu tun ist in Ordnung: Nach einiger Zeit werden sie verworfen.") \
+	X(T_DIGEST_ALL, "All held mail, and how often this summary comes:", "Alle zurückgehaltenen Mails, und wie oft diese Zusammenfassung kommt:") \
+	X(T_LOOK, "Look at it", "Ansehen") \
+	X(T_DIGESTS_OFF_HOW, "Your mail program stops them with its own button. Or sign in and choose in the settings.", \
+	  "Ihr Mailprogramm beendet sie mit seinem eigenen Knopf. Oder melden Sie sich an und wählen Sie in den Einstellungen.") \
+	X(T_DIGESTS_ARE_OFF, "You get no more summaries", "Sie bekommen keine Zusammenfassungen mehr") \
+	/* settings */ \
+	X(T_SETTINGS, "Settings", "Einstellungen") \
+	X(T_SETTINGS_OF, "Settings of", "Einstellungen von") \
+	X(T_SETTINGS_NEW_ONLY, "What you change here holds for mail that comes from now on.", "Was Sie hier ändern, gilt für Mail, die ab jetzt kommt.") \
+	X(T_THRESHOLDS, "How strict the filter is", "Wie streng der Filter ist") \
+	X(T_THRESHOLDS_HOW, "In points; a number or \"off\". An empty field takes what is set above.", "In Punkten; eine Zahl oder \"off\". Ein leeres Feld übernimmt, was darüber gesetzt ist.") \
+	X(T_TAG_FROM, "Mark as spam from", "Als Spam markieren ab") \
+	X(T_HOLD_FROM, "Hold back from", "Zurückhalten ab") \
+	X(T_DISCARD_FROM, "Drop from", "Verwerfen ab") \
+	X(T_IN_FORCE, "in force:", "in Kraft:") \
+	X(T_SAVE, "Save", "Speichern") \
+	X(T_SAVED, "Saved, and in force.", "Gespeichert und in Kraft.") \
+	X(T_NOT_SAVED, "Not saved", "Nicht gespeichert") \
+	X(T_ALLOW_LIST, "Always deliver", "Immer zustellen") \
+	X(T_ALLOW_HOW, "Mail from these skips the points, never the virus scanner.", "Mail von diesen überspringt die Punkte, nie den Virenscanner.") \
+	X(T_BLOCK_LIST, "Never deliver", "Nie zustellen") \
+	X(T_BLOCK_HOW, "Mail from these is held or refused.", "Mail von diesen wird zurückgehalten oder abgewiesen.") \
+	X(T_LIST_KIND, "What is compared", "Was verglichen wird") \
+	X(T_LIST_ENTRY, "Entry", "Eintrag") \
+	X(T_LIST_FROM, "sender address", "Absenderadresse") \
+	X(T_LIST_DOMAIN, "sender's domain", "Domain des Absenders") \
+	X(T_LIST_DKIM, "signed by (DKIM)", "signiert von (DKIM)") \
+	X(T_LIST_LIST_ID, "mailing list (List-Id)", "Mailingliste (List-Id)") \
+	X(T_ADD, "Add", "Hinzufügen") \
+	X(T_REMOVE, "Remove", "Entfernen") \
+	X(T_DIGEST_SCHEDULE, "How often:", "Wie oft:") \
+	X(T_DIGEST_YOURS, "Your administrator has set when they come. You can do without.", "Ihr Administrator hat festgelegt, wann sie kommen. Sie können darauf verzichten.") \
+	X(T_DIGEST_ON, "Send them to me again", "Wieder an mich schicken") \
+	X(T_DIGEST_OFF, "Send me none", "Keine an mich schicken") \
+	X(T_DIGEST_HOUR, "From this hour on (0 to 23)", "Ab dieser Stunde (0 bis 23)") \
+	X(T_DIGEST_LANGUAGE, "Language of the mails", "Sprache der Mails") \
+	X(T_BRAND, "Name shown on pages and mails", "Name auf Seiten und in Mails") \
+	X(T_ADMIN_READS, "May administrators read the text of held mail?", "Dürfen Administratoren den Text zurückgehaltener Mail lesen?") \
+	X(T_ALLOW_SENDER, "Always allow this sender", "Diesen Absender immer zulassen") \
+	X(T_BLOCK_SENDER, "Block this sender", "Diesen Absender sperren") \
+	X(T_OFF, "off", "aus") \
+	X(T_HOURLY, "every hour", "jede Stunde") \
+	X(T_DAILY, "every day", "jeden Tag") \
+	X(T_WEEKLY, "every week", "jede Woche") \
+	X(T_YES, "yes", "ja") \
+	X(T_NO, "no", "nein") \
+	X(T_ENGLISH, "English", "Englisch") \
+	X(T_GERMAN, "German", "Deutsch") \
+	/* statistics */ \
+	X(T_STATISTICS, "Statistics", "Statistik") \
+	X(T_CHART_HELD, "Held mail in the last 30 days", "Zurückgehaltene Mail der letzten 30 Tage") \
+	X(T_AS_TABLE, "As a table", "Als Tabelle") \
+	X(T_DAY, "Day", "Tag") \
+	X(T_THIS_NODE, "This node since its start, by recipient", "Dieser Knoten seit dem Start, nach Empfängern") \
+	X(T_BY_REPUTATION, "refused by reputation, before any content", "nach Ruf abgewiesen, vor jedem Inhalt") \
+	X(T_REJECTED, "refused by content", "nach Inhalt abgewiesen") \
+	X(T_DISCARDED, "dropped", "verworfen") \
+	X(T_TAGGED, "delivered, marked", "markiert zugestellt") \
+	X(T_DELIVERED_CLEAN, "delivered clean", "sauber zugestellt") \
+	X(T_RULES_RELEASED, "Rules behind released mail", "Regeln hinter zugestellter Mail") \
+	X(T_RULES_RELEASED_HOW, "What hit most often in mail that people had delivered after all: rules worth a second look.", \
+	  "Was am häufigsten in Mail traf, die Leute doch zustellen ließen: Regeln, die einen zweiten Blick verdienen.") \
+	X(T_BY_CUSTOMER, "Held mail by customer", "Zurückgehaltene Mail nach Kunden") \
+	/* support */ \
+	X(T_SUPPORT, "Where is my mail?", "Wo ist meine Mail?") \
+	X(T_SUPPORT_HOW, "Sender, recipient, queue id, Message-ID, or the reference from a bounce", "Absender, Empfänger, Queue-ID, Message-ID oder die Referenz aus einer Fehlermeldung") \
+	X(T_FIND, "Find", "Suchen") \
+	X(T_NO_TRACE, "Nothing is known of that in the last 14 days.", "Davon ist in den letzten 14 Tagen nichts bekannt.") \
+	X(T_OUT_DELIVER, "delivered to the mail server", "an den Mailserver übergeben") \
+	X(T_OUT_TAG, "delivered, marked as spam", "als Spam markiert übergeben") \
+	X(T_OUT_QUARANTINE, "held in the quarantine", "in der Quarantäne zurückgehalten") \
+	X(T_OUT_DISCARD, "dropped by the recipient's policy", "nach der Richtlinie des Empfängers verworfen") \
+	X(T_OUT_REJECT, "refused, the sender was told", "abgewiesen, der Absender weiß es") \
+	X(T_OUT_DEFER, "put off, the sender tries again", "aufgeschoben, der Absender versucht es wieder") \
+	X(T_WANTED, "his policy wanted:", "seine Richtlinie wollte:") \
+	X(T_SUBJECT, "Subject", "Betreff") \
+	X(T_BEFORE_RELAY, "Before the relay", "Vor dem Relay") \
+	X(T_REFERENCE, "Reference", "Referenz") \
+	X(T_ANSWERED, "Answered", "Geantwortet") \
+	X(T_SCORE, "Score", "Punkte") \
+	X(T_WHY_SHORT, "Because", "Weil") \
+	X(T_HELD_COPY, "Held copy", "Zurückgehaltene Kopie") \
+	X(T_OPEN, "Open", "Öffnen") \
+	/* audit */ \
+	X(T_AUDIT, "Audit log", "Protokoll") \
+	X(T_AUDIT_HOW, "What was done here, newest first. Each entry carries the hash of the one before it: nothing can be changed or taken out unseen.", \
+	  "Was hier getan wurde, das Neueste zuerst. Jeder Eintrag trägt den Hash des vorigen: Nichts lässt sich unbemerkt ändern oder entfernen.") \
+	X(T_WHEN, "When", "Wann") \
+	X(T_WHO, "Who", "Wer") \
+	X(T_WHAT, "What", "Was") \
+	X(T_HASH, "Hash", "Hash") \
+	X(T_WHOM, "On what", "Woran") \
 	X(T_DAMAGED, "The stored mail is damaged and cannot be delivered. Please tell your provider.", \
 	  "Die gespeicherte Mail ist beschädigt und kann nicht zugestellt werden. Bitte sagen Sie es Ihrem Anbieter.")
 

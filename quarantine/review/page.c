@@ -67,14 +67,18 @@ put_tabs(struct call *c)
 {
 	static const struct tab tabs[] = {
 		{ "/", T_TAB_HELD, 1 << ROLE_OWNER | 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
+		{ "/support", T_SUPPORT, 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
+		{ "/stats", T_STATISTICS, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
+		{ "/settings", T_SETTINGS, 1 << ROLE_OWNER | 1 << ROLE_ADMIN },
+		{ "/audit", T_AUDIT, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
 	};
 	struct span path = c->http->head.path;
 
 	put(c, "<nav aria-label=\"%t\">", T_NAVIGATION);
 	for (size_t i = 0; i < sizeof tabs / sizeof *tabs; i++)
 		if (tabs[i].roles >> c->who.role & 1)
-			put(c, "<a href=\"%s\"%s>%t</a>", tabs[i].path,
-			    span_eq(path, span_of(tabs[i].path)) ? "" : "", tabs[i].words);
+			put(c, span_eq(path, span_of(tabs[i].path)) ? "<a href=\"%s\" aria-current=\"page\">%t</a>" : "<a href=\"%s\">%t</a>", tabs[i].path,
+			    tabs[i].words);
 	put(c, "</nav>");
 }
 

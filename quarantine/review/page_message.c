@@ -114,7 +114,12 @@ put_facts(struct call *c, const json_t *e)
 	const char *sender = json_word(e, "sender");
 
 	put(c, "<dl class=\"facts\">");
-	put_row(c, T_FROM, json_word(e, "from"));
+	const char *shown_name = json_word(c->kept[1], "from_name");
+
+	put(c, "<div><dt>%t</dt><dd>", T_FROM);
+	if (shown_name[0])
+		put(c, "<strong><bdi>%s</bdi></strong> ", shown_name);
+	put(c, "<bdi>%s</bdi></dd></div>", json_word(e, "from")[0] ? json_word(e, "from") : "\xe2\x80\x93");
 	put_row(c, T_ENVELOPE, sender[0] ? sender : "<>");
 	put_row(c, T_TO, json_word(e, "recipient"));
 	put(c, "<div><dt>%t</dt><dd>", T_RECEIVED);
@@ -148,6 +153,26 @@ put_button(struct call *c, const char *op, enum text words, const char *css)
 }
 
 static void
+put_sender_action(struct call *c, const json_t *e, const char *which, enum text words)
+{
+	put(c, "<form method=\"post\" action=\"/m/%s/sender/%s?n=%d\">", json_word(e, "id"), which, (long long)json_integer_value(json_object_get(e, "n")));
+	put_csrf(c);
+	put(c, "<button class=\"quiet\">%t</button></form>", words);
+}
+
+/* What holds for mail to come, apart from what becomes of this one. */
+static void
+put_sender_actions(struct call *c, const json_t *e, unsigned rights)
+{
+	put(c, "<div class=\"row\">");
+	if (rights & MAY_ALLOW)
+		put_sender_action(c, e, "allow", T_ALLOW_SENDER);
+	if (rights & MAY_BLOCK)
+		put_sender_action(c, e, "block", T_BLOCK_SENDER);
+	put(c, "</div>");
+}
+
+static void
 put_actions(struct call *c, const json_t *e, unsigned rights)
 {
 	const char *state = json_word(e, "state");
@@ -172,9 +197,11 @@ put_actions(struct call *c, const json_t *e, unsigned rights)
 		put_button(c, "ham", T_VOTE_HAM, "");
 	if ((rights & MAY_RELEASE) && c->who.role != ROLE_SUPPORT && json_word(e, "vote")[0])
 		put_button(c, "unvote", T_UNVOTE, "");
-	if (undo_until > review_time_s(c->review))
+	if (undo_until > review_time_s(c->review) && strcmp(state, "seen") != 0 && strcmp(state, "new") != 0)
 		put_button(c, "undo", T_UNDO, "");
 	put(c, "</form>");
+	if (rights & (MAY_ALLOW | MAY_BLOCK))
+		put_sender_actions(c, e, rights);
 	if (strcmp(state, "released") == 0)
 		put(c, "<p class=\"small\">%t: <bdi>%s</bdi></p>", T_RELEASED_NOTE, json_word(e, "note"));
 	else if (json_word(e, "note")[0])

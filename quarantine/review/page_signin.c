@@ -34,8 +34,8 @@ signin_page(struct call *c, int status, enum text why, int wait_s)
 	    "<label for=\"name\">%t</label><input id=\"name\" name=\"name\" value=\"%s\" autocomplete=\"username\" required maxlength=\"120\" autocapitalize=\"none\">"
 	    "<label for=\"password\">%t</label><input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"255\">"
 	    "<label for=\"code\">%t</label><input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"6\" pattern=\"[0-9]{6}\">"
-	    "<button class=\"primary\">%t</button></form></section>",
-	    T_NAME, name, T_PASSWORD, T_CODE, T_SIGN_IN);
+	    "<button class=\"primary\">%t</button></form><p class=\"or\"><a href=\"/signin/mail\">%t</a></p></section>",
+	    T_NAME, name, T_PASSWORD, T_CODE, T_SIGN_IN, T_SIGN_IN_BY_MAIL);
 	call_page(c, status);
 }
 
@@ -75,12 +75,39 @@ refused(struct call *c, const char *name)
 }
 
 static void
+signed_in(struct call *c)
+{
+	struct review *r = c->review;
+	const json_t *user = users_find(r->users, c->who.name);
+	char value[65], cookie[200];
+
+	if (user == NULL || !session_start(r->sessions, &c->who, json_integer_value(json_object_get(user, "epoch")), review_time_s(r), value)) {
+		c->who.role = ROLE_NONE;
+		call_error(c, 503, T_TRY_LATER);
+		return;
+	}
+	audit_call(c, "signin", c->who.name, "", "");
+	session_cookie(c, value, SESSION_MOST_S, cookie, sizeof cookie);
+	buf_clear(&c->out);
+	call_bare(c, &(struct http_reply){ .status = 303, .location = "/", .cookies = { cookie } });
+}
+
+/* Whose mailbox an owner has, for the name and the settings that his pages go by; without an answer he goes without them. */
+static void
+customer_found(struct call *c, json_t *reply, int fd)
+{
+	(void)fd;
+	snprintf(c->who.customer, sizeof c->who.customer, "%s", json_word(reply, "customer"));
+	json_decref(reply);
+	signed_in(c);
+}
+
+static void
 checked(void *arg, bool good)
 {
 	struct call *c = arg;
 	struct review *r = c->review;
-	char name[USER_ROOM], code[16], value[65], cookie[200];
-	struct viewer who;
+	char name[USER_ROOM], code[16];
 
 	call_value(c, "name", name, sizeof name);
 	call_value(c, "code", code, sizeof code);
@@ -90,17 +117,12 @@ checked(void *arg, bool good)
 		refused(c, name);
 		return;
 	}
-	user_viewer(user, &who);
-	if (!session_start(r->sessions, &who, json_integer_value(json_object_get(user, "epoch")), review_time_s(r), value)) {
-		call_error(c, 503, T_TRY_LATER);
-		return;
-	}
 	attempts_forget(name);
-	c->who = who;
-	audit_call(c, "signin", name, "", "");
-	session_cookie(c, value, SESSION_MOST_S, cookie, sizeof cookie);
-	buf_clear(&c->out);
-	call_bare(c, &(struct http_reply){ .status = 303, .location = "/", .cookies = { cookie } });
+	user_viewer(user, &c->who);
+	if (c->who.role == ROLE_OWNER && c->who.customer[0] == '\0')
+		ask_broker(c, json_pack("{s:s, s:s}", "cmd", "policy.explain", "address", c->who.addresses[0]), -1, customer_found);
+	else
+		signed_in(c);
 }
 
 void

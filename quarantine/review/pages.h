@@ -42,6 +42,27 @@ json_t *rights_json(unsigned rights);
 void get_message_html(struct call *c);
 void get_message_mail(struct call *c);
 
+/* page_link.c: what the links in our mails lead to */
+void get_link(struct call *c);
+void post_link(struct call *c);
+void get_signin_mail(struct call *c);
+void post_signin_mail(struct call *c);
+void get_in(struct call *c);
+void post_in(struct call *c);
+void get_unsubscribe(struct call *c);
+void post_unsubscribe(struct call *c);
+
+/* page_settings.c */
+void get_settings(struct call *c);
+void post_settings(struct call *c);
+void post_settings_list(struct call *c);
+void post_settings_review(struct call *c);
+void post_sender(struct call *c);
+
+void get_stats(struct call *c);                             /* page_stats.c */
+void get_audit(struct call *c);                             /* page_audit.c */
+void get_support(struct call *c);                           /* page_support.c */
+
 /* change.c */
 void post_change(struct call *c);
 json_t *flash_take(struct call *c, const char *id);         /* borrowed: what the last change of this viewer did; NULL: none */

@@ -14,19 +14,49 @@
 #include "policyd/wire.h"
 #include "quarantine/review/audit.h"
 #include "quarantine/review/customers.h"
+#include "quarantine/review/digest.h"
 #include "quarantine/review/pages.h"
 #include "quarantine/review/passwords.h"
 #include "quarantine/review/reasons.h"
 #include "quarantine/review/sessions.h"
 #include "quarantine/review/system.h"
+#include "quarantine/review/token.h"
 
 enum { TICK_MS = 1000, PROBE_EVERY_MS = 5000, PROBE_MS = 4000 };
+
+/* Tests move our clock on by what <state>/review/test-clock says; in no other build. */
+static int64_t clock_ahead_s;
+
+static void
+read_test_clock(const struct review *r)
+{
+#ifdef POLICYD_TESTING
+	char path[REVIEW_PATH_ROOM];
+	long long ahead;
+
+	snprintf(path, sizeof path, "%s/review/test-clock", r->self->config->state);
+	FILE *f = fopen(path, "re");
+
+	if (f && fscanf(f, "%lld", &ahead) == 1)
+		clock_ahead_s = ahead;
+	if (f)
+		fclose(f);
+#else
+	(void)r;
+#endif
+}
 
 int64_t
 review_time_s(const struct review *r)
 {
 	(void)r;
-	return wall_s();
+	return wall_s() + clock_ahead_s;
+}
+
+int64_t
+review_store_time(int64_t time_s)
+{
+	return time_s - clock_ahead_s;
 }
 
 static void
@@ -86,7 +116,9 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	read_test_clock(r);
 	sessions_tick(r->sessions, review_time_s(r));
+	digests_tick(r);
 	if (clock_ms() - r->probed_ms < PROBE_EVERY_MS)
 		return;
 	r->probed_ms = clock_ms();
@@ -151,6 +183,9 @@ open_files(struct review *r, char *why, size_t room)
 	snprintf(path, sizeof path, "%s/review/sessions.json", c->state);
 	r->sessions = r->audit ? sessions_open(path) : NULL;
 	if (r->sessions == NULL || !secret_open(r, why, room) || !assets_load(c->web_dir, why, room))
+		return false;
+	read_test_clock(r);
+	if (!tokens_open(r, why, room) || !digests_open(r, why, room))
 		return false;
 	reasons_load(c);
 	return customers_load(r);

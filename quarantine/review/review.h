@@ -25,7 +25,7 @@ struct passwords;
 struct sessions;
 struct shared_config;
 
-enum { ARG_ROOM = 96, NAME_ROOM = 128, TOKEN_ROOM = 600, SECRET_BYTES = 32, REVIEW_PATH_ROOM = PATH_ROOM + 64 };
+enum { TOKEN_ROOM = 1100, ARG_ROOM = TOKEN_ROOM, SECRET_BYTES = 32, REVIEW_PATH_ROOM = PATH_ROOM + 64 };
 
 struct review {
 	struct child *self;
@@ -128,5 +128,6 @@ json_t *json_safe(const char *text);                                     /* a JS
 void review_control(struct review *r, uint32_t id, struct span json, int *fds, int fd_count);
 
 int64_t review_time_s(const struct review *r);
+int64_t review_store_time(int64_t time_s);                               /* the same moment by the store's clock */
 
 #endif

@@ -113,6 +113,8 @@ session_find(struct sessions *s, const struct users *users, const char *cookie, 
 		if (user == NULL || json_integer_value(json_object_get(user, "epoch")) != json_integer_value(json_object_get(session, "epoch")))
 			return false;
 		user_viewer(user, who);      /* as he is now: a change of his role is in force at once */
+		if (who->role == ROLE_OWNER && who->customer[0] == '\0')
+			snprintf(who->customer, sizeof who->customer, "%s", json_string_value(json_object_get(session, "customer")));
 	} else {
 		user_viewer(session, who);
 		who->linked = true;

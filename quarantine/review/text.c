@@ -72,3 +72,12 @@ text_role(enum language language, const char *role)
 
 	return look_up(roles, sizeof roles / sizeof *roles, language, role);
 }
+
+const char *
+text_word(enum language language, const char *word)
+{
+	static const struct named values[] = { { "off", T_OFF }, { "hourly", T_HOURLY }, { "daily", T_DAILY }, { "weekly", T_WEEKLY }, { "yes", T_YES },
+	    { "no", T_NO }, { "en", T_ENGLISH }, { "de", T_GERMAN } };
+
+	return look_up(values, sizeof values / sizeof *values, language, word);
+}

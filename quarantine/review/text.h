@@ -20,6 +20,7 @@ enum language language_of(const char *name);                /* English for a nam
 const char *text_state(enum language language, const char *state);
 const char *text_class(enum language language, const char *class_name);
 const char *text_class_long(enum language language, const char *class_name);
+const char *text_word(enum language language, const char *word);      /* a setting's value: "daily", "yes" */
 const char *text_role(enum language language, const char *role);
 
 #endif

@@ -1,0 +1,72 @@
+/* review.c - policyctl review: what the review pages and digests of a customer are like. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policyd/ctl/client.h"
+#include "policyd/ctl/commands.h"
+
+static const char usage[] =
+	"usage: policyctl review [--customer ID] [FIELD=VALUE]...     (without --customer: for all who have set nothing)\n"
+	"  brand         name on pages and mails\n"
+	"  language      of mails: en de\n"
+	"  digest        off hourly daily weekly\n"
+	"  digest_hour   0 to 23, from when on\n"
+	"  admin_reads   no yes: may the customer's admins read the text of held mail\n"
+	"  An empty value takes it away. --json prints JSON.\n";
+
+static void
+show(const json_t *reply)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(json_object_get(reply, "values"), name, value) {
+		printf("%-12s ", name);
+		ctl_print_safe(json_string_value(value));
+		puts("");
+	}
+}
+
+int
+cmd_review(int argc, char **argv)
+{
+	static const struct option options[] = { { "customer", 1, NULL, 'c' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { 0 } };
+	json_t *values = json_object(), *request = json_pack("{s:s, s:o}", "cmd", "review.settings", "values", values);
+	int json = ctl_json;
+
+	optind = 0;
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (c == 'c')
+			json_object_set_new(request, "customer", json_string(optarg));
+		else if (c == 'j')
+			json = 1;
+		else {
+			json_decref(request);
+			fputs(usage, c == 'h' ? stdout : stderr);
+			return c == 'h' ? 0 : 2;
+		}
+	}
+	for (int i = optind; i < argc; i++) {
+		char *equals = strchr(argv[i], '=');
+
+		if (equals == NULL) {
+			fprintf(stderr, "policyctl: \"%s\"; expected FIELD=VALUE\n", argv[i]);
+			json_decref(request);
+			return 2;
+		}
+		*equals = '\0';
+		json_object_set_new(values, argv[i], json_string(equals + 1));
+	}
+	json_t *reply = ctl_once(request, NULL);
+	int code = ctl_check(reply);
+
+	if (code == 0 && json) {
+		json_dumpf(reply, stdout, JSON_INDENT(1));
+		puts("");
+	} else if (code == 0) {
+		show(reply);
+	}
+	json_decref(reply);
+	return code;
+}

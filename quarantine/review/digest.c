@@ -1,0 +1,384 @@
+#include "quarantine/review/digest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "quarantine/review/customers.h"
+#include "quarantine/review/mail.h"
+#include "quarantine/review/pages.h"
+
+enum { WINDOW_ROOM = 24, IN_FLIGHT_MOST = 4, LIST_PAGE = 500, LIST_MS = 30 * 1000, PLAN_MOST = 500000, RETRY_S = 60, KEEP_LEDGER_S = 40 * 86400,
+    DAY_S = 86400, START_PER_TICK = 200 };
+
+struct window {
+	char key[WINDOW_ROOM];
+	int64_t start_s, before_s;           /* it began, and the one before it */
+	int spread_s, token_s;               /* over how long they go out; how long their links live */
+};
+
+/* One customer's present window. */
+struct plan {
+	struct plan *next;
+	struct review *review;
+	char customer[CUSTOMER_NAME_ROOM];
+	struct window window;
+	bool listing, listed;
+	int64_t retry_at_s;
+	json_t *mailboxes;                   /* address -> entries; taken out when it is in the ledger */
+	size_t entries;
+};
+
+struct digests {
+	int fd;
+	json_t *ledger;                      /* "window mailbox" -> "sending" | "sent" | "refused" */
+	json_t *choices;                     /* mailbox -> "off" */
+	struct plan *plans;
+	int in_flight;
+};
+
+/* ---- windows ---- */
+
+static int64_t
+at_hour(struct tm tm, int days, int hour)
+{
+	tm.tm_mday += days;
+	tm.tm_hour = hour;
+	tm.tm_min = tm.tm_sec = 0;
+	tm.tm_isdst = -1;
+	return (int64_t)mktime(&tm);
+}
+
+/* The window that now is in; false: this customer has none. */
+static bool
+window_of(const struct review *r, const char *customer, int64_t now_s, struct window *w)
+{
+	const char *schedule = customer_value(r, customer, "digest");
+	int hour = atoi(customer_value(r, customer, "digest_hour"));
+	time_t t = (time_t)now_s;
+	struct tm tm, day;
+
+	localtime_r(&t, &tm);
+	if (strcmp(schedule, "hourly") == 0) {
+		*w = (struct window){ .start_s = at_hour(tm, 0, tm.tm_hour), .spread_s = 1800, .token_s = 8 * DAY_S };
+		w->before_s = w->start_s - 3600;
+		strftime(w->key, sizeof w->key, "h%Y-%m-%d-%H", &tm);
+		return true;
+	}
+	bool weekly = strcmp(schedule, "weekly") == 0;
+	int back = weekly ? -((tm.tm_wday + 6) % 7) : 0, length = weekly ? 7 : 1;
+
+	if (!weekly && strcmp(schedule, "daily") != 0)
+		return false;
+	if (at_hour(tm, back, hour) > now_s)
+		back -= length;
+	*w = (struct window){ .start_s = at_hour(tm, back, hour), .before_s = at_hour(tm, back - length, hour), .spread_s = 3600,
+	    .token_s = (length + 7) * DAY_S };
+	t = (time_t)w->start_s;
+	localtime_r(&t, &day);
+	strftime(w->key, sizeof w->key, weekly ? "w%Y-%m-%d" : "d%Y-%m-%d", &day);
+	return true;
+}
+
+/* ---- the ledger ---- */
+
+static void
+ledger_key(const char *window, const char *mailbox, char *to, size_t room)
+{
+	snprintf(to, room, "%s %s", window, mailbox);
+}
+
+static bool
+ledger_write(struct review *r, const char *window, const char *mailbox, const char *state)
+{
+	struct digests *d = r->digests;
+	json_t *line = json_pack("{s:s, s:s, s:s, s:I}", "window", window, "mailbox", mailbox, "state", state, "time", (json_int_t)review_time_s(r));
+	char *text = json_dumps(line, JSON_COMPACT), key[MAX_ADDRESS + WINDOW_ROOM + 2];
+	size_t n = text ? strlen(text) : 0;
+
+	json_decref(line);
+	if (text)
+		text[n++] = '\n';
+	bool good = text && write(d->fd, text, n) == (ssize_t)n && fdatasync(d->fd) == 0;
+
+	free(text);
+	if (!good) {
+		log_error("review: digests.log: %s; no digests go out", strerror(errno));
+		return false;
+	}
+	ledger_key(window, mailbox, key, sizeof key);
+	json_object_set_new(d->ledger, key, json_string(state));
+	return true;
+}
+
+static bool
+ledger_open(struct review *r, char *why, size_t room)
+{
+	struct digests *d = r->digests;
+	char path[REVIEW_PATH_ROOM], line[2048], key[MAX_ADDRESS + WINDOW_ROOM + 2];
+	struct buf kept = { 0 };
+
+	snprintf(path, sizeof path, "%s/review/digests.log", r->self->config->state);
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof line, f)) {
+		json_t *entry = json_loads(line, 0, NULL);       /* a torn last line is none */
+
+		if (entry && json_integer_value(json_object_get(entry, "time")) > review_time_s(r) - KEEP_LEDGER_S) {
+			ledger_key(json_word(entry, "window"), json_word(entry, "mailbox"), key, sizeof key);
+			json_object_set(d->ledger, key, json_object_get(entry, "state"));
+			buf_add(&kept, line, strlen(line));
+		}
+		json_decref(entry);
+	}
+	if (f)
+		fclose(f);
+	bool good = !kept.failed && file_replace(path, kept.p ? kept.p : "", kept.n);
+
+	buf_free(&kept);
+	d->fd = good ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW) : -1;
+	if (d->fd < 0)
+		snprintf(why, room, "%s: %s", path, strerror(errno));
+	return d->fd >= 0;
+}
+
+/* ---- what owners have chosen ---- */
+
+const char *
+mailbox_digest(const struct review *r, const char *mailbox)
+{
+	const char *value = json_string_value(json_object_get(r->digests->choices, mailbox));
+
+	return value ? value : "";
+}
+
+bool
+mailbox_set_digest(struct review *r, const char *mailbox, const char *value)
+{
+	char path[REVIEW_PATH_ROOM];
+
+	if (value[0])
+		json_object_set_new(r->digests->choices, mailbox, json_safe(value));
+	else
+		json_object_del(r->digests->choices, mailbox);
+	char *text = json_dumps(r->digests->choices, JSON_INDENT(1) | JSON_SORT_KEYS);
+
+	snprintf(path, sizeof path, "%s/review/mailboxes.json", r->self->config->state);
+	bool good = text && file_replace(path, text, strlen(text));
+
+	free(text);
+	return good;
+}
+
+bool
+digests_open(struct review *r, char *why, size_t room)
+{
+	char path[REVIEW_PATH_ROOM];
+
+	r->digests = calloc(1, sizeof *r->digests);
+	if (r->digests == NULL)
+		return false;
+	r->digests->ledger = json_object();
+	snprintf(path, sizeof path, "%s/review/mailboxes.json", r->self->config->state);
+	r->digests->choices = file_json(path);
+	if (!json_is_object(r->digests->choices)) {
+		json_decref(r->digests->choices);
+		r->digests->choices = json_object();
+	}
+	return ledger_open(r, why, room);
+}
+
+/* ---- planning: what came in for whom since the window before ---- */
+
+static void ask_page(struct plan *p, const char *cursor);
+
+static void
+page_came(void *arg, json_t *reply, int fd)
+{
+	struct plan *p = arg;
+	json_t *e, *list;
+	size_t i;
+
+	(void)fd;
+	p->listing = false;
+	if (json_object_get(reply, "error")) {
+		json_object_clear(p->mailboxes);
+		p->entries = 0;
+		p->retry_at_s = review_time_s(p->review) + RETRY_S;
+		json_decref(reply);
+		return;
+	}
+	json_array_foreach(json_object_get(reply, "entries"), i, e) {
+		const char *class_name = json_word(e, "class"), *mailbox = json_word(e, "recipient");
+
+		if (strcmp(class_name, "virus") == 0 || strcmp(class_name, "phish") == 0 || p->entries++ >= PLAN_MOST)
+			continue;
+		if ((list = json_object_get(p->mailboxes, mailbox)) == NULL)
+			json_object_set_new(p->mailboxes, mailbox, list = json_array());
+		json_array_append(list, e);
+	}
+	if (json_is_true(json_object_get(reply, "more")) && p->entries < PLAN_MOST)
+		ask_page(p, json_word(reply, "cursor"));
+	else
+		p->listed = true;
+	json_decref(reply);
+}
+
+static void
+ask_page(struct plan *p, const char *cursor)
+{
+	json_t *request = json_pack("{s:s, s:s, s:[s], s:I, s:I, s:i, s:{s:s}}", "cmd", "quarantine.list", "customer", p->customer, "state", "new", "since",
+	    (json_int_t)review_store_time(p->window.before_s), "until", (json_int_t)review_store_time(p->window.start_s), "limit", LIST_PAGE, "scope",
+	    "customer", p->customer);
+
+	if (cursor[0])
+		json_object_set_new(request, "cursor", json_string(cursor));
+	p->listing = backend_ask(p->review->store, request, -1, LIST_MS, page_came, p);
+}
+
+/* ---- sending ---- */
+
+struct sending {
+	struct review *review;
+	char window[WINDOW_ROOM], mailbox[MAX_ADDRESS + 1];
+};
+
+static void
+sent(void *arg, int result, const char *reply)
+{
+	struct sending *s = arg;
+	struct review *r = s->review;
+
+	r->digests->in_flight--;
+	if (result == 1) {
+		ledger_write(r, s->window, s->mailbox, "sent");
+		metrics_add(M_DIGESTS, 1);
+	} else if (result == 0) {
+		ledger_write(r, s->window, s->mailbox, "refused");
+		metrics_add(M_DIGESTS_FAILED, 1);
+		log_warning("review: the digest for <%s> was refused: %s", s->mailbox, reply);
+	} else {                             /* the ledger says "sending": the plan has it again */
+		static int64_t complained;
+		char key[MAX_ADDRESS + WINDOW_ROOM + 2];
+
+		ledger_key(s->window, s->mailbox, key, sizeof key);
+		json_object_set_new(r->digests->ledger, key, json_string("waits"));
+		for (struct plan *p = r->digests->plans; p; p = p->next)
+			if (strcmp(p->window.key, s->window) == 0) {
+				p->listed = false;   /* looked up anew, and tried again */
+				p->retry_at_s = review_time_s(r) + RETRY_S;
+			}
+		log_seldom(&complained, 60, "review: digests wait: %s", reply);
+	}
+	free(s);
+}
+
+/* True: it is in the ledger and on its way, or there is nothing to do for this mailbox. */
+static bool
+send_one(struct plan *p, const char *mailbox, json_t *entries)
+{
+	struct review *r = p->review;
+	char key[MAX_ADDRESS + WINDOW_ROOM + 2], mac[65], id[48];
+	const char *state;
+	struct sending *s;
+
+	ledger_key(p->window.key, mailbox, key, sizeof key);
+	state = json_string_value(json_object_get(r->digests->ledger, key));
+	if ((state && (strcmp(state, "sent") == 0 || strcmp(state, "refused") == 0)) || strcmp(mailbox_digest(r, mailbox), "off") == 0)
+		return true;
+	s = calloc(1, sizeof *s);
+	if (s == NULL || !ledger_write(r, p->window.key, mailbox, "sending")) {
+		free(s);
+		return false;
+	}
+	*s = (struct sending){ .review = r };
+	snprintf(s->window, sizeof s->window, "%s", p->window.key);
+	snprintf(s->mailbox, sizeof s->mailbox, "%s", mailbox);
+	mac_hex(r->secret, "digest id", key, mac);
+	snprintf(id, sizeof id, "digest-%.32s", mac);
+	struct own_mail mail = { .id = id, .to = mailbox };
+
+	digest_compose(r, p->customer, mailbox, entries, review_time_s(r) + p->window.token_s, &mail);
+	if (!mail_send(r, &mail, sent, s)) {
+		free(s);
+		return false;
+	}
+	r->digests->in_flight++;
+	return true;
+}
+
+static void
+plan_send(struct plan *p, int64_t now_s)
+{
+	const char *mailbox;
+	json_t *entries;
+	void *next;
+	int begun = 0;
+
+	json_object_foreach_safe(p->mailboxes, next, mailbox, entries) {
+		int64_t due = p->window.start_s + (int64_t)(span_hash(span_of(mailbox), 5) % (uint64_t)p->window.spread_s);
+
+		if (p->review->digests->in_flight >= IN_FLIGHT_MOST || begun++ >= START_PER_TICK)
+			return;
+		if (due > now_s || !send_one(p, mailbox, entries))
+			continue;
+		json_object_del(p->mailboxes, mailbox);
+	}
+}
+
+static void
+plan_step(struct plan *p, int64_t now_s)
+{
+	struct window w;
+
+	if (p->listing)
+		return;
+	if (!window_of(p->review, p->customer, now_s, &w)) {
+		json_object_clear(p->mailboxes);
+		p->window.key[0] = '\0';
+		return;
+	}
+	if (strcmp(w.key, p->window.key) != 0) {
+		p->window = w;
+		p->listed = false;
+		p->retry_at_s = 0;
+	}
+	if (!p->listed && now_s >= p->retry_at_s) {
+		json_object_clear(p->mailboxes);
+		p->entries = 0;
+		ask_page(p, "");
+	}
+	if (p->listed)
+		plan_send(p, now_s);
+}
+
+/* A plan for each customer who has settings of his own. */
+void
+digests_tick(struct review *r)
+{
+	const char *customer;
+	json_t *settings;
+
+	json_object_foreach(r->customers, customer, settings) {
+		struct plan *p = r->digests->plans;
+
+		while (p && strcmp(p->customer, customer) != 0)
+			p = p->next;
+		if (p || customer[0] == '\0')
+			continue;
+		if ((p = calloc(1, sizeof *p)) == NULL)
+			return;
+		p->review = r;
+		p->mailboxes = json_object();
+		snprintf(p->customer, sizeof p->customer, "%s", customer);
+		p->next = r->digests->plans;
+		r->digests->plans = p;
+	}
+	for (struct plan *p = r->digests->plans; p; p = p->next)
+		plan_step(p, review_time_s(r));
+}
