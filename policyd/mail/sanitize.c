@@ -68,6 +68,8 @@ put_code(struct cleaner *c, uint32_t code)
 	char utf8[4];
 
 	switch (code) {
+	case '\r':
+		return;
 	case '&':
 		buf_add(c->out, "&amp;", 5);
 		return;

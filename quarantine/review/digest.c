@@ -38,6 +38,7 @@ struct digests {
 	int fd;
 	json_t *ledger;                      /* "window mailbox" -> "sending" | "sent" | "refused" */
 	json_t *choices;                     /* mailbox -> "off" */
+	json_t *last;                        /* mailbox -> when its last digest was sent: what came before it is no news */
 	struct plan *plans;
 	int in_flight;
 };
@@ -113,6 +114,8 @@ ledger_write(struct review *r, const char *window, const char *mailbox, const ch
 	}
 	ledger_key(window, mailbox, key, sizeof key);
 	json_object_set_new(d->ledger, key, json_string(state));
+	if (strcmp(state, "sent") == 0)
+		json_object_set_new(d->last, mailbox, json_integer(review_time_s(r)));
 	return true;
 }
 
@@ -132,6 +135,8 @@ ledger_open(struct review *r, char *why, size_t room)
 		if (entry && json_integer_value(json_object_get(entry, "time")) > review_time_s(r) - KEEP_LEDGER_S) {
 			ledger_key(json_word(entry, "window"), json_word(entry, "mailbox"), key, sizeof key);
 			json_object_set(d->ledger, key, json_object_get(entry, "state"));
+			if (strcmp(json_word(entry, "state"), "sent") == 0)
+				json_object_set(d->last, json_word(entry, "mailbox"), json_object_get(entry, "time"));
 			buf_add(&kept, line, strlen(line));
 		}
 		json_decref(entry);
@@ -184,6 +189,7 @@ digests_open(struct review *r, char *why, size_t room)
 	if (r->digests == NULL)
 		return false;
 	r->digests->ledger = json_object();
+	r->digests->last = json_object();
 	snprintf(path, sizeof path, "%s/review/mailboxes.json", r->self->config->state);
 	r->digests->choices = file_json(path);
 	if (!json_is_object(r->digests->choices)) {
@@ -193,7 +199,7 @@ digests_open(struct review *r, char *why, size_t room)
 	return ledger_open(r, why, room);
 }
 
-/* ---- planning: what came in for whom since the window before ---- */
+/* ---- planning: what came in for whom since his last digest, or since the window before ---- */
 
 static void ask_page(struct plan *p, const char *cursor);
 
@@ -215,7 +221,10 @@ page_came(void *arg, json_t *reply, int fd)
 	}
 	json_array_foreach(json_object_get(reply, "entries"), i, e) {
 		const char *class_name = json_word(e, "class"), *mailbox = json_word(e, "recipient");
+		json_int_t last = json_integer_value(json_object_get(p->review->digests->last, mailbox));
 
+		if (last && json_integer_value(json_object_get(e, "time")) <= review_store_time(last))
+			continue;
 		if (strcmp(class_name, "virus") == 0 || strcmp(class_name, "phish") == 0 || p->entries++ >= PLAN_MOST)
 			continue;
 		if ((list = json_object_get(p->mailboxes, mailbox)) == NULL)
@@ -232,9 +241,8 @@ page_came(void *arg, json_t *reply, int fd)
 static void
 ask_page(struct plan *p, const char *cursor)
 {
-	json_t *request = json_pack("{s:s, s:s, s:[s], s:I, s:I, s:i, s:{s:s}}", "cmd", "quarantine.list", "customer", p->customer, "state", "new", "since",
-	    (json_int_t)review_store_time(p->window.before_s), "until", (json_int_t)review_store_time(p->window.start_s), "limit", LIST_PAGE, "scope",
-	    "customer", p->customer);
+	json_t *request = json_pack("{s:s, s:s, s:[s], s:I, s:i, s:{s:s}}", "cmd", "quarantine.list", "customer", p->customer, "state", "new", "since",
+	    (json_int_t)review_store_time(p->window.before_s), "limit", LIST_PAGE, "scope", "customer", p->customer);
 
 	if (cursor[0])
 		json_object_set_new(request, "cursor", json_string(cursor));

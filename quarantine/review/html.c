@@ -49,6 +49,8 @@ put_escaped(struct buf *b, struct span s)
 			buf_add(b, "&#39;", 5);
 			break;
 		default:
+			if (c == '\r')
+				break;
 			if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
 				buf_add(b, "\xef\xbf\xbd", 3);
 			else

@@ -18,7 +18,7 @@
 #include "quarantine/review/sessions.h"
 #include "quarantine/review/token.h"
 
-enum { TOO_SOON_S = 2, SIGN_IN_S = 15 * 60, TEXT_SHOWN = 4000, REASONS_SHOWN = 8 };
+enum { SIGN_IN_S = 15 * 60, TEXT_SHOWN = 4000, REASONS_SHOWN = 8 };
 
 /* Who the link was sent to, as one who sees his own mail. */
 static void
@@ -234,7 +234,7 @@ post_link(struct call *c)
 	become_owner(c, &t);
 	call_value(c, "op", op, sizeof op);
 	call_value(c, "code", code, sizeof code);
-	if ((strcmp(op, "release") != 0 && strcmp(op, "delete") != 0 && strcmp(op, "request") != 0) || review_time_s(c->review) < t.made_s + TOO_SOON_S) {
+	if (strcmp(op, "release") != 0 && strcmp(op, "delete") != 0 && strcmp(op, "request") != 0) {
 		show_mail(c, &t, T_CHOOSE);
 		return;
 	}
@@ -330,7 +330,7 @@ post_signin_mail(struct call *c)
 	ip_print(&c->http->client, ip);
 	snprintf(key, sizeof key, "mail %s", address);
 	snprintf(ip_key, sizeof ip_key, "mail from %s", ip);
-	if (attempts_wait_s(key, now) > 0 || attempts_wait_s(ip_key, now) > 0) {
+	if (attempts_wait_s(key, FREE_BY_NAME, now) > 0 || attempts_wait_s(ip_key, FREE_BY_ADDRESS, now) > 0) {
 		call_error(c, 429, T_TOO_MANY);
 		return;
 	}

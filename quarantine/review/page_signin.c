@@ -136,7 +136,7 @@ post_signin(struct call *c)
 		return;
 	}
 	address_key(c, key);
-	int by_name = attempts_wait_s(name, now), by_address = attempts_wait_s(key, now);
+	int by_name = attempts_wait_s(name, FREE_BY_NAME, now), by_address = attempts_wait_s(key, FREE_BY_ADDRESS, now);
 
 	if (by_name > 0 || by_address > 0) {
 		signin_page(c, 429, T_TOO_MANY, by_name > by_address ? by_name : by_address);

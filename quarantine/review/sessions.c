@@ -9,7 +9,7 @@
 #include "policyd/base/log.h"
 #include "quarantine/review/review.h"
 
-enum { SAVE_EVERY_MS = 3000, ATTEMPT_SLOTS = 4096, ATTEMPTS_FREE = 5, ATTEMPT_WAIT_MOST_S = 900 };
+enum { SAVE_EVERY_MS = 1000, ATTEMPT_SLOTS = 4096, ATTEMPT_WAIT_MOST_S = 900 };
 
 struct sessions {
 	char path[REVIEW_PATH_ROOM];
@@ -183,10 +183,10 @@ slot_of(const char *key, bool make)
 }
 
 int
-attempts_wait_s(const char *key, int64_t now_s)
+attempts_wait_s(const char *key, int free_ones, int64_t now_s)
 {
 	const struct attempt *a = slot_of(key, false);
-	int over = a ? a->failed - ATTEMPTS_FREE : -1, wait;
+	int over = a ? a->failed - free_ones : -1, wait;
 
 	if (over < 0)
 		return 0;

@@ -23,9 +23,10 @@ void session_end(struct sessions *s, const char *cookie);
 void sessions_tick(struct sessions *s, int64_t now_s);
 size_t sessions_count(const struct sessions *s);
 
-/* Failed attempts, counted by what was attacked (a name) and by who attacks (an address): how many seconds he must wait
- * before his next one is looked at; 0: now. */
-int attempts_wait_s(const char *key, int64_t now_s);
+/* Failed attempts, counted by what was attacked (a name) and by who attacks (an address, behind which a whole office may be:
+ * so it has more of them free): how many seconds he must wait before his next one is looked at; 0: now. */
+enum { FREE_BY_NAME = 5, FREE_BY_ADDRESS = 50 };
+int attempts_wait_s(const char *key, int free_ones, int64_t now_s);
 void attempts_failed(const char *key, int64_t now_s);
 void attempts_forget(const char *key);
 

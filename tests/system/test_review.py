@@ -1,0 +1,590 @@
+"""The review pages and API as programs and people without JavaScript use them: who may what, forged and foreign requests, slow
+and oversized ones, links in mails, digests."""
+import base64
+import email
+import hashlib
+import hmac
+import json
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import threading
+import time
+import unittest
+
+from tests.lib.mail import eicar, mail, points
+from tests.lib.milter import Milter
+from tests.lib.policyd import Policyd
+from tests.lib.procs import TOP, Dir, free_port, wait_until
+from tests.lib.sink import Sink
+from tests.lib.web import Browser
+
+PASSWORD = "correct horse 1"
+OWNER, ADMIN, SUPPORT, ABUSE = "bob@shop.example", "anna", "sue", "abe"
+ROLES = (OWNER, ADMIN, SUPPORT, ABUSE)
+
+
+def totp(secret, now):
+    key = base64.b32decode(secret)
+    mac = hmac.new(key, struct.pack(">Q", int(now) // 30), hashlib.sha1).digest()
+    at = mac[19] & 15
+    return "%06d" % ((struct.unpack(">I", mac[at:at + 4])[0] & 0x7fffffff) % 1000000)
+
+
+class Base(unittest.TestCase):
+    settings = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.d = Dir()
+        cls.addClassCleanup(cls.d.close)
+        cls.sink = Sink()
+        cls.addClassCleanup(cls.sink.close)
+        cls.pd = Policyd(cls.d, settings=cls.settings, reinject=cls.sink.port, review=free_port())
+        cls.addClassCleanup(cls.pd.close)
+        cls.pd.set("domain:shop.example", customer="shop")
+        cls.pd.set("domain:other.example", customer="other")
+        for name, *role in ((OWNER, "--role", "owner"), (ADMIN, "--role", "admin", "--customer", "shop"), (SUPPORT, "--role", "support"),
+                            (ABUSE, "--role", "abuse"), ("otto", "--role", "admin", "--customer", "other")):
+            cls.pd.ctl("user", "add", name, *role, data=PASSWORD.encode() + b"\n")
+        cls.keys = {}
+        cls.browsers = {}
+
+    @classmethod
+    def hold(cls, data, *rcpts):
+        """Its quarantine id."""
+        m = Milter(("127.0.0.1", cls.pd.milter_port))
+        out = m.send(data, list(rcpts), queue_id="4Q%06d" % random.randrange(10 ** 6))
+        m.close()
+        assert out["reply"][0] in "da" and set(out["deleted"]) | (set(rcpts) if out["reply"][0] == "d" else set()) == set(rcpts), out
+        subject = email.message_from_bytes(data)["Subject"]
+        found = [e for e in cls.pd.quarantine(rcpt=rcpts[0]) if e["subject"] == subject]
+        return found[0]["id"]
+
+    def browser(self, who):
+        if who not in self.browsers:
+            b = self.browsers[who] = Browser(self.pd.review)
+            self.assertEqual(b.sign_in(who, PASSWORD).status, 200)
+        return self.browsers[who]
+
+    def api(self, who):
+        if who not in self.keys:
+            self.keys[who] = self.pd.json("user", "key", who)["key"]
+        return Browser(self.pd.review, self.keys[who])
+
+    def state(self, ident, rcpt=OWNER):
+        return next(e["state"] for e in self.pd.json("quarantine", "show", ident)["entries"] if e["recipient"] == rcpt)
+
+
+class Review(Base):
+    def test_release_is_byte_exact(self):
+        data = points(8, "exact", body="caf\u00e9\r\n.\r\n..dots\r\n\r\n")
+        ident = self.hold(data, OWNER)
+        page = self.browser(OWNER).post("/change", {"csrf": self.browser(OWNER).csrf(), "op": "release", "id": ident + ":0"})
+        self.assertIn("delivered or on its way", page.text)
+        wait_until(lambda: [m for m in self.sink.to(OWNER) if m[2] == data])
+        self.assertEqual(self.state(ident), "released")
+        self.assertIn("SINK", self.browser(OWNER).get("/m/%s?n=0" % ident).text)     # the MTA's queue id
+        self.assertEqual(self.pd.json("audit", "list")["entries"][0]["action"], "mail.release")
+
+    def test_delete_and_undo(self):
+        ident = self.hold(points(8, "undo"), OWNER)
+        b = self.browser(OWNER)
+        page = b.post("/change", {"csrf": b.csrf(), "op": "delete", "id": ident + ":0"})
+        self.assertEqual(self.state(ident), "deleted")
+        form = next(f for f in page.forms() if ("op", "undo") in f["buttons"])
+        page = b.post(form["action"], form["fields"] + [("op", "undo")])
+        self.assertIn("taken back", page.text)
+        self.assertIn(self.state(ident), ("new", "seen"))
+
+    def test_dangerous_mail_is_asked_for_and_approved(self):
+        ident = self.hold(eicar(), OWNER)
+        owner = self.api(OWNER)
+        reply = owner.api("POST", "/api/v1/messages/change", {"op": "release", "ids": [ident]}).json()
+        self.assertFalse(reply["results"][0]["done"])
+        self.assertTrue(owner.api("POST", "/api/v1/messages/change", {"op": "request", "ids": [ident]}).json()["results"][0]["done"])
+        self.assertEqual(self.state(ident), "requested")
+        for who in (ADMIN, SUPPORT, ABUSE):              # nobody delivers a virus from here
+            r = self.api(who).api("POST", "/api/v1/messages/change", {"op": "approve", "ids": [ident], "note": "T1"}).json()
+            self.assertFalse(r["results"][0]["done"], who)
+        self.assertEqual(self.state(ident), "requested")
+
+    def test_support_gives_a_ticket_and_breaks_a_seal_only_with_a_reason(self):
+        ident = self.hold(points(8, "sealed", body="the inner words\r\n"), OWNER)
+        sue = self.browser(SUPPORT)
+        self.assertEqual(self.api(SUPPORT).api("POST", "/api/v1/messages/change", {"op": "release", "ids": [ident]}).status, 400)
+        page = sue.get("/m/%s?n=0" % ident)
+        self.assertNotIn("the inner words", page.text)
+        self.assertIn("The text is sealed", page.text)
+        page = sue.get("/m/%s?n=0&reason=ticket+4711" % ident)
+        self.assertIn("the inner words", page.text)
+        log = self.pd.json("audit", "list", "--customer", "shop")["entries"]
+        self.assertEqual([e["note"] for e in log if e["action"] == "mail.unseal"], ["ticket 4711"])
+        self.assertIn("ticket 4711", self.browser(ADMIN).get("/audit").text)         # the customer reads it
+        self.assertEqual(sue.get("/m/%s/html?n=0" % ident).status, 404)
+        self.assertEqual(sue.get("/m/%s/mail.eml?n=0" % ident).status, 404)
+
+    def test_admin_reads_bodies_only_where_the_customer_says_so(self):
+        ident = self.hold(points(8, "privacy", body="private words\r\n"), OWNER)
+        self.assertNotIn("private words", self.browser(ADMIN).get("/m/%s?n=0" % ident).text)
+        self.pd.ctl("review", "--customer", "shop", "admin_reads=yes")
+        self.addCleanup(self.pd.ctl, "review", "--customer", "shop", "admin_reads=no")
+        self.assertIn("private words", self.browser(ADMIN).get("/m/%s?n=0" % ident).text)
+
+    def routes(self):
+        """(method, path, roles, flags) out of the table itself."""
+        with open(os.path.join(TOP, "quarantine/review/router.c")) as f:
+            text = f.read()
+        found = re.findall(r"\{ HTTP_(\w+),\s+\"([^\"]+)\",\s+([A-Z0-9 |]+?),\s+([A-Z_0-9 |]+?),\s+\w+ \},", text)
+        self.assertGreater(len(found), 30)
+        return found
+
+    def test_every_route_for_every_role(self):
+        groups = {"OWNER": {OWNER}, "ADMIN": {ADMIN}, "SUPPORT": {SUPPORT}, "ABUSE": {ABUSE}, "PROVIDER": {SUPPORT, ABUSE}, "EVERYBODY": set(ROLES), "0": set()}
+        ident = self.hold(points(8, "routes"), OWNER)
+        for method, path, roles, flags in self.routes():
+            may = set().union(*(groups[r.strip()] for r in roles.split("|")))
+            if path == "/signout" or "ROUTE_PUBLIC" in flags:
+                continue
+            at = path.replace("/m/:", "/m/" + ident).replace("messages/:", "messages/" + ident).replace(":", "allow")
+            for who in ROLES:
+                r = self.api(who).request(method, at, None, follow=False)
+                if who in may:
+                    self.assertNotIn(r.status, (401, 405, 500, 501), (method, at, who))
+                    self.assertTrue(r.status != 403 or "ticket" in r.text, (method, at, who, r.text[-300:]))
+                else:
+                    self.assertEqual(r.status, 403, (method, at, who))
+            r = Browser(self.pd.review).request(method, at, None, follow=False)
+            self.assertIn(r.status, (303, 401), (method, at, "nobody"))
+
+    def test_openapi_says_all_routes_and_no_others(self):
+        doc = Browser(self.pd.review).get("/api/v1/openapi.json").json()
+        said = {(m.upper(), re.sub(r"\{\w+\}", ":", p)) for p, ms in doc["paths"].items() for m in ms}
+        self.assertEqual(said, {(m, p) for m, p, _, _ in self.routes() if p.startswith("/api/")})
+
+    def test_foreign_ids_are_not_there_in_the_same_time(self):
+        theirs = self.hold(points(8, "foreign"), "zoe@other.example")
+        mine = self.hold(points(8, "mine"), OWNER)
+        never = "q" + "a" * 15
+        for who in (OWNER, ADMIN):
+            b, times = self.api(who), {theirs: [], never: []}
+            self.assertEqual(b.get("/api/v1/messages/%s" % mine).status, 200)
+            for path in ("/api/v1/messages/%s", "/api/v1/messages/%s?n=0", "/api/v1/messages/%s/mail.eml", "/m/%s", "/m/%s/html"):
+                bodies = set()
+                for ident in (theirs, never):
+                    r = b.get(path % ident)
+                    self.assertEqual(r.status, 404, path)
+                    bodies.add(r.body.replace(ident.encode(), b""))
+                self.assertEqual(len(bodies), 1)
+            for _ in range(15):
+                for ident in times:
+                    times[ident].append(b.get("/api/v1/messages/%s" % ident).took)
+            a, z = (sorted(t)[7] for t in times.values())
+            self.assertLess(abs(a - z), 0.02, times)
+            for op in ("release", "delete", "request", "spam", "undo"):
+                r = b.api("POST", "/api/v1/messages/change", {"op": op, "ids": [theirs + ":0"]})
+                self.assertEqual(r.status, 404)
+            self.assertNotIn("foreign", b.get("/api/v1/messages?customer=other&rcpt=zoe@other.example&state=all").text)
+        self.assertEqual(self.state(theirs, "zoe@other.example"), "new")
+
+    def test_other_recipients_do_not_show(self):
+        ident = self.hold(points(8, "to three"), OWNER, "eve@shop.example", "zoe@other.example")
+        ids = {e["id"] for e in self.pd.quarantine() if e["subject"] == "to three"}
+        for i in ids:
+            for path in ("/m/%s" % i, "/api/v1/messages/%s" % i):
+                text = self.api(OWNER).get(path).text
+                self.assertNotIn("eve@", text)
+                self.assertNotIn("zoe@", text)
+        self.assertNotIn("zoe@", self.api(ADMIN).get("/api/v1/messages?state=all&limit=500").text)
+        self.assertEqual(self.state(ident), "seen")      # by its owner, just now
+
+    def test_forged_forms(self):
+        ident = self.hold(points(8, "forged"), OWNER)
+        b = self.browser(OWNER)
+        good = b.csrf()
+        fields = {"op": "delete", "id": ident + ":0"}
+        for forged in ({}, {"csrf": ""}, {"csrf": good[:-1]}, {"csrf": good[:-1] + "x"}, {"csrf": self.browser(ADMIN).csrf()}):
+            self.assertEqual(b.post("/change", dict(fields, **forged)).status, 403)
+        self.assertEqual(b.post("/change", dict(fields, csrf=good), headers={"Sec-Fetch-Site": "cross-site"}).status, 403)
+        self.assertEqual(b.post("/change", dict(fields, csrf=good), headers={"Content-Type": "text/plain"}).status, 415)
+        self.assertEqual(Browser(self.pd.review).post("/signin", {"name": OWNER, "password": PASSWORD}, headers={"Sec-Fetch-Site": "cross-site"}).status, 403)
+        self.assertEqual(self.state(ident), "new")
+
+    def test_headers_of_every_answer(self):
+        ident = self.hold(points(8, "headers"), OWNER)
+        for path in ("/", "/m/%s" % ident, "/nothing", "/static/app.js", "/api/v1/me", "/signin"):
+            h = self.browser(OWNER).get(path).headers
+            self.assertIn("frame-ancestors 'none'", h["Content-Security-Policy"], path)
+            self.assertNotIn("unsafe", h["Content-Security-Policy"])
+            self.assertEqual((h["X-Frame-Options"], h["X-Content-Type-Options"], h["Referrer-Policy"]), ("DENY", "nosniff", "no-referrer"))
+        b = Browser(self.pd.review)
+        r = b.post("/signin", {"name": OWNER, "password": PASSWORD}, follow=False)
+        self.assertRegex(r.headers["Set-Cookie"], r"HttpOnly; SameSite=Lax")
+        frame = self.browser(OWNER).get("/m/%s/html?n=0" % ident).headers["Content-Security-Policy"]
+        self.assertTrue(frame.startswith("default-src 'none'; style-src 'sha256-") and "; sandbox;" in frame, frame)
+
+    def test_sign_in_and_out(self):
+        b = Browser(self.pd.review)
+        for name, password in (("nobody", PASSWORD), ("otto", "wrong horse 1"), ("otto", "")):
+            r = b.sign_in(name, password)
+            self.assertIn(r.status, (400, 403))
+            self.assertIn("not right", r.text)
+        self.assertEqual(b.sign_in("otto", PASSWORD).status, 200)
+        cookies = dict(b.cookies)
+        b.post("/signout", {"csrf": b.csrf()})
+        b.cookies = cookies
+        self.assertEqual(b.get("/", follow=False).status, 303)
+        b.sign_in("otto", PASSWORD)
+        self.pd.ctl("user", "passwd", "otto", data=PASSWORD.encode() + b"\n")        # ends what began before
+        self.assertEqual(b.get("/", follow=False).status, 303)
+
+    def test_second_factor(self):
+        self.pd.ctl("user", "add", "tom", "--role", "abuse", data=PASSWORD.encode() + b"\n")
+        secret = self.pd.json("user", "totp", "tom")["secret"]
+        b = Browser(self.pd.review)
+        self.assertEqual(b.sign_in("tom", PASSWORD).status, 403)
+        self.assertEqual(b.sign_in("tom", PASSWORD, totp(secret, time.time() + 3000)).status, 403)
+        code = totp(secret, time.time())
+        self.assertEqual(b.sign_in("tom", PASSWORD, code).status, 200)
+        self.assertEqual(Browser(self.pd.review).sign_in("tom", PASSWORD, code).status, 403)        # once
+
+    def test_audit_chain(self):
+        self.assertIn("the chain is whole", self.pd.ctl("audit", "verify").stdout.decode())
+        path = self.d("state/review/audit.log")
+        with open(path, "rb") as f:
+            before = f.read()
+        lines = before.splitlines(True)
+        self.assertGreater(len(lines), 3)
+        for broken in (b"".join(lines[:1] + lines[2:]), before.replace(b"user.add", b"user.ADD", 1), before[:-len(lines[-1])],
+                       b"".join([lines[1], lines[0]] + lines[2:])):
+            with open(path, "r+b") as f:
+                f.write(broken)
+                f.truncate()
+            self.assertEqual(self.pd.ctl("audit", "verify", check=False).returncode, 1)
+        with open(path, "r+b") as f:
+            f.write(before)
+            f.truncate()
+        self.pd.ctl("audit", "verify")
+
+    def test_a_restart_signs_nobody_out(self):
+        b = self.browser(ADMIN)
+        b.get("/")
+        time.sleep(4)                        # sessions are saved every 3 s
+        os.kill(self.pd.pids()["review"], signal.SIGKILL)
+        wait_until(self.pd.ready)
+        self.assertEqual(b.get("/", follow=False).status, 200)
+
+    def test_trace_by_address_and_id(self):
+        ident = self.hold(points(8, "where is it"), "lost@shop.example")
+        sue = self.browser(SUPPORT)
+        by = {e["id"]: e for e in self.pd.quarantine(rcpt="lost@shop.example")}[ident]
+        for q in ("lost@shop.example", "LOST@shop.example", by["queue_id"], by["message_id"], ident):
+            text = sue.get("/support?q=" + q.replace("<", "%3C").replace(">", "%3E")).text
+            self.assertIn("where is it", text, q)
+            self.assertIn("held in the quarantine", text)
+        reference = re.search(r"<dt>Reference</dt><dd><bdi>(\w+)<", text).group(1)
+        self.assertIn("where is it", sue.get("/support?q=" + reference).text)
+        self.assertIn("Nothing is known", sue.get("/support?q=nobody@nowhere.example").text)
+
+    def test_settings(self):
+        b = self.browser(OWNER)
+        page = b.post("/settings", {"csrf": b.csrf(), "key": "mailbox:" + OWNER, "tag": "2.5", "quarantine": "", "discard": "off"})
+        self.assertIn("Saved", page.text)
+        self.addCleanup(self.pd.ctl, "policy", "unset", "mailbox:" + OWNER)
+        fields = {f["field"]: f for f in self.pd.json("policy", "explain", OWNER)["fields"]}
+        self.assertEqual((fields["tag"]["value"], fields["tag"]["level"]), ("2.5", "mailbox"))
+        page = b.post("/settings", {"csrf": b.csrf(), "key": "mailbox:" + OWNER, "tag": "9", "quarantine": "5", "discard": ""})
+        self.assertEqual(page.status, 400)
+        self.assertIn("Not saved", page.text)
+        for who, key in ((OWNER, "mailbox:eve@shop.example"), (OWNER, "customer:shop"), (ADMIN, "customer:other")):
+            x = self.browser(who)
+            self.assertEqual(x.post("/settings", {"csrf": x.csrf(), "key": key, "tag": "1"}).status, 404, (who, key))
+
+
+class Bounds(Base):
+    def raw(self, data, seconds=3):
+        with socket.create_connection(tuple(self.pd.review[7:].split(":")), timeout=seconds) as s:
+            s.sendall(data)
+            try:
+                return s.recv(200)
+            except socket.timeout:
+                return None
+
+    def test_oversized_and_odd(self):
+        for data, status in ((b"GET / HTTP/1.1\r\nA: " + b"a" * 20000 + b"\r\n\r\n", b"431"),
+                             (b"POST /signin HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n", b"413"),
+                             (b"POST /signin HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"501"),
+                             (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
+                             (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", b"405"), (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"400")):
+            self.assertIn(status, self.raw(data) or b"", data[:40])
+
+    def test_slow_clients_cost_nobody_else(self):
+        """300 connections that send a byte every second: pages are served meanwhile, and all of them are ended in time."""
+        host, port = self.pd.review[7:].split(":")
+        slow = []
+        for n in range(300):
+            s = socket.create_connection((host, int(port)), timeout=5, source_address=("127.0.0.%d" % (2 + n // 100), 0))
+            slow.append(s)
+        began, ended = time.monotonic(), 0
+        while slow and time.monotonic() - began < 25:
+            for s in list(slow):
+                try:
+                    s.sendall(b"X")
+                    s.setblocking(False)
+                    try:
+                        gone = s.recv(100) == b""
+                    except BlockingIOError:
+                        gone = False
+                    s.setblocking(True)
+                except OSError:
+                    gone = True
+                if gone:
+                    slow.remove(s)
+                    s.close()
+            if time.monotonic() - began < 2:
+                self.assertIn(Browser(self.pd.review).get("/health").status, (200, 503))
+            time.sleep(0.5)
+        self.assertEqual(len(slow), 0)
+        self.assertLess(time.monotonic() - began, 20)
+        stats = self.pd.json("stats")
+        self.assertGreater(stats["http_too_slow"] + stats["http_connections_refused"], 250)
+
+    def test_health_and_metrics(self):
+        b = Browser(self.pd.review)
+        self.assertEqual(b.get("/health").json()["status"], "ok")
+        text = b.get("/metrics").text
+        self.assertRegex(text, r"(?m)^# TYPE policyd_messages_total counter\npolicyd_messages_total \d+$")
+        self.assertEqual(b.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"}).status, 403)
+        for line in text.splitlines():
+            self.assertRegex(line, r"^(# TYPE policyd_\w+ (counter|gauge)|policyd_\w+ -?\d+)$")
+
+
+class Links(Base):
+    """Digests, the links in them, and who must not be able to use them."""
+    settings = ""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pd.ctl("review", "--customer", "shop", "digest=daily", "digest_hour=%d" % time.localtime().tm_hour, "brand=Shop & S\u00f6hne")
+
+    def clock(self, ahead_s):
+        self.d.write("state/review/test-clock", "%d\n" % ahead_s)
+
+    def tearDown(self):
+        self.clock(0)
+
+    def digests(self, rcpt):
+        return [m for m in self.sink.to(rcpt) if b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in m[2]]
+
+    def digest(self, rcpt):
+        """The next window's digest for this mailbox: its text part."""
+        before = len(self.digests(rcpt))
+        Links.days = getattr(Links, "days", 0) + 1
+        self.clock(Links.days * 86400 + 3700)            # past this hour's spread
+        wait_until(lambda: len(self.digests(rcpt)) > before, 30)
+        return self.text(self.digests(rcpt)[-1])
+
+    def text(self, m):
+        msg = email.message_from_bytes(m[2])
+        return msg, msg.get_payload()[0].get_payload(decode=True).decode(), msg.get_payload()[1].get_payload(decode=True).decode()
+
+    def links(self, text):
+        """{subject line: (number, path)}"""
+        return {s.strip(): (n, p) for s, n, p in re.findall(r"\n  ([^\n]*)\r?\n  [^\n]*\n  \w+ (\d{4})  http://[^/]+(/d/\S+)", text)}
+
+    def test_digest_reads_well_and_the_human_gets_his_mail(self):
+        data = points(8, "wanted 1")
+        self.hold(data, "hans@shop.example")
+        for n in range(4):
+            self.hold(points(8, "cheap watches %d" % n, sender="w%d@watch.example" % n), "hans@shop.example")
+        self.hold(points(20, "far too much") .replace(b"X-Test-Points: 20", b"X-Test-Points: 8"), "hans@shop.example")
+        self.hold(points(8, "<b>bold</b> http://evil.example/x www.evil.example"), "hans@shop.example")
+        msg, text, html = self.digest("hans@shop.example")
+        self.assertIn("7 mails", str(email.header.make_header(email.header.decode_header(msg["Subject"]))))
+        self.assertIn("Shop & S\u00f6hne", str(email.header.make_header(email.header.decode_header(msg["From"]))))
+        self.assertEqual(msg["Auto-Submitted"], "auto-generated")
+        self.assertIn("4 alike", text)                   # one campaign, one line
+        self.assertNotIn("http://evil", text + html)
+        self.assertNotIn("<b>bold", html)
+        number, path = self.links(text)["wanted 1"]
+        b = Browser(self.pd.review)
+        page = b.get(path)
+        self.assertIn("wanted 1", page.text)
+        form = page.forms()[0]
+        page = b.post(form["action"], [("code", number), ("op", "release")])
+        self.assertIn("delivered or on its way", page.text)
+        wait_until(lambda: [m for m in self.sink.to("hans@shop.example") if m[2] == data])
+        self.assertEqual(b.get(path).status, 410)        # used up
+        self.assertEqual(b.post(path, [("code", number), ("op", "delete")]).status, 410)
+
+    def test_scanner_does_nothing(self):
+        """Follows every link, posts every form with every button, guesses; from several addresses, as fast as it can."""
+        ids = [self.hold(points(8, "scan %d" % n), "scan@shop.example") for n in range(3)]
+        _, text, html = self.digest("scan@shop.example")
+        todo = set(re.findall(r"http://[^/\s\"]+(/[^\s\"<]*)", text + html))
+        unsubscribe = re.search(r"<http://[^/]+(/[^>]+)>", self.text(self.digests("scan@shop.example")[-1])[0]["List-Unsubscribe"]).group(1)
+        todo.add(unsubscribe)
+        seen, posts = set(), 0
+        while todo:
+            path = todo.pop()
+            if path in seen or path.startswith("/static"):
+                continue
+            seen.add(path)
+            b = Browser(self.pd.review)
+            for method in ("HEAD", "GET"):
+                page = b.request(method, path, follow=False)
+            for link in page.links():
+                if link.startswith("/"):
+                    todo.add(link)
+            for form in page.forms():
+                for button in form["buttons"] or [(None, "")]:
+                    for guess in ("", "0000", "1234", "".join(random.choices("0123456789", k=4))):
+                        fields = [(n, guess if n in ("code", "password") else v or "x@shop.example") for n, v in form["fields"]]
+                        fields += [button] if button[0] else []
+                        b.post(form["action"], fields, follow=False)
+                        posts += 1
+        self.assertGreater(posts, 30)
+        self.assertEqual([self.state(i, "scan@shop.example") for i in ids], ["new"] * 3)
+        self.assertEqual(self.sink.to("scan@shop.example"), self.digests("scan@shop.example"))
+        self.hold(points(8, "scan again"), "scan@shop.example")
+        self.digest("scan@shop.example")     # still subscribed
+
+    def test_ten_thousand_bad_tokens(self):
+        ident = self.hold(points(8, "token"), "tok@shop.example")
+        foreign = self.hold(points(8, "token two"), "tik@shop.example")
+        _, text, _ = self.digest("tok@shop.example")
+        number, path = self.links(text)["token"]
+        wait_until(lambda: self.digests("tik@shop.example"))
+        number2, path2 = self.links(self.text(self.digests("tik@shop.example")[-1])[1])["token two"]
+        token, token2 = path[3:], path2[3:]
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        rng, bad = random.Random(7), []
+        body, mac = token.split(".")
+        body2, mac2 = token2.split(".")
+        bad += [body + "." + mac2, body2 + "." + mac, body, "." + mac, token + "A", token + "=", "A" + token, token.swapcase(), token[::-1], body + ".", "x"]
+        while len(bad) < 10000:
+            kind = rng.randrange(4)
+            at = rng.randrange(len(token))
+            if kind == 0:                    # one letter
+                new = token[:at] + rng.choice(letters) + token[at + 1:]
+            elif kind == 1:                  # one bit of the bytes
+                raw = bytearray(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+                raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
+                new = base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode() + "." + mac
+            elif kind == 2:                  # shorter or longer
+                new = token[:at] if rng.random() < 0.5 else token + rng.choice(letters) * rng.randrange(1, 9)
+            else:                            # made up
+                new = "".join(rng.choices(letters, k=len(body))) + "." + "".join(rng.choices(letters, k=len(mac)))
+            if new not in (token, token2):
+                bad.append(new)
+        import http.client
+        c, accepted = http.client.HTTPConnection(self.pd.review[7:], timeout=30), []
+        for n, t in enumerate(bad):
+            t = "".join(ch for ch in t if ch in letters + ".")  or "x"
+            if n % 2:
+                c.request("POST", "/d/" + t, "op=release&code=" + number, {"Content-Type": "application/x-www-form-urlencoded"})
+            else:
+                c.request("GET", "/d/" + t)
+            r = c.getresponse()
+            r.read()
+            if r.status < 400:
+                accepted.append(t)
+        self.assertEqual(accepted, [])
+        b = Browser(self.pd.review)
+        for where in ("/in/", "/unsubscribe/"):          # a token is for one thing
+            self.assertEqual(b.get(where + token).status, 410)
+        self.assertEqual(b.post(path, [("code", number2), ("op", "release")]).status if number != number2 else 403, 403)   # another's number
+        self.clock(Links.days * 86400 + 3700 + 20 * 86400)
+        wait_until(lambda: b.get(path).status == 410)    # expired
+        self.clock(Links.days * 86400 + 3700)
+        wait_until(lambda: b.get(path).status == 200)
+        for _ in range(10):                              # out of tries
+            b.post(path, [("code", "%04d" % ((int(number) + 1) % 10000)), ("op", "release")])
+        self.assertEqual(b.post(path, [("code", number), ("op", "release")]).status, 410)
+        self.assertEqual([self.state(ident, "tok@shop.example"), self.state(foreign, "tik@shop.example")], ["new", "new"])
+
+    def test_one_click_unsubscribe(self):
+        self.hold(points(8, "off"), "off@shop.example")
+        msg, _, _ = self.digest("off@shop.example")
+        path = re.search(r"<http://[^/]+(/[^>]+)>", msg["List-Unsubscribe"]).group(1)
+        b = Browser(self.pd.review)
+        self.assertEqual(b.get(path).status, 200)        # acts on nothing
+        self.assertEqual(b.post(path, {"x": "y"}).status, 400)
+        self.assertEqual(b.post(path, {"List-Unsubscribe": "One-Click"}).status, 200)
+        self.hold(points(8, "off 2"), "off@shop.example")
+        self.hold(points(8, "on"), "on@shop.example")
+        n = len(self.digests("off@shop.example"))
+        self.digest("on@shop.example")
+        time.sleep(2)
+        self.assertEqual(len(self.digests("off@shop.example")), n)
+
+    def test_sign_in_by_mail(self):
+        b = Browser(self.pd.review)
+        page = b.post("/signin/mail", {"address": "Lena@Shop.example"})
+        self.assertIn("on its way", page.text)
+        wait_until(lambda: self.sink.to("lena@shop.example"))
+        _, text, _ = self.text(self.sink.to("lena@shop.example")[-1])
+        code = re.search(r"(?m)^    (\d{6})", text).group(1)
+        form = page.forms()[0]
+        wrong = "%06d" % ((int(code) + 1) % 1000000)
+        self.assertEqual(b.post(form["action"], [("code", wrong)]).status, 403)
+        self.hold(points(8, "for lena"), "lena@shop.example")
+        page = b.post(form["action"], [("code", code)])
+        self.assertIn("for lena", page.text)
+        self.assertEqual(Browser(self.pd.review).post(form["action"], [("code", code)]).status, 410)
+        page = Browser(self.pd.review).post("/signin/mail", {"address": "nobody@unknown.example"})
+        self.assertIn("on its way", page.text)           # says no more than for one that we know
+        time.sleep(0.5)
+        self.assertEqual(self.sink.to("nobody@unknown.example"), [])
+
+
+class Digests(Base):
+    def test_thirty_days_with_restarts(self):
+        """30 simulated days, four mailboxes, review killed again and again: one digest a window and mailbox, none missing."""
+        self.pd.ctl("review", "--customer", "shop", "digest=daily", "digest_hour=0")
+        boxes = ["d%d@shop.example" % n for n in range(4)]
+        stop, kills = threading.Event(), [0]
+        rng = random.Random(11)
+
+        def kill():
+            while not stop.wait(rng.uniform(0.4, 1.6)):
+                try:
+                    os.kill(self.pd.pids()["review"], signal.SIGKILL)
+                    kills[0] += 1
+                except (OSError, KeyError, ValueError, AssertionError):
+                    pass
+
+        sent = {}
+        t = threading.Thread(target=kill)
+        t.start()
+        try:
+            for day in range(1, 31):
+                for box in boxes:
+                    self.hold(points(8, "day %d" % day), box)
+                midnight = (int(time.time()) // 86400 + day) * 86400 + time.timezone
+                self.d.write("state/review/test-clock", "%d\n" % (midnight + 3605 - int(time.time())))
+                for box in boxes:
+                    wait_until(lambda: len(self.sink.to(box)) >= sent.get(box, 0) + 1, 60)
+                for box in boxes:
+                    sent[box] = sent.get(box, 0) + 1
+        finally:
+            stop.set()
+            t.join()
+        time.sleep(3)
+        counts = {box: len(self.sink.to(box)) for box in boxes}
+        ids = [email.message_from_bytes(m[2])["Message-ID"] for box in boxes for m in self.sink.to(box)]
+        print("      30 days, %d kills, %d digests" % (kills[0], len(ids)))
+        self.assertEqual(len(ids), len(set(ids)))
+        with open(self.d("state/review/digests.log")) as f:
+            windows = {(e["window"], e["mailbox"]) for e in map(json.loads, f) if e["state"] in ("sending", "sent")}
+        self.assertEqual(len(ids), len(windows))
+        for box in boxes:
+            self.assertGreaterEqual(counts[box], 30)
+
+
+if __name__ == "__main__":
+    unittest.main()
