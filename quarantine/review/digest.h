@@ -3,7 +3,7 @@
  * Windows  "d2026-11-25" (from digest_hour on), "h2026-11-25-10", "w2026-11-23" (from Monday on); local time
  * Ledger   <state>/review/digests.log: a JSON line before each is handed over and one when the MTA has it; so a restart
  *          goes on where the one before stopped. One that was on its way then is asked for again under the same name, and
- *          deliver, which remembers names, answers without a second mail
+ *          deliver, which knows for a while what it has done, answers without a second mail
  * Order    likely false positives first: least above the reader's own threshold; alike ones are one line
  * Spread   each mailbox has its own minute of the window's first hour
  */
