@@ -130,10 +130,11 @@ bench: deps-bench                          ## speed beside rspamd, clamav-milter
 eval: deps-bench                           ## accuracy of the classifier, hits of every rule, on a labelled corpus (CORPUS=INDEX)
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh corpus/eval $$(python3 -m tests.lib.corpus)
-soak: deps                                 ## 1,000 reloads under load, 200 kills with variants on their way
+soak: deps                                 ## 1,000 reloads under load, 200 kills with variants on their way, digests over 30 days with kills
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
-	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 VARIANT_KILLS=200 \
-	  python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load tests/system/test_variants.py:test_one_fate_each
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 VARIANT_KILLS=200 DIGEST_DAYS=30 \
+	  python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load tests/system/test_variants.py:test_one_fate_each \
+	  tests/system/test_review.py:test_days_with_restarts
 
 # Objects of clang's own for fuzzing, beside gcc's; replay runs the committed inputs through gcc's build of the targets.
 $F/obj/%.o: %.c

@@ -252,13 +252,10 @@ post_link(struct call *c)
 void
 get_signin_mail(struct call *c)
 {
-	char address[MAX_ADDRESS + 1];
-
-	call_query(c, "address", address, sizeof address);
 	snprintf(c->title, sizeof c->title, "%s", text_in(c->language, T_SIGN_IN));
 	put(c, "<section class=\"signin card\"><h1>%t</h1><p>%t</p><form method=\"post\" action=\"/signin/mail\"><label for=\"address\">%t</label>"
-	    "<input id=\"address\" name=\"address\" type=\"email\" value=\"%s\" autocomplete=\"email\" required maxlength=\"320\">"
-	    "<button class=\"primary\">%t</button></form></section>", T_SIGN_IN_BY_MAIL, T_SIGN_IN_BY_MAIL_HOW, T_ADDRESS, address, T_SEND_CODE);
+	    "<input id=\"address\" name=\"address\" type=\"email\" autocomplete=\"email\" required maxlength=\"320\">"
+	    "<button class=\"primary\">%t</button></form></section>", T_SIGN_IN_BY_MAIL, T_SIGN_IN_BY_MAIL_HOW, T_ADDRESS, T_SEND_CODE);
 	link_page(c, 200);
 }
 
@@ -391,13 +388,8 @@ get_unsubscribe(struct call *c)
 		return;
 	}
 	snprintf(c->title, sizeof c->title, "%s", text_in(c->language, T_DIGESTS));
-	put(c, "<section class=\"notice\"><h1>%t</h1><p>%t</p><p><a class=\"button\" href=\"/signin/mail?address=", T_DIGESTS, T_DIGESTS_OFF_HOW);
-	for (const char *p = t.mailbox; *p; p++)
-		if (ascii_alnum(*p) || strchr("._-", *p))
-			buf_add_char(&c->out, *p);
-		else
-			buf_printf(&c->out, "%%%02X", (unsigned char)*p);
-	put(c, "\">%t</a></p></section>", T_SIGN_IN);
+	put(c, "<section class=\"notice\"><h1>%t</h1><p>%t</p><p><a class=\"button\" href=\"/signin/mail\">%t</a></p></section>", T_DIGESTS, T_DIGESTS_OFF_HOW,
+	    T_SIGN_IN);
 	link_page(c, 200);
 }
 

@@ -179,10 +179,10 @@ class Review(Base):
                     self.assertEqual(r.status, 404, path)
                     bodies.add(r.body.replace(ident.encode(), b""))
                 self.assertEqual(len(bodies), 1)
-            for _ in range(15):
+            for _ in range(9):
                 for ident in times:
                     times[ident].append(b.get("/api/v1/messages/%s" % ident).took)
-            a, z = (sorted(t)[7] for t in times.values())
+            a, z = (sorted(t)[4] for t in times.values())
             self.assertLess(abs(a - z), 0.02, times)
             for op in ("release", "delete", "request", "spam", "undo"):
                 r = b.api("POST", "/api/v1/messages/change", {"op": op, "ids": [theirs + ":0"]})
@@ -272,7 +272,7 @@ class Review(Base):
     def test_a_restart_signs_nobody_out(self):
         b = self.browser(ADMIN)
         b.get("/")
-        time.sleep(4)                        # sessions are saved every 3 s
+        time.sleep(2.5)                      # sessions are saved every second
         os.kill(self.pd.pids()["review"], signal.SIGKILL)
         wait_until(self.pd.ready)
         self.assertEqual(b.get("/", follow=False).status, 200)
@@ -484,7 +484,6 @@ class Links(Base):
         import http.client
         c, accepted = http.client.HTTPConnection(self.pd.review[7:], timeout=30), []
         for n, t in enumerate(bad):
-            t = "".join(ch for ch in t if ch in letters + ".")  or "x"
             if n % 2:
                 c.request("POST", "/d/" + t, "op=release&code=" + number, {"Content-Type": "application/x-www-form-urlencoded"})
             else:
@@ -543,8 +542,10 @@ class Links(Base):
 
 
 class Digests(Base):
-    def test_thirty_days_with_restarts(self):
-        """30 simulated days, four mailboxes, review killed again and again: one digest a window and mailbox, none missing."""
+    def test_days_with_restarts(self):
+        """Simulated days (make soak: 30), four mailboxes, review killed again and again: one digest a window and mailbox, none
+        missing."""
+        days = int(os.environ.get("DIGEST_DAYS", "5"))
         self.pd.ctl("review", "--customer", "shop", "digest=daily", "digest_hour=0")
         boxes = ["d%d@shop.example" % n for n in range(4)]
         stop, kills = threading.Event(), [0]
@@ -562,7 +563,7 @@ class Digests(Base):
         t = threading.Thread(target=kill)
         t.start()
         try:
-            for day in range(1, 31):
+            for day in range(1, days + 1):
                 for box in boxes:
                     self.hold(points(8, "day %d" % day), box)
                 midnight = (int(time.time()) // 86400 + day) * 86400 + time.timezone
@@ -577,13 +578,13 @@ class Digests(Base):
         time.sleep(3)
         counts = {box: len(self.sink.to(box)) for box in boxes}
         ids = [email.message_from_bytes(m[2])["Message-ID"] for box in boxes for m in self.sink.to(box)]
-        print("      30 days, %d kills, %d digests" % (kills[0], len(ids)))
+        print("      %d days, %d kills, %d digests" % (days, kills[0], len(ids)))
         self.assertEqual(len(ids), len(set(ids)))
         with open(self.d("state/review/digests.log")) as f:
             windows = {(e["window"], e["mailbox"]) for e in map(json.loads, f) if e["state"] in ("sending", "sent")}
         self.assertEqual(len(ids), len(windows))
         for box in boxes:
-            self.assertGreaterEqual(counts[box], 30)
+            self.assertGreaterEqual(counts[box], days)
 
 
 if __name__ == "__main__":
