@@ -11,6 +11,11 @@ want="gcc libc6-dev make pkg-config libmilter-dev libclamav-dev libpcre2-dev lib
  libdb5.3 libicu72 libnsl2 libsasl2-2 libldap-2.5-0 liblockfile1 libwrap0"
 unpack="postfix:postfix sendmail-bin:sendmail sendmail-base:sendmail sendmail-cf:sendmail rbldnsd:rbldnsd"
 
+# The review pages' tests: a browser, and what drives it from npm, pinned to what Debian 12's node can run.
+want="$want chromium fonts-dejavu-core"
+command -v npm >/dev/null || want="$want nodejs npm"
+web="playwright-core@1.55.0 axe-core@4.10.3"
+
 sudo=""
 [ "$(id -u)" = 0 ] || sudo=sudo
 missing=""
@@ -42,3 +47,9 @@ for pair in $unpack; do
 	dpkg -x build/mta/packages/"${package}"_*.deb "$to"
 	touch "build/mta/packages/$package.done"
 done
+
+if [ ! -d build/web-npm/node_modules/playwright-core ] || [ ! -d build/web-npm/node_modules/axe-core ]; then
+	echo "make deps: npm install $web under build/web-npm"
+	mkdir -p build/web-npm
+	npm install --prefix build/web-npm --no-audit --no-fund --no-save --silent $web
+fi

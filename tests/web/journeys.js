@@ -1,0 +1,231 @@
+// The journeys of the review pages in a real browser: what people do, what they see, and what a stranger's mail must not do.
+// Started by tests/system/test_web.py with a JSON file; prints one line a check, exit 1 when any fails.
+"use strict";
+const fs = require("fs"), path = require("path");
+const cfg = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const { chromium } = require(path.join(cfg.modules, "playwright-core"));
+const axe = fs.readFileSync(path.join(cfg.modules, "axe-core", "axe.min.js"), "utf8");
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+	"--disable-component-update", "--disable-sync"];
+const LIGHT = { viewport: { width: 1200, height: 850 }, locale: "en-GB" }, DARK = { ...LIGHT, colorScheme: "dark" };
+const PHONE = { viewport: { width: 390, height: 844 }, locale: "de-DE", hasTouch: true, isMobile: true };
+let failed = 0, browser;
+
+function check(good, what) {
+	console.log((good ? "ok   " : "FAIL ") + what);
+	failed += !good;
+}
+// A context that notes what must never happen: dialogs, requests elsewhere, errors in our own script.
+async function open(options) {
+	const context = await browser.newContext(options);
+	const page = await context.newPage();
+	page.bad = [];
+	page.on("dialog", d => { page.bad.push("dialog " + d.message()); d.dismiss(); });
+	page.on("pageerror", e => page.bad.push("error " + e.message));
+	context.on("page", p => { if (p !== page) page.bad.push("a window opened"); });
+	page.on("request", r => {
+		if (!r.url().startsWith(cfg.url + "/") && !r.url().startsWith("about:"))
+			page.bad.push("request " + r.url());
+	});
+	return page;
+}
+async function signIn(page, who) {
+	await page.goto(cfg.url + "/signin");
+	await page.fill("#name", who);
+	await page.fill("#password", cfg.password);
+	await page.click("main button.primary");
+	await page.waitForSelector("form.who");
+	return page;
+}
+async function accessible(page, name) {
+	// The frame with a stranger's HTML is not ours to make accessible; its sandbox lets axe in nowhere.
+	const found = await page.evaluate(async source => {
+		if (!window.axe)
+			(0, eval)(source);
+		const r = await window.axe.run({ exclude: [["iframe"]] }, { iframes: false, runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] });
+		return r.violations.map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", "));
+	}, axe).catch(e => ["axe could not run: " + e.message.split("\n")[0]]);
+	check(found.length === 0, "axe " + name + (found.length ? ": " + found.join("; ") : ""));
+}
+async function shot(page, name) {
+	await page.screenshot({ path: path.join(cfg.shots, name + ".png"), fullPage: true });
+}
+// Our pages' policy forbids eval, which axe needs: the same page once more in a context that passes over it, to look only.
+async function look(who, at, name) {
+	for (const [kind, options] of [["light", LIGHT], ["dark", DARK], ["phone", PHONE]]) {
+		const page = await open({ ...options, bypassCSP: true });
+		if (who)
+			await signIn(page, who);
+		await page.goto(cfg.url + at);
+		await shot(page, name + "-" + kind);
+		await accessible(page, name + " " + kind);
+		const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1);
+		check(!wide, "no sideways scrolling: " + name + " " + kind);
+		await page.context().close();
+	}
+}
+
+async function owner() {
+	const page = await signIn(await open(LIGHT), cfg.owner);
+	check(await page.locator(".entry").count() >= 3, "owner sees his held mail");
+	check(!(await page.content()).includes("other.example"), "and nobody else's");
+	await page.keyboard.press("/");
+	await page.keyboard.type("invoice");
+	await page.keyboard.press("Enter");
+	await page.waitForURL(/search=invoice/);
+	check(await page.locator(".entry").count() === 1, "search finds the one mail");
+	await page.click(".entry a");
+	await page.waitForSelector("article.message");
+	check((await page.textContent(".body")).includes("Please see the attached invoice"), "its text is shown");
+	check(await page.locator(".score svg circle").count() === 1, "and its score against the thresholds");
+	check(await page.locator(".reasons li").count() >= 1, "and why, in words");
+	await page.click("button[value=release]");
+	await page.waitForSelector(".badge-state");
+	await page.waitForSelector("text=/SINK\\d+/", { timeout: 10000 }).catch(() => 0);
+	await page.reload();
+	check((await page.textContent("article")).includes("SINK"), "released: the MTA's queue id is shown");
+	await page.goto(cfg.url + "/");
+	await page.keyboard.press("j");
+	await page.keyboard.press("x");
+	check((await page.textContent("#picked")).startsWith("1 "), "keys move and pick");
+	const before = await page.locator(".entry").count();
+	await page.keyboard.press("d");
+	await page.waitForSelector(".flash");
+	check(await page.locator(".entry").count() === before - 1, "deleted by key");
+	await page.click(".flash button[value=undo]");
+	await page.waitForSelector(".flash");
+	check(await page.locator(".entry").count() === before, "undone");
+	await page.check("#all");
+	check(await page.locator(".entry input:checked").count() === before, "all picked at once");
+	await page.goto(cfg.url + "/settings");
+	await page.fill("#tag", "3.5");
+	await page.click("form[action='/settings'] button.primary");
+	await page.waitForSelector(".flash");
+	check((await page.textContent("main")).includes("3.5 (mailbox)"), "own threshold saved, and where it comes from is shown");
+	check(page.bad.length === 0, "owner's journey without dialogs, errors, foreign requests " + page.bad.join("; "));
+	await page.context().close();
+}
+async function admin() {
+	const asks = await signIn(await open(PHONE), cfg.owner);
+	await asks.goto(cfg.url + "/m/" + cfg.mails.phish);
+	check(await asks.locator("button[value=release]").count() === 0, "owner cannot release phishing");
+	await asks.click("button[value=request]");
+	await asks.waitForSelector("text=/Zustellung erbeten/");
+	await asks.context().close();
+	const page = await signIn(await open(LIGHT), cfg.admin);
+	await page.selectOption("select[name=state]", "requested");
+	await page.click("form.search button");
+	await page.waitForURL(/state=requested/);
+	check(await page.locator(".entry").count() === 1, "admin finds the request");
+	await page.click(".entry a");
+	check(!(await page.content()).includes("click here to verify"), "admin does not see the body");
+	await page.click("button[value=approve]");
+	await page.waitForSelector("text=/SINK\\d+/", { timeout: 10000 }).catch(() => 0);
+	await page.reload();
+	check((await page.textContent("article")).includes("delivered"), "approved and delivered");
+	await page.goto(cfg.url + "/audit");
+	check((await page.textContent("main")).includes("mail.approve"), "the audit log has it");
+	await page.goto(cfg.url + "/stats");
+	check(await page.locator("svg.chart rect").count() >= 1, "statistics draw a chart");
+	check(page.bad.length === 0, "admin's journey clean " + page.bad.join("; "));
+	await page.context().close();
+}
+async function support() {
+	const page = await signIn(await open(LIGHT), cfg.support);
+	await page.goto(cfg.url + "/support");
+	await page.fill("input[name=q]", "eve@shop.example");
+	await page.click("form.search button");
+	await page.waitForSelector(".event");
+	check((await page.textContent(".timeline")).includes("for eve"), "support finds a mail by recipient");
+	await page.click(".event a");
+	await page.waitForSelector("article.message");
+	check(!(await page.content()).includes("words for eve only"), "support does not see the body");
+	await page.fill(".actions input[name=note]", "T-4711");
+	await page.click("button[value=release]");
+	await page.waitForSelector("text=/SINK\\d+/", { timeout: 10000 }).catch(() => 0);
+	await page.reload();
+	check((await page.textContent("article")).includes("delivered"), "support releases with a ticket");
+	check(page.bad.length === 0, "support's journey clean " + page.bad.join("; "));
+	await page.context().close();
+}
+async function abuse() {
+	const page = await signIn(await open(DARK), cfg.abuse);
+	await page.selectOption("select[name=class]", "virus");
+	await page.click("form.search button");
+	await page.waitForURL(/class=virus/);
+	const n = await page.locator(".entry").count();
+	check(n >= 1, "the abuse desk filters by kind");
+	await page.check("#all");
+	await page.click("#bulk button[value=release]");
+	await page.waitForSelector(".flash");
+	check((await page.textContent(".flash")).includes("not done"), "a virus is not delivered, and the page says so");
+	await page.goto(cfg.url + "/?class=virus");
+	await page.check("#all");
+	await page.click("#bulk button[value=delete]");
+	await page.waitForSelector(".flash");
+	check((await page.textContent(".flash")).includes(n + " deleted"), "deleted in bulk");
+	check(page.bad.length === 0, "abuse desk's journey clean " + page.bad.join("; "));
+	await page.context().close();
+}
+async function withoutScripts() {
+	const page = await signIn(await open({ ...LIGHT, javaScriptEnabled: false }), cfg.owner);
+	const before = await page.locator(".entry").count();
+	await page.locator(".entry input").first().check();
+	await page.click("#bulk button[value=delete]");
+	await page.waitForSelector(".flash");
+	check(await page.locator(".entry").count() === before - 1, "without JavaScript: pick and delete");
+	await page.click(".flash button[value=undo]");
+	check(await page.locator(".entry").count() === before, "without JavaScript: undo");
+	await page.goto(cfg.url + cfg.link.path);
+	await page.fill("#code", cfg.link.number);
+	await shot(page, "digest-link");
+	await page.click("button[value=release]");
+	check((await page.textContent("main")).includes("delivered or on its way"), "without JavaScript: a digest's link, number, deliver");
+	await page.context().close();
+}
+async function hostile() {
+	const page = await signIn(await open(LIGHT), cfg.hostile.who);
+	let scripts = 0, seen = 0, shownHtml = 0;
+
+	for (const id of cfg.hostile.ids) {
+		const r = await page.goto(cfg.url + "/m/" + id + "?n=0");
+		if (r.status() !== 200) {
+			check(false, "hostile mail " + id + ": " + r.status());
+			continue;
+		}
+		const details = page.locator("#html summary");
+		if (await details.count()) {
+			await details.click();
+			await page.locator("#html iframe").scrollIntoViewIfNeeded();
+			await page.waitForTimeout(60);
+			shownHtml++;
+		}
+		for (const frame of page.frames().slice(1)) {
+			const html = await frame.content().catch(() => "");
+			scripts += (html.match(/<script|<iframe|<object|<embed|<form|<link|<meta http|\son\w+\s*=|javascript:[^\]]*["']/gi) || []).length;
+		}
+		const own = await page.evaluate(() => [...document.scripts].map(s => s.src + s.textContent).join());
+		scripts += own !== cfg.url + "/static/app.js";
+		seen++;
+	}
+	console.log("     " + seen + " hostile mails rendered, " + shownHtml + " with HTML");
+	check(page.bad.filter(b => b.startsWith("dialog")).length === 0, "hostile mails: 0 dialogs");
+	check(page.bad.filter(b => b.startsWith("request")).length === 0, "hostile mails: 0 requests off our origin " + page.bad.slice(0, 3).join("; "));
+	check(scripts === 0, "hostile mails: 0 scripts (" + scripts + ")");
+	check(page.bad.length === 0, "hostile mails: nothing else " + page.bad.slice(0, 3).join("; "));
+	await page.context().close();
+}
+
+(async () => {
+	browser = await chromium.launch({ executablePath: cfg.chromium, args: FLAGS });
+	try {
+		for (const journey of cfg.journeys)
+			await ({ owner, admin, support, abuse, withoutScripts, hostile }[journey])();
+		for (const [who, at, name] of cfg.look)
+			await look(who, at, name);
+	} catch (e) {
+		check(false, "a journey broke off: " + e.stack.split("\n").slice(0, 4).join(" | "));
+	}
+	await browser.close();
+	process.exit(failed ? 1 : 0);
+})();
