@@ -8,7 +8,7 @@
 #include "quarantine/review/digest.h"
 #include "quarantine/review/mail.h"
 #include "quarantine/review/pages.h"
-#include "quarantine/review/token.h"
+#include "quarantine/review/voucher.h"
 
 enum { SHOWN_MOST = 40, KEY_ROOM = 400 };
 
@@ -45,18 +45,18 @@ campaign_key(const json_t *e, char key[KEY_ROOM])
 }
 
 static void
-link_of(struct review *r, struct token *t, const char *path, char to[TOKEN_ROOM + URL_ROOM], char code[CODE_ROOM])
+link_of(struct review *r, struct voucher *t, const char *path, char to[TOKEN_ROOM + URL_ROOM], char code[CODE_ROOM])
 {
 	char token[TOKEN_ROOM];
 
-	token_make(r, t, token, code);
+	voucher_make(r, t, token, code);
 	snprintf(to, TOKEN_ROOM + URL_ROOM, "%s/%s/%s", r->self->config->review_url, path, token);
 }
 
 static void
 add_entry(struct review *r, const char *customer, const char *mailbox, const json_t *e, json_int_t alike, int64_t expires_s, struct own_mail *m)
 {
-	struct token t = { .purpose = TOKEN_MESSAGE, .made_s = review_time_s(r), .expires_s = expires_s,
+	struct voucher t = { .purpose = TOKEN_MESSAGE, .made_s = review_time_s(r), .expires_s = expires_s,
 	    .n = (uint32_t)json_integer_value(json_object_get(e, "n")) };
 	char url[TOKEN_ROOM + URL_ROOM], code[CODE_ROOM];
 	const char *subject = json_word(e, "subject"), *from = json_word(e, "from");
@@ -95,7 +95,7 @@ digest_compose(struct review *r, const char *customer, const char *mailbox, json
 	static char subject[300], off[TOKEN_ROOM + URL_ROOM];
 	size_t count = json_array_size(entries), shown = 0;
 	json_t **sorted = calloc(count + 1, sizeof *sorted), *campaigns = json_object();
-	struct token t = { .purpose = TOKEN_DIGESTS_OFF, .made_s = review_time_s(r), .expires_s = expires_s };
+	struct voucher t = { .purpose = TOKEN_DIGESTS_OFF, .made_s = review_time_s(r), .expires_s = expires_s };
 	char key[KEY_ROOM];
 	const char *url = r->self->config->review_url;
 

@@ -16,13 +16,13 @@
 #include "quarantine/review/pages.h"
 #include "quarantine/review/reasons.h"
 #include "quarantine/review/sessions.h"
-#include "quarantine/review/token.h"
+#include "quarantine/review/voucher.h"
 
 enum { SIGN_IN_S = 15 * 60, TEXT_SHOWN = 4000, REASONS_SHOWN = 8 };
 
 /* Who the link was sent to, as one who sees his own mail. */
 static void
-become_owner(struct call *c, const struct token *t)
+become_owner(struct call *c, const struct voucher *t)
 {
 	c->who = (struct viewer){ .role = ROLE_OWNER, .address_count = 1, .linked = true };
 	snprintf(c->who.name, sizeof c->who.name, "%.*s", (int)sizeof c->who.name - 1, t->mailbox);
@@ -155,7 +155,7 @@ mail_found(struct call *c, json_t *reply, int fd)
 }
 
 static void
-show_mail(struct call *c, const struct token *t, enum text alert)
+show_mail(struct call *c, const struct voucher *t, enum text alert)
 {
 	c->number = (int)alert;
 	ask_store(c, json_pack("{s:s, s:s, s:I, s:o, s:b}", "cmd", "quarantine.show", "id", t->id, "n", (json_int_t)t->n, "scope", viewer_scope(&c->who),
@@ -165,9 +165,9 @@ show_mail(struct call *c, const struct token *t, enum text alert)
 void
 get_link(struct call *c)
 {
-	struct token t;
+	struct voucher t;
 
-	if (!token_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
+	if (!voucher_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
 		void_link(c);
 		return;
 	}
@@ -201,19 +201,19 @@ link_allowed(struct call *c, json_t *reply, int fd)
 {
 	json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
 	const char *op = json_word(c->kept[0], "op");
-	struct token t;
+	struct voucher t;
 	unsigned rights = 0, right = strcmp(op, "release") == 0 ? MAY_RELEASE : strcmp(op, "request") == 0 ? MAY_REQUEST : MAY_DELETE;
 
 	(void)fd;
 	if (call_failed(c, reply))
 		return;
-	if (e == NULL || !call_rights_of(c, e, &rights) || !(rights & right) || !token_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
+	if (e == NULL || !call_rights_of(c, e, &rights) || !(rights & right) || !voucher_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
 		json_decref(reply);
 		call_error(c, 403, T_NOT_ALLOWED);
 		return;
 	}
 	json_decref(reply);
-	if (!token_use(c->review, &t)) {
+	if (!voucher_use(c->review, &t)) {
 		call_error(c, 503, T_TRY_LATER);
 		return;
 	}
@@ -224,10 +224,10 @@ link_allowed(struct call *c, json_t *reply, int fd)
 void
 post_link(struct call *c)
 {
-	struct token t;
+	struct voucher t;
 	char op[16], code[16];
 
-	if (!token_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
+	if (!voucher_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
 		void_link(c);
 		return;
 	}
@@ -238,7 +238,7 @@ post_link(struct call *c)
 		show_mail(c, &t, T_CHOOSE);
 		return;
 	}
-	if (!token_code_good(c->review, &t, code)) {
+	if (!voucher_code_good(c->review, &t, code)) {
 		metrics_add(M_LINKS_UNPROVEN, 1);
 		show_mail(c, &t, T_NUMBER_WRONG);
 		return;
@@ -286,7 +286,7 @@ mailbox_known(struct call *c, json_t *reply, int fd)
 {
 	struct review *r = c->review;
 	const char *mailbox = json_word(reply, "address"), *customer = json_word(reply, "customer");
-	struct token t = { .purpose = TOKEN_SIGN_IN, .made_s = review_time_s(r), .expires_s = review_time_s(r) + SIGN_IN_S };
+	struct voucher t = { .purpose = TOKEN_SIGN_IN, .made_s = review_time_s(r), .expires_s = review_time_s(r) + SIGN_IN_S };
 	char token[TOKEN_ROOM], code[CODE_ROOM], id[48];
 	struct own_mail m = { .id = id, .to = mailbox, .language = c->language, .from_name = customer_brand(r, customer),
 	    .subject = text_in(c->language, T_SIGN_IN_SUBJECT) };
@@ -299,7 +299,7 @@ mailbox_known(struct call *c, json_t *reply, int fd)
 	}
 	snprintf(t.mailbox, sizeof t.mailbox, "%s", mailbox);
 	snprintf(t.customer, sizeof t.customer, "%s", customer);
-	token_make(r, &t, token, code);
+	voucher_make(r, &t, token, code);
 	snprintf(id, sizeof id, "signin-%s", t.chance);
 	if (customer[0] && strchr(mailbox, '@')) {
 		buf_printf(&m.text, "%s\r\n\r\n    %s\r\n\r\n%s\r\n%s/in/%s\r\n", text_in(c->language, T_SIGN_IN_CODE), code, text_in(c->language, T_SIGN_IN_ELSEWHERE),
@@ -339,9 +339,9 @@ post_signin_mail(struct call *c)
 void
 get_in(struct call *c)
 {
-	struct token t;
+	struct voucher t;
 
-	if (token_read(c->review, c->args[0], TOKEN_SIGN_IN, &t))
+	if (voucher_read(c->review, c->args[0], TOKEN_SIGN_IN, &t))
 		code_page(c, c->args[0], 200, T_NOTHING);
 	else
 		void_link(c);
@@ -351,21 +351,21 @@ void
 post_in(struct call *c)
 {
 	struct review *r = c->review;
-	struct token t;
+	struct voucher t;
 	char code[16], value[65], cookie[200];
 
-	if (!token_read(r, c->args[0], TOKEN_SIGN_IN, &t)) {
+	if (!voucher_read(r, c->args[0], TOKEN_SIGN_IN, &t)) {
 		void_link(c);
 		return;
 	}
 	call_value(c, "code", code, sizeof code);
-	if (!token_code_good(r, &t, code)) {
+	if (!voucher_code_good(r, &t, code)) {
 		metrics_add(M_LINKS_UNPROVEN, 1);
 		code_page(c, c->args[0], 403, T_NUMBER_WRONG);
 		return;
 	}
 	become_owner(c, &t);
-	if (t.customer[0] == '\0' || !token_use(r, &t) || !session_start(r->sessions, &c->who, 0, review_time_s(r), value)) {
+	if (t.customer[0] == '\0' || !voucher_use(r, &t) || !session_start(r->sessions, &c->who, 0, review_time_s(r), value)) {
 		c->who.role = ROLE_NONE;
 		call_error(c, 503, T_TRY_LATER);
 		return;
@@ -381,9 +381,9 @@ post_in(struct call *c)
 void
 get_unsubscribe(struct call *c)
 {
-	struct token t;
+	struct voucher t;
 
-	if (!token_read(c->review, c->args[0], TOKEN_DIGESTS_OFF, &t)) {
+	if (!voucher_read(c->review, c->args[0], TOKEN_DIGESTS_OFF, &t)) {
 		void_link(c);
 		return;
 	}
@@ -396,10 +396,10 @@ get_unsubscribe(struct call *c)
 void
 post_unsubscribe(struct call *c)
 {
-	struct token t;
+	struct voucher t;
 	char one_click[16];
 
-	if (!token_read(c->review, c->args[0], TOKEN_DIGESTS_OFF, &t)) {
+	if (!voucher_read(c->review, c->args[0], TOKEN_DIGESTS_OFF, &t)) {
 		void_link(c);
 		return;
 	}
@@ -409,7 +409,7 @@ post_unsubscribe(struct call *c)
 		return;
 	}
 	become_owner(c, &t);
-	if (!mailbox_set_digest(c->review, t.mailbox, "off") || !token_use(c->review, &t)) {
+	if (!mailbox_set_digest(c->review, t.mailbox, "off") || !voucher_use(c->review, &t)) {
 		call_error(c, 503, T_TRY_LATER);
 		return;
 	}

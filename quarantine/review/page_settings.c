@@ -43,12 +43,14 @@ settings_key(struct call *c, const char *given, char key[KEY_ROOM])
 	return false;
 }
 
+/* Writes carry the scope. A look at a record does not: for the broker one that is not there yet is nobody's; whose the address
+ * is has been asked before. */
 static json_t *
 policy_request(const struct call *c, const char *cmd, const char *key)
 {
 	json_t *request = json_pack("{s:s, s:s, s:s}", "cmd", cmd, "key", key, "who", c->who.name);
 
-	if (c->who.customer[0])
+	if (c->who.customer[0] && strcmp(cmd, "policy.get") != 0)
 		json_object_set_new(request, "scope", json_string(c->who.customer));
 	return request;
 }
@@ -201,35 +203,31 @@ kept_alert(const struct call *c)
 }
 
 static void
-explained(struct call *c, json_t *reply, int fd)
+record_got(struct call *c, json_t *reply, int fd)
 {
 	(void)fd;
-	c->kept[2] = reply;
+	if (call_failed(c, reply))
+		return;
+	c->kept[1] = reply;
 	if (c->api)
-		call_json(c, 200, json_pack("{s:s, s:O?, s:O?}", "key", json_word(c->kept[0], "key"), "values", json_object_get(c->kept[1], "values"), "effective",
-		    json_object_get(reply, "fields")));
+		call_json(c, 200, json_pack("{s:s, s:O?, s:O?}", "key", json_word(c->kept[0], "key"), "values", json_object_get(reply, "values"), "effective",
+		    json_object_get(c->kept[2], "fields")));
 	else
 		settings_page(c, kept_alert(c));
 }
 
+/* Whose is that address? An admin sees his own customer's. */
 static void
-record_got(struct call *c, json_t *reply, int fd)
+explained(struct call *c, json_t *reply, int fd)
 {
-	const char *address = key_address(json_word(c->kept[0], "key"));
-
 	(void)fd;
-	if (json_object_get(reply, "error") && !json_is_true(json_object_get(reply, "silent"))) {
-		json_decref(reply);          /* not his */
-		call_missing(c);
-		return;
-	}
 	if (call_failed(c, reply))
 		return;
-	c->kept[1] = reply;
-	if (address[0])
-		ask_broker(c, json_pack("{s:s, s:s}", "cmd", "policy.explain", "address", address), -1, explained);
+	c->kept[2] = reply;
+	if (c->who.role == ROLE_ADMIN && strcmp(json_word(reply, "customer"), c->who.customer) != 0)
+		call_missing(c);
 	else
-		explained(c, json_object(), -1);
+		ask_broker(c, policy_request(c, "policy.get", json_word(c->kept[0], "key")), -1, record_got);
 }
 
 static void
@@ -237,7 +235,10 @@ show_settings(struct call *c, const char *key, const char *alert)
 {
 	json_decref(c->kept[0]);
 	c->kept[0] = json_pack("{s:s, s:o}", "key", key, "alert", json_safe(alert ? alert : ""));
-	ask_broker(c, policy_request(c, "policy.get", key), -1, record_got);
+	if (key_address(key)[0])
+		ask_broker(c, json_pack("{s:s, s:s}", "cmd", "policy.explain", "address", key_address(key)), -1, explained);
+	else
+		ask_broker(c, policy_request(c, "policy.get", key), -1, record_got);
 }
 
 void

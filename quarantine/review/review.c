@@ -20,7 +20,7 @@
 #include "quarantine/review/reasons.h"
 #include "quarantine/review/sessions.h"
 #include "quarantine/review/system.h"
-#include "quarantine/review/token.h"
+#include "quarantine/review/voucher.h"
 
 enum { TICK_MS = 1000, PROBE_EVERY_MS = 5000, PROBE_MS = 4000 };
 
@@ -185,7 +185,7 @@ open_files(struct review *r, char *why, size_t room)
 	if (r->sessions == NULL || !secret_open(r, why, room) || !assets_load(c->web_dir, why, room))
 		return false;
 	read_test_clock(r);
-	if (!tokens_open(r, why, room) || !digests_open(r, why, room))
+	if (!vouchers_open(r, why, room) || !digests_open(r, why, room))
 		return false;
 	reasons_load(c);
 	return customers_load(r);

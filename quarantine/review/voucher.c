@@ -1,4 +1,4 @@
-#include "quarantine/review/token.h"
+#include "quarantine/review/voucher.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +75,7 @@ mac_of(const struct review *r, const uint8_t *bytes, size_t n, uint8_t mac[MAC_B
 }
 
 static void
-code_of(const struct review *r, const struct token *t, char code[CODE_ROOM])
+code_of(const struct review *r, const struct voucher *t, char code[CODE_ROOM])
 {
 	char mac[65];
 	unsigned long long number;
@@ -90,7 +90,7 @@ code_of(const struct review *r, const struct token *t, char code[CODE_ROOM])
 }
 
 void
-token_make(struct review *r, struct token *t, char to[TOKEN_ROOM], char code[CODE_ROOM])
+voucher_make(struct review *r, struct voucher *t, char to[TOKEN_ROOM], char code[CODE_ROOM])
 {
 	struct buf b = { 0 };
 	uint8_t chance[CHANCE_BYTES], mac[MAC_BYTES];
@@ -123,13 +123,13 @@ token_make(struct review *r, struct token *t, char to[TOKEN_ROOM], char code[COD
 }
 
 bool
-token_read(struct review *r, const char *text, enum token_purpose purpose, struct token *t)
+voucher_read(struct review *r, const char *text, enum voucher_purpose purpose, struct voucher *t)
 {
 	uint8_t bytes[PACKED_MOST], given[MAC_BYTES + 2], want[MAC_BYTES];
 	struct span rest = span_of(text), body = span_cut(&rest, '.');
 	size_t n, mac_n;
 
-	*t = (struct token){ 0 };
+	*t = (struct voucher){ 0 };
 	if (!decode(body, bytes, sizeof bytes, &n) || n < CHANCE_BYTES || !decode(rest, given, sizeof given, &mac_n) || mac_n != MAC_BYTES)
 		return false;
 	mac_of(r, bytes, n, want);
@@ -153,7 +153,7 @@ token_read(struct review *r, const char *text, enum token_purpose purpose, struc
 }
 
 bool
-token_use(struct review *r, const struct token *t)
+voucher_use(struct review *r, const struct voucher *t)
 {
 	char line[80];
 	int n = snprintf(line, sizeof line, "%s %lld\n", t->chance, (long long)t->expires_s);
@@ -169,7 +169,7 @@ token_use(struct review *r, const struct token *t)
 }
 
 bool
-token_code_good(struct review *r, const struct token *t, const char *code)
+voucher_code_good(struct review *r, const struct voucher *t, const char *code)
 {
 	char want[CODE_ROOM];
 	json_int_t wrong = json_integer_value(json_object_get(tries, t->chance)) + 1;
@@ -179,13 +179,13 @@ token_code_good(struct review *r, const struct token *t, const char *code)
 		return true;
 	json_object_set_new(tries, t->chance, json_integer(wrong));
 	if (wrong >= TOKEN_TRIES)
-		token_use(r, t);
+		voucher_use(r, t);
 	return false;
 }
 
 /* What has not expired goes into a fresh file. */
 bool
-tokens_open(struct review *r, char *why, size_t room)
+vouchers_open(struct review *r, char *why, size_t room)
 {
 	char path[REVIEW_PATH_ROOM], chance[32];
 	long long expires;
