@@ -130,6 +130,9 @@ bench: deps-bench                          ## speed beside rspamd, clamav-milter
 eval: deps-bench                           ## accuracy of the classifier, hits of every rule, on a labelled corpus (CORPUS=INDEX)
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh corpus/eval $$(python3 -m tests.lib.corpus)
+web-suites: deps                           ## every mail of the hostile suites on the review pages, in a real browser
+	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing WEB_SUITES=all python3 tests/run.py tests/system/test_web.py:test_hostile_mails_do_nothing
 soak: deps                                 ## 1,000 reloads under load, 200 kills with variants on their way, digests over 30 days with kills
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 VARIANT_KILLS=200 DIGEST_DAYS=30 \
