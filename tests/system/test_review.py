@@ -4,13 +4,16 @@ import base64
 import email
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import random
 import re
 import signal
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 import unittest
@@ -362,6 +365,36 @@ class Bounds(Base):
             self.assertRegex(line, r"^(# TYPE policyd_\w+ (counter|gauge)|policyd_\w+ -?\d+)$")
 
 
+class Tls(unittest.TestCase):
+    def test_own_certificate(self):
+        d = Dir()
+        self.addCleanup(d.close)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", d("key.pem"), "-out", d("cert.pem"), "-days", "2",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
+        port, milter = free_port(), free_port()
+        listen = 'listen = { milter = ( { socket = "inet:%d@127.0.0.1"; } ); review = "https://127.0.0.1:%d"; };' % (milter, port)
+        pd = Policyd(d, listen=listen, settings='review = { certificate = "%s"; key = "%s"; };' % (d("cert.pem"), d("key.pem")))
+        self.addCleanup(pd.close)
+        pd.ctl("user", "add", "anna", "--role", "admin", "--customer", "shop", data=PASSWORD.encode() + b"\n")
+        trust = ssl.create_default_context(cafile=d("cert.pem"))
+        c = http.client.HTTPSConnection("127.0.0.1", port, context=trust, timeout=20)
+        c.request("POST", "/signin", "name=anna&password=" + PASSWORD.replace(" ", "+"), {"Content-Type": "application/x-www-form-urlencoded"})
+        r = c.getresponse()
+        r.read()
+        self.assertEqual(r.status, 303)
+        self.assertRegex(r.headers["Set-Cookie"], r"^__Host-policyd=\w{64}; Path=/;.*; Secure$")
+        self.assertIn("max-age", r.headers["Strict-Transport-Security"])
+        cookie = r.headers["Set-Cookie"].split(";")[0]
+        for _ in range(3):                               # the connection is kept
+            c.request("GET", "/", headers={"Cookie": cookie})
+            r = c.getresponse()
+            self.assertIn(b"anna", r.read())
+        old = ssl.create_default_context(cafile=d("cert.pem"))
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with self.assertRaises((ssl.SSLError, OSError)):
+            http.client.HTTPSConnection("127.0.0.1", port, context=old, timeout=5).request("GET", "/")
+
+
 class Links(Base):
     """Digests, the links in them, and who must not be able to use them."""
     settings = ""
@@ -481,7 +514,6 @@ class Links(Base):
                 new = "".join(rng.choices(letters, k=len(body))) + "." + "".join(rng.choices(letters, k=len(mac)))
             if new not in (token, token2):
                 bad.append(new)
-        import http.client
         c, accepted = http.client.HTTPConnection(self.pd.review[7:], timeout=30), []
         for n, t in enumerate(bad):
             if n % 2:

@@ -37,14 +37,17 @@ async function signIn(page, who) {
 	await page.waitForSelector("form.who");
 	return page;
 }
-async function accessible(page, name) {
+async function violations(page) {
 	// The frame with a stranger's HTML is not ours to make accessible; its sandbox lets axe in nowhere.
-	const found = await page.evaluate(async source => {
+	return await page.evaluate(async source => {
 		if (!window.axe)
 			(0, eval)(source);
 		const r = await window.axe.run({ exclude: [["iframe"]] }, { iframes: false, runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] });
 		return r.violations.map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", "));
 	}, axe).catch(e => ["axe could not run: " + e.message.split("\n")[0]]);
+}
+async function accessible(page, name) {
+	const found = await violations(page);
 	check(found.length === 0, "axe " + name + (found.length ? ": " + found.join("; ") : ""));
 }
 async function shot(page, name) {
@@ -65,6 +68,10 @@ async function look(who, at, name) {
 		await accessible(page, name + " " + kind);
 		const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1);
 		check(!wide, "no sideways scrolling: " + name + " " + kind);
+		if (name === "signin" && kind === "light") {
+			await page.evaluate(() => document.querySelector("label[for=name]").remove());
+			check((await violations(page)).some(v => v.startsWith("label:")), "axe sees a field that has lost its label");
+		}
 		await page.context().close();
 	}
 }
