@@ -44,7 +44,22 @@ drop_broker(struct zygote *z)
 	z->broker = -1;
 }
 
-/* Say who we are on a new connection to the broker. */
+static void
+tell_master(struct zygote *z, enum wire type, const char *why)
+{
+	struct buf body = { 0 };
+
+	pack_u64(&body, z->self->config->generation);
+	if (type == W_REFUSED)
+		pack_text(&body, why);
+	struct packet packet = { .type = type, .body = buf_span(&body) };
+
+	ipc_send(z->self->master, &packet);
+	buf_free(&body);
+}
+
+/* Say who we are on a new connection to the broker. One that it has given up, because loading took longer than it waits for a
+ * stranger's first word, is asked for anew: its path is out of reach by now. */
 static void
 greet_broker(struct zygote *z)
 {
@@ -62,22 +77,10 @@ greet_broker(struct zygote *z)
 	pack_u64(&body, (uint64_t)av.database_time_s);
 	struct packet hello = { .type = W_HELLO, .body = buf_span(&body) };
 
-	if (body.failed || ipc_send(z->broker, &hello) != IPC_OK)
+	if (body.failed || ipc_send(z->broker, &hello) != IPC_OK) {
 		drop_broker(z);
-	buf_free(&body);
-}
-
-static void
-tell_master(struct zygote *z, enum wire type, const char *why)
-{
-	struct buf body = { 0 };
-
-	pack_u64(&body, z->self->config->generation);
-	if (type == W_REFUSED)
-		pack_text(&body, why);
-	struct packet packet = { .type = type, .body = buf_span(&body) };
-
-	ipc_send(z->self->master, &packet);
+		tell_master(z, W_LINK, "");
+	}
 	buf_free(&body);
 }
 

@@ -586,8 +586,10 @@ class Digests(Base):
         def kill():
             while not stop.wait(rng.uniform(0.4, 1.6)):
                 try:
-                    os.kill(self.pd.pids()["review"], signal.SIGKILL)
-                    kills[0] += 1
+                    pid = self.pd.pids()["review"]
+                    if pid > 0:              # not between two lives
+                        os.kill(pid, signal.SIGKILL)
+                        kills[0] += 1
                 except (OSError, KeyError, ValueError, AssertionError):
                     pass
 
