@@ -185,12 +185,22 @@ tx_stored(void *arg, struct packet *answer)
 		tx_free(tx);
 }
 
+unsigned
+tx_classes(const struct tx *tx, const struct recipient *r)
+{
+	if (!tx->have_scanned)
+		return CLASS_UNSCANNABLE;    /* poison */
+	return tx->scanned.classes | (tx->scanned.scores[r->score].banned.n > 0 ? CLASS_BANNED : 0);
+}
+
+/* One name for all copies of the mail: the worst that it is to any recipient. */
 static const char *
 class_name(const struct tx *tx)
 {
-	if (tx->poison)
-		return "unscannable";
-	unsigned classes = tx->scanned.classes;
+	unsigned classes = 0;
+
+	for (uint32_t i = 0; i < tx->recipient_count; i++)
+		classes |= tx_classes(tx, &tx->recipients[i]);
 
 	return classes & CLASS_VIRUS ? "virus" : classes & CLASS_PHISH ? "phish" : classes & CLASS_BANNED ? "banned" :
 	    classes & CLASS_UNSCANNABLE ? "unscannable" : classes & CLASS_BULK ? "bulk" : "spam";
@@ -315,7 +325,7 @@ tx_decide(struct tx *tx)
 		struct judgement found = { .classes = CLASS_UNSCANNABLE };
 
 		if (tx->have_scanned)
-			found = (struct judgement){ tx->scanned.scores[r->score].points, tx->scanned.classes,
+			found = (struct judgement){ tx->scanned.scores[r->score].points, tx_classes(tx, r),
 			    tx->scanned.defer, listed_for(tx, r->policy) };
 		tx->fates[i] = (struct fate){ .policy = r->policy, .score = r->score,
 		    .wanted = origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found),

@@ -109,9 +109,9 @@ recipient_json(const struct tx *tx, uint32_t i)
 	const struct recipient *r = &tx->recipients[i];
 	const struct scanned_class *score = &tx->scanned.scores[r->score];
 
-	return json_pack("{s:s, s:i, s:s, s:b, s:f, s:f, s:f, s:b, s:s, s:s, s:{s:o, s:o, s:o}}", "address", r->raw, "class",
+	return json_pack("{s:s, s:i, s:s, s:b, s:f, s:f, s:f, s:b, s:o, s:s, s:s, s:{s:o, s:o, s:o}}", "address", r->raw, "class",
 	    (int)r->class_id, "customer", r->policy->customer, "filter", r->policy->filter, "points", score->points,
-	    "bayes_points", score->bayes_points, "probability", score->probability, "model_known", score->model_known,
+	    "bayes_points", score->bayes_points, "probability", score->probability, "model_known", score->model_known, "banned", span_json(score->banned),
 	    "outcome", outcome_names[tx->fates[i].outcome], "wanted", outcome_names[tx->fates[i].wanted], "thresholds",
 	    "tag", threshold(r->policy->tag), "quarantine", threshold(r->policy->quarantine),
 	    "discard", threshold(r->policy->discard));

@@ -26,7 +26,7 @@ static const char *const verbs[OUT__COUNT] = {
 static const char *
 noun(const struct tx *tx, const struct recipient *r, const struct fate *fate)
 {
-	unsigned classes = tx->poison ? CLASS_UNSCANNABLE : tx->scanned.classes;
+	unsigned classes = tx->poison ? CLASS_UNSCANNABLE : tx_classes(tx, r);
 
 	if (fate->outcome == OUT_DEFER)
 		return tx->scanned.defer ? "UNCHECKED" : "TEMPFAIL";
@@ -139,6 +139,7 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[r->score] : NULL;
 	char client[INET6_ADDRSTRLEN], origin[INET6_ADDRSTRLEN], tag[24], quarantine[24], discard[24];
 	bool relayed = tx->origin.family != 0;
+	struct span banned = score ? score->banned : SPAN("");
 	struct buf symbols = { 0 };
 
 	ip_print(&tx->session.client, client);
@@ -148,12 +149,13 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	print_threshold(discard, in_force(r, r->policy->discard));
 	headers_symbols(&symbols, tx, score, ",");
 	log_info("%s %s, [%s]:%u %s%s%s<%s> -> <%s>, Queue-ID: %s, ref: %s, Message-ID: " SPAN_FMT ", Hits: %.2f, "
-	    "tag=%s quarantine=%s discard=%s, %s%s%stests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
+	    "tag=%s quarantine=%s discard=%s, %s%s%s%s" SPAN_FMT "%stests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
 	    verbs[fate->outcome], noun(tx, r, fate), client, tx->session.client.port, relayed ? "[" : "",
 	    relayed ? origin : "", relayed ? "] " : "", tx->envelope.sender, address,
 	    tx->envelope.queue_id[0] ? tx->envelope.queue_id : "-", tx->reference, SPAN_ARG(tx->scanned.message_id),
 	    score ? score->points : 0, tag, quarantine, discard, fate->store ? "quarantine-id: " : "",
-	    tx_quarantine_id(tx, i), fate->store ? ", " : "", SPAN_ARG(buf_span(&symbols)),
+	    tx_quarantine_id(tx, i), fate->store ? ", " : "", banned.n > 0 ? "banned: " : "", SPAN_ARG(banned), banned.n > 0 ? ", " : "",
+	    SPAN_ARG(buf_span(&symbols)),
 	    (unsigned long long)tx->size, (long long)(clock_ms() - tx->start_ms),
 	    fate->route ? ", by variant" : tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
 	    fate->wanted != fate->outcome ? ", not as wanted" : "");
@@ -190,6 +192,8 @@ tell_outcome(const struct tx *tx, const char *reply)
 		json_object_set_new(event, "from", text(tx->scanned.from));
 		json_object_set_new(event, "subject", text(tx->scanned.subject));
 		json_object_set_new(event, "points", json_real(score ? score->points : 0));
+		if (score && score->banned.n > 0)
+			json_object_set_new(event, "banned", text(score->banned));
 		set_points(event, "tag", in_force(r, r->policy->tag));
 		set_points(event, "quarantine", in_force(r, r->policy->quarantine));
 		set_points(event, "discard", in_force(r, r->policy->discard));

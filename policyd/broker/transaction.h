@@ -88,6 +88,8 @@ struct tx {                                  /* one mail */
 void tx_free(struct tx *tx);
 /* Where recipient `i` finds his copy: "" when none was stored. */
 const char *tx_quarantine_id(const struct tx *tx, uint32_t i);
+/* What the mail is to that recipient: enum mail_class bits; what is banned depends on his policy. */
+unsigned tx_classes(const struct tx *tx, const struct recipient *r);
 
 enum { GATE_SEND_MS = 1000 };                /* a gate that does not read for so long loses the answer, and tempfails */
 

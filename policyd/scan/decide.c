@@ -21,8 +21,6 @@ decide(const struct policy *policy, const struct judgement *found)
 {
 	if (!policy->filter)
 		return OUT_DELIVER;
-	if (found->defer)
-		return OUT_DEFER;
 
 	const struct { enum mail_class class; uint8_t action; } by_class[] = {
 		{ CLASS_VIRUS, policy->virus }, { CLASS_PHISH, policy->phish }, { CLASS_BANNED, policy->banned },
@@ -30,6 +28,8 @@ decide(const struct policy *policy, const struct judgement *found)
 	};
 	enum outcome outcome = found->listed == LISTED_ALLOW ? OUT_DELIVER : by_points(policy, found->points);
 
+	if (found->defer)                    /* not fully scanned: what was found holds, and this beside it */
+		outcome = policy->scan_failed == OUT_DEFER ? OUT_DEFER : stronger(outcome, policy->scan_failed);
 	if (found->listed == LISTED_BLOCK)
 		outcome = stronger(outcome, policy->blocked);
 	for (size_t i = 0; i < sizeof by_class / sizeof *by_class; i++)

@@ -32,9 +32,13 @@ const struct policy_field policy_fields[] = {
 	{ "virus", FIELD_OUTCOME, AT(virus), ANY_CLASS, "action on a virus", MERGE_NEAREST },
 	{ "phish", FIELD_OUTCOME, AT(phish), ANY_CLASS, "action on phishing", MERGE_NEAREST },
 	{ "banned", FIELD_OUTCOME, AT(banned), ANY_CLASS, "action on banned attachments", MERGE_NEAREST },
+	{ "banned_types", FIELD_TYPES, AT(banned_types), 0,
+	    "extensions and real types that are banned, in archives too; -exe takes back what a level above bans", MERGE_ADD },
 	{ "bulk", FIELD_OUTCOME, AT(bulk), ANY_CLASS, "action on bulk mail", MERGE_NEAREST },
 	{ "blocked", FIELD_OUTCOME, AT(blocked), ANY_CLASS, "action on mail of senders on a block list", MERGE_NEAREST },
 	{ "unscannable", FIELD_OUTCOME, AT(unscannable), ANY_CLASS | 1u << OUT_DEFER, "action on what cannot be scanned", MERGE_NEAREST },
+	{ "scan_failed", FIELD_OUTCOME, AT(scan_failed), 1u << OUT_DEFER | 1u << OUT_QUARANTINE | 1u << OUT_TAG | 1u << OUT_DELIVER,
+	    "action while the scanner itself is at fault (no clamd, no database)", MERGE_NEAREST },
 	{ "dnsbl", FIELD_DNSBL, AT(dnsbl), 0, "DNS lists: reject at RCPT, score, or off", MERGE_NEAREST },
 	{ "dnsbl_threshold", FIELD_POINTS, AT(dnsbl_threshold), 0, "points of DNS lists from which dnsbl=reject refuses", MERGE_NEAREST },
 	{ "subject_tag", FIELD_TEXT, AT(subject_tag), 0, "text before the subject of tagged mail; empty: none", MERGE_NEAREST },
@@ -129,6 +133,23 @@ folder_good(struct span value)
 	return value.n == 0 || value.p[value.n - 1] != '.';
 }
 
+static bool
+types_good(struct span value, size_t room)
+{
+	if (value.n >= room)
+		return false;
+	while (value.n > 0) {
+		struct span word = span_cut(&value, ' ');
+
+		if (word.n > 0 && word.p[0] == '-')
+			word = span_from(word, 1);
+		for (size_t i = 0; i < word.n; i++)
+			if (!ascii_alnum(word.p[i]) && (i == 0 || strchr("/+-_.", word.p[i]) == NULL))
+				return false;
+	}
+	return true;
+}
+
 bool
 policy_field_parse(struct policy *p, const struct policy_field *field, struct span value, char *why, size_t room)
 {
@@ -164,6 +185,15 @@ policy_field_parse(struct policy *p, const struct policy_field *field, struct sp
 		}
 		snprintf(expected, sizeof expected, "at most %zu bytes of %s", field->size - 1,
 		    field->offset == offsetof(struct policy, folder) ? "letters, digits, - _ and ." : "UTF-8 without control characters");
+		break;
+	case FIELD_TYPES:
+		if (types_good(value, field->size)) {
+			memset(at, 0, field->size);
+			memcpy(at, value.p ? value.p : "", value.n);
+			return true;
+		}
+		snprintf(expected, sizeof expected, "extensions without a dot (\"exe\") or types (\"application/x-dosexec\"), %zu bytes at most",
+		    field->size - 1);
 		break;
 	case FIELD_DAYS:
 		if (span_u64(value, &days) && days >= 1 && days <= 3650) {
@@ -202,6 +232,7 @@ policy_field_print(const struct policy *p, const struct policy_field *field, cha
 		snprintf(to, room, "%s", dnsbl_mode_names[(uint8_t)*at]);
 		break;
 	case FIELD_TEXT:
+	case FIELD_TYPES:
 		snprintf(to, room, "%s", at);
 		break;
 	case FIELD_DAYS:
@@ -271,6 +302,7 @@ field_number(const struct policy_field *field, const struct policy *p)
 	case FIELD_DNSBL:
 		return *at;
 	case FIELD_TEXT:
+	case FIELD_TYPES:
 		break;
 	}
 	return 0;
@@ -292,7 +324,9 @@ policy_strictest(struct policy *p, const struct policy *other)
 		const struct policy_field *field = &policy_fields[i];
 		int order = policy_field_compare(field, other, p);
 
-		if (field->kind == FIELD_POINTS ? order < 0 : order > 0)
+		if (field->merge == MERGE_ADD)
+			policy_field_merge(p, field, other);
+		else if (field->kind == FIELD_POINTS ? order < 0 : order > 0)
 			memcpy((char *)p + field->offset, (const char *)other + field->offset, field->size);
 	}
 }
@@ -332,5 +366,9 @@ policy_default(struct policy *p)
 	p->banned = OUT_QUARANTINE;
 	p->bulk = OUT_DELIVER;
 	p->unscannable = OUT_QUARANTINE;
+	p->scan_failed = OUT_DEFER;
+	/* What runs when it is opened and what hardly anybody sends for another purpose. */
+	snprintf(p->banned_types, sizeof p->banned_types, "exe com scr pif cpl bat cmd vbs vbe js jse wsf wsh hta lnk chm msi jar scf url "
+	    "ps1 reg");
 	p->retention_days = 14;
 }

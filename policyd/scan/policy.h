@@ -40,16 +40,18 @@ struct policy {
 	uint8_t dnsbl;                       /* enum dnsbl_mode */
 	uint8_t own_model;                   /* the customer's own Bayes on top of the global one */
 	uint8_t blocked;                     /* enum outcome for senders on his block lists */
-	uint8_t reserved[5];                 /* zero, so that memcmp compares policies */
+	uint8_t scan_failed;                 /* enum outcome when a stage that must not be missed could not tell */
+	uint8_t reserved[4];                 /* zero, so that memcmp compares policies */
 	char subject_tag[64];                /* "[SPAM] ", or empty: leave the subject alone; UTF-8 */
 	char folder[32];                     /* tagged mail goes to user+folder@domain; empty: where it was sent */
+	char banned_types[256];              /* "exe zip application/x-dosexec": banned.h */
 	char customer[64];                   /* customer id; empty: none */
 	uint32_t retention_days;             /* of his quarantine */
 	uint32_t lists[LEVEL__COUNT];        /* numbers of his allow and block lists (store/entries.h), by level; 0: none */
 	uint32_t reserved2;
 };
 
-enum field_kind { FIELD_POINTS, FIELD_BOOL, FIELD_OUTCOME, FIELD_DNSBL, FIELD_TEXT, FIELD_DAYS };
+enum field_kind { FIELD_POINTS, FIELD_BOOL, FIELD_OUTCOME, FIELD_DNSBL, FIELD_TEXT, FIELD_DAYS, FIELD_TYPES };
 /* How a level's value meets that of the level above: it replaces it, or (words of a text) is added to it. */
 enum field_merge { MERGE_NEAREST, MERGE_ADD };
 struct policy_field {

@@ -39,6 +39,7 @@ struct class_score {
 	bool model_known;                    /* the model had learnt enough to tell */
 	double bayes_points;                 /* BAYES in this class */
 	double points;                       /* all told: what decide() compares */
+	struct span banned;                  /* the file that this policy bans (banned.h); empty: none */
 };
 
 struct scan {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "policyd/base/utf8.h"
 #include "policyd/mail/forged.h"
 #include "policyd/wire.h"
 
@@ -40,6 +41,7 @@ scanned_pack(struct buf *b, const struct scan *scan, const uint8_t digest[32], u
 		pack_f64(b, c->bayes_points);
 		pack_f64(b, c->probability);
 		pack_u8(b, c->model_known);
+		pack_span(b, utf8_head(c->banned, MAX_EVIDENCE));
 	}
 	pack_span(b, span_make(digest, 32));
 	pack_span(b, span_head(header_value(&scan->message.headers, "Message-ID"), 998));
@@ -81,6 +83,7 @@ scanned_unpack(struct unpack *u, struct scanned *s)
 		s->scores[i].bayes_points = unpack_f64(u);
 		s->scores[i].probability = unpack_f64(u);
 		s->scores[i].model_known = unpack_u8(u);
+		s->scores[i].banned = unpack_span(u);
 	}
 	struct span digest = unpack_span(u);
 

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "policyd/mail/forged.h"
+#include "policyd/scan/banned.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/scan/stage.h"
 
@@ -97,5 +98,6 @@ stage_mime(struct scan *scan)
 		verdict_add(scan->arena, &scan->verdict, SPAN("OVERSIZE"), 0, (struct span){ 0 });
 		scan->verdict.classes |= CLASS_UNSCANNABLE;
 	}
+	banned_check(scan);
 	return STAGE_DONE;
 }

@@ -236,7 +236,7 @@ read_bound(struct draft *d, enum record_kind kind, const char *name, const char 
 
 	if (field == NULL)
 		return unknown_field(name + 4, why, room);
-	if (kind == RECORD_MAILBOX || field->kind == FIELD_TEXT)
+	if (kind == RECORD_MAILBOX || field->kind == FIELD_TEXT || field->kind == FIELD_TYPES)
 		return misplaced(name, text, "a number or an action to bound, at a tier, customer or domain", why, room);
 	if (!policy_field_parse(least ? &d->least : &d->most, field, span_of(text), why, room))
 		return false;
