@@ -32,7 +32,7 @@ enum wire {
 	/* first packet of whoever connects to broker.sock; or W_REQUEST: review, which asks as policyctl does */
 	W_HELLO = 40,       /* text role ("gate", "zygote", "deliver"), text context or "", u64 config generation;
 	                       a zygote adds u32 cage measures that hold, u8 engine loaded, u32 signatures,
-	                       u64 database time (s) */
+	                       u64 database time (s), u64 newest change of its files (s) */
 
 	/* gate -> broker; conn and tx are numbers of the gate's own choice */
 	W_CONNECT,          /* u64 conn, session: DNS questions start. No answer */

@@ -48,6 +48,10 @@
 	X(M_VIRUSES, "viruses_found")                                         \
 	X(M_UNSCANNABLE, "unscannable")                                       \
 	X(M_CLAMAV_FAILED, "clamav_failed")                                   \
+	X(M_CLAMAV_SCANNED, "clamav_scans")                                   \
+	X(M_CLAMAV_KNOWN, "clamav_known_clean")                               \
+	X(M_CLAMAV_OLD_NOW, "clamav_database_too_old_now")                    \
+	X(M_CLAMAV_REFUSED, "clamav_databases_refused")                       \
 	X(M_RULE_FAILED, "rules_failed")                                      \
 	X(M_RULE_OFF, "rules_switched_off")                                   \
 	X(M_STAGE_UNKNOWN, "stages_unknown")                                  \

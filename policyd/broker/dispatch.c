@@ -52,7 +52,7 @@ struct zygote {
 	struct event *readable;
 	uint64_t generation;
 	uint32_t cage;
-	struct { bool loaded; uint32_t signatures; int64_t time_s; } av;
+	struct { bool loaded; uint32_t signatures; int64_t time_s, changed_s; } av;
 	bool retired;
 	uint32_t workers;
 };
@@ -440,6 +440,7 @@ take_hello(struct zygote *z, struct unpack *hello)
 	z->av.loaded = unpack_u8(hello);
 	z->av.signatures = unpack_u32(hello);
 	z->av.time_s = (int64_t)unpack_u64(hello);
+	z->av.changed_s = (int64_t)unpack_u64(hello);
 }
 
 static void
@@ -635,7 +636,8 @@ dispatch_status(const struct dispatch *d)
 		    "holds", (z->cage >> i & 1) != 0));
 	json_object_set_new(status, "cage", cage);
 	if (z)
-		json_object_set_new(status, "clamav", json_pack("{s:b, s:i, s:I}", "loaded", z->av.loaded, "signatures",
-		    (int)z->av.signatures, "database_time", (json_int_t)z->av.time_s));
+		json_object_set_new(status, "clamav", json_pack("{s:b, s:i, s:I, s:I}", "loaded", z->av.loaded, "signatures",
+		    (int)z->av.signatures, "database_time", (json_int_t)z->av.time_s,
+		    "database_changed", (json_int_t)z->av.changed_s));
 	return status;
 }

@@ -10,11 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "policyd/base/clock.h"
 #include "policyd/base/span.h"
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
+#include "policyd/net/clamd.h"
 #include "policyd/net/smtp_client.h"
 #include "policyd/store/redis.h"
+#include "policyd/worker/antivirus.h"
 
 static const char usage[] =
 	"usage: policyctl doctor [--postfix DIR] [--json]\n"
@@ -153,21 +156,51 @@ check_lists(struct exam *x)
 }
 
 static void
+check_clamd(struct exam *x)
+{
+	struct clamd clamd = { .fd = clamd_connect(x->config.clamd_socket) };
+	int64_t built_s = 0;
+
+	if (clamd.fd < 0) {
+		say(x, BROKEN, "clamav", "%s: %s; is clamd running? mail is deferred", x->config.clamd_socket, strerror(errno));
+		return;
+	}
+	bool told = clamd_built(&clamd, clock_ms() + 2000, &built_s);
+	double age = (double)(wall_s() - built_s);
+
+	close(clamd.fd);
+	if (!told)
+		say(x, WARN, "clamav", "clamd at %s does not say how old its database is", x->config.clamd_socket);
+	else if (age > (double)x->config.clamav_max_age_days * DAY_S)
+		say(x, WARN, "clamav", "clamd's virus database is %.0f days old; is freshclam running?", age / DAY_S);
+	else
+		say(x, GOOD, "clamav", "clamd at %s, its database %.1f days old", x->config.clamd_socket, age / DAY_S);
+}
+
+/* A database lies there that is newer than the one in use: it has been refused, or nobody has looked yet. */
+static void
+check_swap(struct exam *x, const json_t *av)
+{
+	double newest = (double)(antivirus_newest_ns(&x->config) / 1000000000), loaded = ctl_number(av, "database_changed");
+
+	if (newest > loaded && (double)wall_s() - newest > 300)
+		say(x, BROKEN, "clamav", "the database in %s is newer than the one in use and was not taken: damaged? The log has why (grep \"reload refused\")",
+		    x->config.clamav_database);
+}
+
+static void
 check_clamav(struct exam *x)
 {
 	const json_t *av = json_object_get(x->broker, "clamav");
 	double age = (double)time(NULL) - ctl_number(av, "database_time");
 
+	if (x->broker && x->config.clamav == CLAMAV_LIB && json_is_true(json_object_get(av, "loaded")))
+		check_swap(x, av);
 	if (x->config.clamav == CLAMAV_OFF)
 		say(x, WARN, "clamav", "is off: mail is not scanned for viruses");
-	else if (x->config.clamav == CLAMAV_CLAMD) {
-		struct stat st;
-
-		if (stat(x->config.clamd_socket, &st) < 0)
-			say(x, BROKEN, "clamav", "%s: %s; is clamd running? mail is deferred", x->config.clamd_socket, strerror(errno));
-		else
-			say(x, GOOD, "clamav", "clamd at %s", x->config.clamd_socket);
-	} else if (x->broker && !json_is_true(json_object_get(av, "loaded")))
+	else if (x->config.clamav == CLAMAV_CLAMD)
+		check_clamd(x);
+	else if (x->broker && !json_is_true(json_object_get(av, "loaded")))
 		say(x, BROKEN, "clamav", "no virus database is loaded from %s: mail is deferred; run freshclam, then policyctl reload",
 		    x->config.clamav_database);
 	else if (x->broker && age > (double)x->config.clamav_max_age_days * DAY_S)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
@@ -95,16 +96,37 @@ read_answer(int fd, char answer[ANSWER], int64_t deadline_ms)
 	return false;
 }
 
+static bool
+begin_session(struct clamd *clamd, int64_t deadline_ms)
+{
+	if (!clamd->in_session && !send_all(clamd->fd, span_make("zIDSESSION", 11), deadline_ms))
+		return false;
+	return clamd->in_session = true;
+}
+
+/* "1: ClamAV 1.4.6/27700/Mon Nov 24 10:11:12 2025"; without a database the last two are missing. */
+bool
+clamd_built(struct clamd *clamd, int64_t deadline_ms, int64_t *built_s)
+{
+	char answer[ANSWER], *slash;
+	struct tm tm = { 0 };
+
+	if (!begin_session(clamd, deadline_ms) || !send_all(clamd->fd, span_make("zVERSION", 9), deadline_ms) ||
+	    !read_answer(clamd->fd, answer, deadline_ms))
+		return false;
+	if ((slash = strrchr(answer, '/')) == NULL || strptime(slash + 1, "%a %b %d %H:%M:%S %Y", &tm) == NULL)
+		return false;
+	*built_s = timegm(&tm);              /* it is clamd's local time: hours do not matter here */
+	return *built_s > 0;
+}
+
 enum clamd_result
 clamd_scan(struct clamd *clamd, struct span bytes, int64_t deadline_ms, char *text, size_t room)
 {
 	char answer[ANSWER];
 
 	snprintf(text, room, "no answer in time");
-	if (!clamd->in_session && !send_all(clamd->fd, span_make("zIDSESSION", 11), deadline_ms))
-		return CLAMD_FAILED;
-	clamd->in_session = true;
-	if (!send_all(clamd->fd, span_make("zINSTREAM", 10), deadline_ms) ||
+	if (!begin_session(clamd, deadline_ms) || !send_all(clamd->fd, span_make("zINSTREAM", 10), deadline_ms) ||
 	    !send_stream(clamd->fd, bytes, deadline_ms) || !read_answer(clamd->fd, answer, deadline_ms))
 		return CLAMD_FAILED;
 

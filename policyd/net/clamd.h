@@ -19,6 +19,9 @@ struct clamd {
 /* A connection to clamd's unix socket, non-blocking; -1 with errno. */
 int clamd_connect(const char *path);
 
+/* When its database was built, as its VERSION tells; false: it does not. */
+bool clamd_built(struct clamd *clamd, int64_t deadline_ms, int64_t *built_s);
+
 /* Scan one run of bytes. `text` gets the signature's name, or what went wrong. After CLAMD_FAILED the
  * connection is of no more use. */
 enum clamd_result clamd_scan(struct clamd *clamd, struct span bytes, int64_t deadline_ms, char *text, size_t room);

@@ -18,6 +18,7 @@ struct av_status {
 	unsigned signatures;
 	int64_t database_time_s;             /* newest part's build time; 0: unknown */
 	unsigned database_version;
+	int64_t changed_s;                   /* newest change of its files when it was loaded */
 };
 
 /* Loads the engine. False and `why` when there is none to load: the caller decides whether to go on without
@@ -28,6 +29,11 @@ void antivirus_close(struct antivirus *av);                 /* in the process th
 
 /* Is what was loaded still what a new load would find? (path, and the newest change in it) */
 bool antivirus_current(const struct antivirus *av, const struct config *config);
+
+/* The newest change in the database of the settings, in ns; 0: nothing there. */
+int64_t antivirus_newest_ns(const struct config *config);
+/* Log (once an hour) and metric when a database built then is older than the settings allow. */
+void antivirus_alarm(int64_t built_s, const struct config *config);
 
 /* clamd's connection for the mail at hand; the worker owns it, -1: none. */
 void antivirus_lend(struct antivirus *av, int clamd_fd);

@@ -3,12 +3,15 @@
 #include <openssl/evp.h>
 
 #include "policyd/base/limits.h"
+#include "policyd/base/metrics.h"
+#include "policyd/worker/avcache.h"
 
 void
-layers_start(struct layers *layers, struct arena *arena)
+layers_start(struct layers *layers, struct arena *arena, struct avcache *cache)
 {
 	layers->list = ARENA_ARRAY(arena, struct layer, MAX_LAYERS);
 	layers->count = 0;
+	layers->cache = cache;
 }
 
 static void
@@ -33,15 +36,26 @@ digest_lines(struct span bytes, uint8_t out[SHA256_DIGEST_LENGTH])
 	EVP_MD_CTX_free(sha);
 }
 
-void
+bool
 layers_add(struct layers *layers, struct span bytes)
 {
 	if (layers->count == MAX_LAYERS)
-		return;
+		return false;
 	struct layer *layer = &layers->list[layers->count++];
 
 	SHA256((const uint8_t *)bytes.p, bytes.n, layer->exact);
 	digest_lines(bytes, layer->lines);
+	if (!avcache_has(layers->cache, layer->exact))
+		return false;
+	metrics_add(M_CLAMAV_KNOWN, 1);
+	return true;
+}
+
+void
+layers_clean(const struct layers *layers, size_t first)
+{
+	for (size_t i = first; layers->cache && i < layers->count; i++)
+		avcache_add(layers->cache, layers->list[i].exact);
 }
 
 bool

@@ -16,13 +16,19 @@ struct layer {
 	uint8_t exact[SHA256_DIGEST_LENGTH], lines[SHA256_DIGEST_LENGTH];
 };
 
+struct avcache;
+
 struct layers {
 	struct layer *list;
+	struct avcache *cache;               /* lent; what is in it is passed over. NULL: none */
 	size_t count;                        /* at most MAX_LAYERS; what is over is scanned again */
 };
 
-void layers_start(struct layers *layers, struct arena *arena);
-void layers_add(struct layers *layers, struct span bytes);
+void layers_start(struct layers *layers, struct arena *arena, struct avcache *cache);
+/* True: known to be clean, it need not be scanned. */
+bool layers_add(struct layers *layers, struct span bytes);
+/* The scan that has named the layers from `first` on ended clean: so are they. */
+void layers_clean(const struct layers *layers, size_t first);
 bool layers_have(const struct layers *layers, struct span bytes, bool unencoded_text);
 
 #endif

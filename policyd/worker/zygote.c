@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lua/rules.h"
+#include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/child.h"
@@ -23,7 +24,11 @@
 #include "policyd/worker/cage.h"
 #include "policyd/worker/worker.h"
 
-enum { DATABASE_CHECK_MS = 60 * 1000 };
+#ifdef POLICYD_TESTING
+enum { DATABASE_CHECK_MS = 1000, DATABASE_QUIET_S = 1, DATABASE_AGAIN_MS = 5000 };
+#else
+enum { DATABASE_CHECK_MS = 60 * 1000, DATABASE_QUIET_S = 5, DATABASE_AGAIN_MS = 600 * 1000 };
+#endif
 
 struct zygote {
 	struct child *self;
@@ -32,7 +37,8 @@ struct zygote {
 	int broker, signals;
 	int workers;                         /* alive */
 	bool stopping;                       /* by the broker: no more forks; ends with the last worker */
-	bool told_stale;                     /* the master knows that the virus database has changed */
+	int64_t told_ns, told_ms;            /* that change of the virus database the master knows of, since then */
+	int64_t check_ms;                    /* when to look at it again */
 	struct inbox master_inbox, broker_inbox;
 };
 
@@ -75,6 +81,7 @@ greet_broker(struct zygote *z)
 	pack_u8(&body, av.loaded);
 	pack_u32(&body, av.signatures);
 	pack_u64(&body, (uint64_t)av.database_time_s);
+	pack_u64(&body, (uint64_t)av.changed_s);
 	struct packet hello = { .type = W_HELLO, .body = buf_span(&body) };
 
 	if (body.failed || ipc_send(z->broker, &hello) != IPC_OK) {
@@ -97,6 +104,7 @@ load_kit(struct zygote *z, char *why, size_t room)
 	if (z->kit.rules == NULL)
 		return false;
 	if (!antivirus_open(config, ".", &z->kit.antivirus, why, room)) {
+		metrics_add(M_CLAMAV_REFUSED, 1);
 		if (config->generation > 1)
 			return false;
 		log_error("%s; until then mail is deferred", why);
@@ -231,13 +239,23 @@ take_config(struct zygote *z, int fd)
 	tell_master(z, W_READY, "");
 }
 
-/* Once a minute: has freshclam been here? */
+/* Once a minute: has freshclam been here? A database that changes at this moment is looked at the next time; one that was
+ * refused, when it changes again or in ten minutes. */
 static void
 check_database(struct zygote *z)
 {
-	if (z->told_stale || z->stopping || antivirus_current(z->kit.antivirus, z->self->config))
+	const struct config *config = z->self->config;
+	int64_t newest_ns = antivirus_newest_ns(config), now_ms = clock_ms();
+
+	z->check_ms = now_ms + DATABASE_CHECK_MS;
+	if (config->clamav == CLAMAV_LIB)
+		antivirus_alarm(antivirus_status(z->kit.antivirus).database_time_s, config);
+	if (z->stopping || antivirus_current(z->kit.antivirus, config) || wall_s() - newest_ns / 1000000000 < DATABASE_QUIET_S)
 		return;
-	z->told_stale = true;
+	if (newest_ns == z->told_ns && now_ms - z->told_ms < DATABASE_AGAIN_MS)
+		return;
+	z->told_ns = newest_ns;
+	z->told_ms = now_ms;
 	tell_master(z, W_FRESH, "");
 }
 
@@ -291,11 +309,11 @@ zygote_main(struct child *self)
 	while (!(z.stopping && z.workers == 0)) {
 		struct pollfd fds[] = { { self->master, POLLIN, 0 }, { z.broker, POLLIN, 0 }, { z.signals, POLLIN, 0 } };
 
-		int n = poll(fds, 3, DATABASE_CHECK_MS);
+		int n = poll(fds, 3, clock_left_ms(z.check_ms));
 
 		if (n < 0 && errno != EINTR)
 			return 1;
-		if (n == 0)
+		if (clock_ms() >= z.check_ms)
 			check_database(&z);
 		if (fds[2].revents)
 			reap(&z);
