@@ -10,7 +10,7 @@
 #include "policyd/base/limits.h"
 #include "policyd/mail/look.h"
 
-enum { RATIO_BOMB = 200, BOMB_BYTES = 32 * 1024 * 1024, MEMBER_BYTES = 32 * 1024 * 1024, CHUNK = 256 * 1024,
+enum { RATIO_BOMB = 200, BOMB_BYTES = 32 * 1024 * 1024, MEMBER_BYTES = 32 * 1024 * 1024, CHUNK = 64 * 1024,
     MAX_PASSWORDS = 16, PASSWORD_TEXT = 64 * 1024 };
 
 enum way { BY_DIRECTORY, BY_LOCAL_HEADERS, AS_STREAM };      /* zip's two tables; a compressed file that is no archive */
@@ -166,22 +166,24 @@ is_bomb(const struct look *l, uint64_t unpacked)
 static bool
 unpack_member(const struct look *l, struct archive *ar, struct archive_member *m, struct unpack_buffer *b, uint64_t *total)
 {
-	static char chunk[CHUNK];            /* a worker has one mail and one thread */
-	la_ssize_t got;
+	const void *bytes;
+	la_int64_t at;
+	size_t n;
+	int result;
 
-	b->n = 0;
 	b->real = 0;
-	b->broken = b->too_much = false;
-	while ((got = archive_read_data(ar, chunk, sizeof chunk)) > 0) {
-		if (!look_afford(l, (size_t)got) || !add_bytes(b, chunk, (size_t)got))
+	b->too_much = false;
+	/* By blocks: archive_read_data() would drop what it has when the checksum at the end is wrong. */
+	while ((result = archive_read_data_block(ar, &bytes, &n, &at)) == ARCHIVE_OK) {
+		if (!look_afford(l, n) || !add_bytes(b, bytes, n))
 			return false;
-		*total += (uint64_t)got;
+		*total += n;
 		if (is_bomb(l, *total)) {
 			look_note(l, NOTE_ARCHIVE_BOMB);
 			return false;
 		}
 	}
-	if (got < 0) {
+	if (result != ARCHIVE_EOF) {
 		b->broken = true;
 		if (speaks_of_encryption(ar))
 			m->encrypted = true;
@@ -192,7 +194,7 @@ unpack_member(const struct look *l, struct archive *ar, struct archive_member *m
 		m->size = b->real;
 	if (b->too_much)
 		note_add(l->t->a, l->t->msg, NOTE_LIMIT, SPAN("a member's size"));
-	return got >= 0 || got == ARCHIVE_WARN || got == ARCHIVE_FAILED;
+	return result != ARCHIVE_FATAL;
 }
 
 /* Debian's ClamAV has no RAR; it knows the methods of zip up to bzip2; and it is told no passwords. */
@@ -261,6 +263,8 @@ read_one(const struct look *l, struct archive *ar, struct archive_entry *e, stru
 	m->encrypted = archive_entry_is_encrypted(e) > 0;
 	bool encrypted = m->encrypted;
 
+	b->n = 0;
+	b->broken = false;
 	read_path(l, e, name);
 	bool go_on = archive_entry_filetype(e) != AE_IFREG || unpack_member(l, ar, m, b, total);
 	struct look member = *l;
@@ -269,6 +273,8 @@ read_one(const struct look *l, struct archive *ar, struct archive_entry *e, stru
 	encrypted |= m->encrypted;
 	if (encrypted)
 		look_note(&member, NOTE_ENCRYPTED_ARCHIVE);
+	else if (b->broken && b->n == 0 && is_beyond_clamav(ar, false))
+		look_note(&member, NOTE_ARCHIVE_UNREADABLE);
 	if (archive_entry_filetype(e) != AE_IFREG || b->n == 0)
 		return go_on;
 	struct span data = span_make(b->bytes, b->n);
@@ -302,7 +308,7 @@ list_members(const struct look *l, enum way way)
 			full = !read_one(l, ar, e, &b, &total);
 		}
 	if (!full && result != ARCHIVE_EOF)
-		look_note(l, speaks_of_encryption(ar) ? NOTE_ENCRYPTED_ARCHIVE : NOTE_ARCHIVE_BROKEN);
+		look_note(l, speaks_of_encryption(ar) ? NOTE_ENCRYPTED_ARCHIVE : any ? NOTE_ARCHIVE_BROKEN : NOTE_ARCHIVE_UNREADABLE);
 	free(b.bytes);
 	archive_read_free(ar);
 	return any;

@@ -55,6 +55,7 @@
 	X(NOTE_ENCRYPTED_ARCHIVE, "ARCHIVE_ENCRYPTED")                  \
 	X(NOTE_ARCHIVE_BOMB, "ARCHIVE_BOMB")                            \
 	X(NOTE_ARCHIVE_BROKEN, "ARCHIVE_BROKEN")                        \
+	X(NOTE_ARCHIVE_UNREADABLE, "ARCHIVE_UNREADABLE")                \
 	X(NOTE_ARCHIVE_AMBIGUOUS, "ARCHIVE_AMBIGUOUS")                  \
 	X(NOTE_ARCHIVE_PATH, "ARCHIVE_PATH")                            \
 	X(NOTE_EXECUTABLE, "ATTACHMENT_EXECUTABLE")                     \

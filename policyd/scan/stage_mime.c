@@ -54,6 +54,7 @@ static const struct { double points; unsigned classes; } found[NOTE__COUNT] = {
 	[NOTE_ENCRYPTED_ARCHIVE]  = { 1.0, 0 },
 	[NOTE_ARCHIVE_BOMB]       = { 3.0, CLASS_UNSCANNABLE },
 	[NOTE_ARCHIVE_BROKEN]     = { 0.5, 0 },
+	[NOTE_ARCHIVE_UNREADABLE] = { 0.5, CLASS_UNSCANNABLE },
 	[NOTE_ARCHIVE_AMBIGUOUS]  = { 2.0, CLASS_UNSCANNABLE },
 	[NOTE_ARCHIVE_PATH]       = { 1.0, 0 },
 	[NOTE_EXECUTABLE]         = { 1.5, 0 },

@@ -6,11 +6,12 @@
 nothing failed."""
 import sys
 
-from . import evasion, ham, hostile, messages, shapes, variants
+from . import attachments, evasion, ham, hostile, messages, shapes, variants
 
 SUITES = {                                   # name: (all of it, the short form or None)
     "mime-evasion": (evasion.run, evasion.run),
     "variants": (variants.run, variants.run_short),
+    "attachments": (attachments.run, attachments.run_short),
     "hostile-open": (hostile.run, hostile.run),
     "hostile-big": (hostile.run_big, None),
     "mime-messages": (messages.run, messages.run),
