@@ -13,14 +13,15 @@ plain(void)
 {
 	return (struct policy){ .tag = 4, .quarantine = 7, .discard = 15, .filter = 1, .top_action = OUT_DISCARD,
 	    .reject_fallback = OUT_QUARANTINE, .virus = OUT_QUARANTINE, .phish = OUT_TAG, .banned = OUT_QUARANTINE,
-	    .bulk = OUT_DELIVER, .blocked = OUT_REJECT, .unscannable = OUT_QUARANTINE };
+	    .bulk = OUT_DELIVER, .blocked = OUT_REJECT, .unscannable = OUT_QUARANTINE, .scan_failed = OUT_DEFER };
 }
 
 static void
 decides_by_points_and_class(void **state)
 {
-	struct policy off = plain(), reject = plain(), no_quarantine = plain(), p = plain();
+	struct policy off = plain(), reject = plain(), no_quarantine = plain(), p = plain(), tag_unscanned = plain();
 
+	tag_unscanned.scan_failed = OUT_TAG;
 	off.filter = 0;
 	reject.top_action = OUT_REJECT;
 	no_quarantine.quarantine = THRESHOLD_OFF;
@@ -40,6 +41,8 @@ decides_by_points_and_class(void **state)
 		{ "bulk without action", &p, { 0, CLASS_BULK, false, LISTED_NOT }, OUT_DELIVER },
 		{ "unscannable", &p, { 0, CLASS_UNSCANNABLE, false, LISTED_NOT }, OUT_QUARANTINE },
 		{ "cannot tell", &p, { 0, 0, true, LISTED_NOT }, OUT_DEFER },
+		{ "cannot tell, he waits for nothing", &tag_unscanned, { 0, 0, true, LISTED_NOT }, OUT_TAG },
+		{ "cannot tell, but it is a virus", &tag_unscanned, { 0, CLASS_VIRUS, true, LISTED_NOT }, OUT_QUARANTINE },
 		{ "cannot tell, but he wants no filter", &off, { 20, CLASS_VIRUS, true, LISTED_NOT }, OUT_DELIVER },
 		{ "blocked by his list", &p, { 0, 0, false, LISTED_BLOCK }, OUT_REJECT },
 		{ "blocked, and he wants no filter", &off, { 0, 0, false, LISTED_BLOCK }, OUT_DELIVER },
