@@ -57,7 +57,8 @@ enum wire {
 	/* broker <-> worker */
 	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy),
 	                       u32 n, n x symbol found so far; fd sealed mail  -> W_SCANNED, W_FEATURES, W_RENDERED */
-	W_SCANNED,          /* scanned (wire_pack_scanned) */
+	W_SCANNED,          /* scanned (scanned.h) */
+	W_ACCOUNT,          /* worker, before its W_SCANNED to a JOB_EXPLAIN: account (account.h). No answer */
 	W_DIGEST,           /* worker, before it parses: span digest (32), so that a crash is known by content. No answer */
 	W_ASK_LISTS,        /* worker, id of its job: u32 family, span address (16): the client behind a trusted relay
 	                       -> W_LISTS, maybe too late to be heard */
@@ -89,7 +90,7 @@ enum wire {
 };
 
 enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */
-enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER, JOB_VARIANT };     /* JOB_VARIANT adds span variant, span Received line */
+enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER, JOB_VARIANT, JOB_EXPLAIN };     /* JOB_VARIANT adds span variant, span Received line */
 
 void wire_pack_session(struct buf *b, const struct session *s);
 void wire_unpack_session(struct unpack *u, struct session *s);

@@ -278,6 +278,11 @@ on_worker(evutil_socket_t fd, short what, void *arg)
 		worker_asked(worker->work, &packet);
 		return;
 	}
+	if (packet.type == W_ACCOUNT) {
+		worker->work->asked(worker->work->arg, &packet);
+		packet_close_fds(&packet);
+		return;
+	}
 	/* The last byte of a scan's answer says whether the worker ends itself now (scanned.h). */
 	bool retires = packet.type == W_SCANNED && packet.body.n > 0 && packet.body.p[packet.body.n - 1];
 

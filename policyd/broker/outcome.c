@@ -15,11 +15,13 @@
 
 enum { STORE_RESERVE_MS = 1000 };
 
-/* Two policies that see the same symbols and the same model have the same score, whatever their thresholds. */
+/* Two policies that see the same symbols and the same model, and ban the same files, have the same score, whatever their
+ * thresholds. */
 static bool
 same_score(const struct policy *a, const struct policy *b)
 {
-	if ((a->dnsbl == DNSBL_MODE_OFF) != (b->dnsbl == DNSBL_MODE_OFF) || a->own_model != b->own_model)
+	if ((a->dnsbl == DNSBL_MODE_OFF) != (b->dnsbl == DNSBL_MODE_OFF) || a->own_model != b->own_model ||
+	    strcmp(a->banned_types, b->banned_types) != 0)
 		return false;
 	return !a->own_model || strcmp(a->customer, b->customer) == 0;
 }
@@ -42,7 +44,7 @@ tx_pack_job(struct tx *tx, struct buf *body)
 			first[count++] = i;
 		tx->recipients[i].score = k;
 	}
-	pack_u8(body, JOB_SCAN);
+	pack_u8(body, tx->explain ? JOB_EXPLAIN : JOB_SCAN);
 	wire_pack_session(body, &tx->session);
 	wire_pack_envelope(body, &tx->envelope);
 	pack_u8(body, tx->truncated);

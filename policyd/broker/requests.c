@@ -10,6 +10,7 @@
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
+#include "policyd/broker/account.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/render.h"
 #include "policyd/broker/transaction.h"
@@ -37,6 +38,7 @@ struct request {
 	json_t *json;
 	int fd;                              /* the mail, or -1 */
 	struct tx *tx;                       /* of a scan: a transaction that nobody sent */
+	json_t *account;                     /* of a scan that is to be explained */
 };
 
 static void
@@ -66,6 +68,7 @@ request_reply(struct request *r, json_t *reply)
 	free(json);
 	json_decref(reply);
 	json_decref(r->json);
+	json_decref(r->account);
 	if (r->fd >= 0)
 		close(r->fd);
 	free(r);
@@ -156,6 +159,8 @@ scan_done(void *arg, enum job_result result, struct packet *answer)
 		reply = error("no worker could scan it in time; see policyctl doctor", 1);
 	else
 		reply = tx_decide(tx) ? scan_json(tx) : error("no memory", 1);
+	if (r->account)
+		json_object_set(reply, "message", r->account);
 	tx->mail_fd = -1;                    /* the request closes it */
 	tx_free(tx);
 	request_reply(r, reply);
@@ -164,9 +169,13 @@ scan_done(void *arg, enum job_result result, struct packet *answer)
 static void
 scan_asked(void *arg, struct packet *question)
 {
-	const struct request *r = arg;
+	struct request *r = arg;
+	struct unpack u = { question ? question->body : SPAN(""), false };
 
-	answers_asked(r->tx, question);
+	if (question == NULL || question->type == W_ASK_LISTS)
+		answers_asked(r->tx, question);
+	else if (r->account == NULL)
+		r->account = account_json(&u);
 }
 
 /* Recipients of the request, or postmaster of nowhere: the default policy. */
@@ -233,6 +242,7 @@ scan(struct request *r)
 	bool good = scan_recipients(tx, json_object_get(r->json, "recipients"));
 
 	tx->asker = r;
+	tx->explain = json_is_true(json_object_get(r->json, "explain"));
 	if (good) {
 		wanted_then(tx, scan_submit);
 	} else {

@@ -276,7 +276,8 @@ message_scanned(void *arg, enum job_result result, struct packet *answer)
 static void
 message_asked(void *arg, struct packet *question)
 {
-	answers_asked(arg, question);
+	if (question == NULL || question->type == W_ASK_LISTS)
+		answers_asked(arg, question);
 }
 
 static void

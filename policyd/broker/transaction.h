@@ -69,6 +69,7 @@ struct tx {                                  /* one mail */
 	/* the message */
 	int mail_fd;                         /* -1: none */
 	uint64_t size;
+	bool explain;                        /* the worker tells what it read as well */
 	bool truncated;
 	bool may_replace;                    /* recipients, by the MTA's leave */
 	uint32_t message_id;                 /* packet id of W_MESSAGE */

@@ -13,6 +13,7 @@
 static const char usage[] =
 	"usage: policyctl scan FILE... [--rcpt ADDRESS]... [--from SENDER] [--client IP] [--helo NAME] [--explain] [--json]\n"
 	"  What each recipient (without --rcpt: the default policy) would get. \"-\" is standard input.\n"
+	"  --explain: what was read, too: the tree of parts and of files in archives, other readings, links, findings.\n"
 	"  DNS lists are not asked. Exit code 0: all would be delivered or tagged; 3: not all.\n";
 
 static void
@@ -33,9 +34,96 @@ print_threshold(const json_t *thresholds, const char *name)
 		printf(" %s=%g", name, json_number_value(value));
 }
 
+/* " name=value" of a text that is there. */
+static void
+print_named(const char *name, const char *value)
+{
+	if (value[0] == '\0')
+		return;
+	printf(" %s=", name);
+	print_safe(value);
+}
+
+static void
+print_entries(const json_t *message, int part, int indent)
+{
+	size_t i;
+	json_t *e;
+
+	json_array_foreach(json_object_get(message, "entries"), i, e) {
+		if ((int)ctl_number(e, "part") != part)
+			continue;
+		printf("%*s\"", indent + 2 * (int)ctl_number(e, "depth"), "");
+		print_safe(ctl_text(e, "name"));
+		printf("\" %.0f bytes", ctl_number(e, "size"));
+		print_named("is", ctl_text(e, "real_type"));
+		puts(json_is_true(json_object_get(e, "encrypted")) ? " encrypted" : "");
+	}
+}
+
+/* A line a part, its depth as indent; files inside it below. Parts that only other readers find come last. */
+static void
+print_parts(const json_t *message)
+{
+	size_t i;
+	json_t *p;
+
+	printf("  parts       %.0f\n", ctl_number(message, "part_count"));
+	json_array_foreach(json_object_get(message, "parts"), i, p) {
+		int indent = 4 + 2 * (int)ctl_number(p, "depth");
+		const char *real = ctl_text(p, "real_type");
+
+		printf("%*s%zu ", indent, "", i);
+		print_safe(ctl_text(p, "type"));
+		print_named("is", strcmp(real, ctl_text(p, "type")) == 0 ? "" : real);
+		print_named("name", ctl_text(p, "name"));
+		print_named("or", ctl_text(p, "other_name"));
+		print_named("charset", ctl_text(p, "charset"));
+		print_named("encoding", ctl_text(p, "encoding"));
+		print_named("disposition", ctl_text(p, "disposition"));
+		printf(" %.0f bytes", ctl_number(p, "size"));
+		if (ctl_number(p, "reading") > 0)
+			printf(" [another reading, of part %d]", (int)ctl_number(p, "parent"));
+		if (json_is_true(json_object_get(p, "doubtful")))
+			printf(" [decodes otherwise elsewhere]");
+		puts(json_is_true(json_object_get(p, "unpacked")) ? " [unpacked for ClamAV]" : "");
+		print_entries(message, (int)i, indent);
+	}
+	if (ctl_number(message, "part_count") > (double)json_array_size(json_object_get(message, "parts")))
+		puts("    ... and more");
+}
+
+static void
+print_links(const json_t *message)
+{
+	size_t i;
+	json_t *l;
+
+	printf("  links       %.0f\n", ctl_number(message, "link_count"));
+	json_array_foreach(json_object_get(message, "links"), i, l) {
+		printf("    %-9s", ctl_text(l, "source"));
+		print_safe(ctl_text(l, "url"));
+		print_named("domain", strcmp(ctl_text(l, "domain"), ctl_text(l, "host")) == 0 ? "" : ctl_text(l, "domain"));
+		print_named("shown", ctl_text(l, "shown"));
+		puts(json_is_true(json_object_get(l, "mismatch")) ? " [shows another domain]" : "");
+	}
+}
+
+static void
+print_notes(const json_t *message)
+{
+	size_t i;
+	json_t *n;
+
+	json_array_foreach(json_object_get(message, "notes"), i, n)
+		if (ctl_number(n, "times") > 1)
+			printf("  noted       %s %.0f times\n", ctl_text(n, "name"), ctl_number(n, "times"));
+}
+
 static void
 explain(const json_t *reply)
 {
+	const json_t *message = json_object_get(reply, "message");
 	size_t i;
 	json_t *s;
 
@@ -44,8 +132,24 @@ explain(const json_t *reply)
 	printf("\n  subject     ");
 	print_safe(ctl_text(reply, "subject"));
 	printf("\n  took        %d us of CPU\n", (int)ctl_number(reply, "cpu_us"));
+	if (message) {
+		printf("  text        %.0f bytes seen, %.0f hidden", ctl_number(message, "text_size"), ctl_number(message, "hidden_size"));
+		print_named("language", ctl_text(message, "language"));
+		puts("");
+		print_parts(message);
+		print_links(message);
+		print_notes(message);
+	}
 	json_array_foreach(json_object_get(reply, "classes"), i, s)
 		printf("  class       %s\n", json_string_value(s));
+	json_array_foreach(json_object_get(reply, "recipients"), i, s)
+		if (ctl_text(s, "banned")[0]) {
+			printf("  banned      for <");
+			print_safe(ctl_text(s, "address"));
+			printf(">: ");
+			print_safe(ctl_text(s, "banned"));
+			puts("");
+		}
 	json_array_foreach(json_object_get(reply, "symbols"), i, s) {
 		printf("  %8.2f  %-28s ", ctl_number(s, "points"), ctl_text(s, "name"));
 		print_safe(ctl_text(s, "evidence"));
@@ -128,7 +232,7 @@ cmd_scan(int argc, char **argv)
 		else if (c == 'e')
 			json_object_set_new(base, "helo", json_string(optarg));
 		else if (c == 'x')
-			why = true;
+			json_object_set_new(base, "explain", json_boolean(why = true));
 		else if (c == 'j')
 			json = 1;
 		else {

@@ -9,6 +9,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/model/features.h"
+#include "policyd/scan/account.h"
 #include "policyd/scan/rendered.h"
 #include "policyd/scan/rewrite.h"
 #include "policyd/scan/scanned.h"
@@ -217,7 +218,7 @@ must_retire(const struct verdict *v)
 }
 
 static void
-answer_scan(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32], bool last, bool *retire)
+answer_scan(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32], bool explain, bool last, bool *retire)
 {
 	int64_t start_us = clock_cpu_us();
 	struct buf body = { 0 };
@@ -225,6 +226,12 @@ answer_scan(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32], 
 	test_triggers(scan);
 	pipeline_run(scan);
 	test_triggers_after(scan);
+	if (explain) {
+		account_pack(&body, &scan->message);
+		send_or_end(sock, W_ACCOUNT, id, &body);
+		buf_free(&body);
+		body = (struct buf){ 0 };
+	}
 	*retire = last || must_retire(&scan->verdict);
 	metrics_add(M_SCANS, 1);
 	metrics_add(M_SCAN_US, clock_cpu_us() - start_us);
@@ -264,7 +271,7 @@ run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *
 	else if (kind == JOB_VARIANT)
 		answer_variant(sock, packet->id, scan, &u);
 	else
-		answer_scan(sock, packet->id, scan, digest, last, &retire);
+		answer_scan(sock, packet->id, scan, digest, kind == JOB_EXPLAIN, last, &retire);
 	unmap(scan->message.raw);
 	packet_close_fds(packet);
 	return !retire;
