@@ -118,8 +118,8 @@ type_runs(struct span type)
 
 /* What the world calls the types, by extension: the first is the one that lists of banned types know it by. */
 static const struct { const char *type, *extensions; } known[] = {
-	{ "application/x-dosexec", "exe com scr pif cpl dll ocx sys drv bin ax" },
-	{ "application/x-elf", "elf so o ko bin" }, { "application/x-ms-shortcut", "lnk" },
+	{ "application/x-dosexec", "exe com scr pif cpl dll ocx sys drv ax" },
+	{ "application/x-elf", "elf so o ko" }, { "application/x-ms-shortcut", "lnk" },
 	{ "application/zip", "zip docx docm dotx dotm xlsx xlsm xlsb xltx xltm pptx pptm ppsx ppsm potx potm vsdx odt ods odp odg ott jar war "
 	    "apk xpi epub kmz ipa crx one thmx sketch pages numbers key nupkg aab whl mmap xmind 3mf" },
 	{ "application/x-rar", "rar" }, { "application/x-7z-compressed", "7z" }, { "application/vnd.ms-cab-compressed", "cab" },

@@ -211,8 +211,8 @@ office_text_read(const struct look *l)
 			note_add(l->t->a, l->t->msg, NOTE_DOC_EXTERNAL, span_head(span_from(head, template), 120));
 		return;
 	}
-	if (span_find(head, SPAN("QWN0aXZlTWlt")) != SPAN_NONE || span_find_nocase(head, SPAN("editdata.mso")) != SPAN_NONE)
-		look_note(l, NOTE_MACRO);    /* "ActiveMim" in base64 */
+	if (span_find(head, SPAN("QWN0aXZlTWlt")) != SPAN_NONE)      /* "ActiveMim" in base64 */
+		look_note(l, NOTE_MACRO);
 }
 
 /* ---- OneNote: a file behind a GUID and its length ---- */

@@ -1,5 +1,6 @@
 /* fuzz_ipc.c - packets between our processes: a worker that a mail has taken over sends what it likes. */
 #include "policyd/model/features.h"
+#include "policyd/scan/account.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/wire.h"
 #include "tests/fuzz/fuzz.h"
@@ -15,7 +16,7 @@ unpack_all(struct arena *a, unsigned kind, struct unpack *u)
 	struct features features;
 	char text[40];
 
-	switch (kind % 6) {
+	switch (kind % 7) {
 	case 0:
 		if (scanned_unpack(u, &scanned)) {
 			for (uint32_t i = 0; i < scanned.symbol_count; i++) {
@@ -46,6 +47,18 @@ unpack_all(struct arena *a, unsigned kind, struct unpack *u)
 			for (uint32_t i = 0; i < features.words.count; i++)
 				fuzz_touch(span_make(&features.words.hash[i], sizeof(uint32_t)));
 		break;
+	case 5: {
+		static struct account account;
+
+		if (account_unpack(u, &account)) {
+			FUZZ_PROMISE(account.part_count <= ACCOUNT_MOST && account.link_count <= ACCOUNT_MOST && account.note_count <= NOTE__COUNT);
+			for (uint32_t i = 0; i < account.entry_count; i++)
+				fuzz_touch(account.entries[i].name);
+			for (uint32_t i = 0; i < account.link_count; i++)
+				fuzz_touch(account.links[i].shown);
+		}
+		break;
+	}
 	default:
 		unpack_u8(u);
 		unpack_u32(u);
