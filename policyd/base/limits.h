@@ -48,9 +48,9 @@ enum {
 	MAX_HOSTS_ASKED      = 64,                /* distinct names of one mail asked in DNS */
 
 	/* archives */
-	MAX_ARCHIVE_ENTRIES  = 2000,
+	MAX_ARCHIVE_ENTRIES  = 10000,             /* as many as ClamAV is told to look at */
 	MAX_ARCHIVE_DEPTH    = 6,
-	MAX_UNPACKED         = 128 * 1024 * 1024, /* bytes out of all archives of one mail */
+	MAX_UNPACKED         = 400 * 1024 * 1024, /* bytes out of all archives of one mail; slow methods count four times */
 	MAX_PAGE_INSIDE      = 1024 * 1024,       /* HTML looked at in one file of an archive */
 
 	/* DNS */

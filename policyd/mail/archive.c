@@ -133,6 +133,8 @@ static bool
 add_bytes(struct unpack_buffer *b, const char *bytes, size_t n)
 {
 	b->real += n;
+	if (n == 0)
+		return true;
 	if (b->n + n > MEMBER_BYTES) {
 		b->too_much = true;
 		return true;                 /* counted on, not kept */
@@ -162,41 +164,6 @@ is_bomb(const struct look *l, uint64_t unpacked)
 	return unpacked > BOMB_BYTES && unpacked / RATIO_BOMB > l->data.n;
 }
 
-/* False: no more of this archive. */
-static bool
-unpack_member(const struct look *l, struct archive *ar, struct archive_member *m, struct unpack_buffer *b, uint64_t *total)
-{
-	const void *bytes;
-	la_int64_t at;
-	size_t n;
-	int result;
-
-	b->real = 0;
-	b->too_much = false;
-	/* By blocks: archive_read_data() would drop what it has when the checksum at the end is wrong. */
-	while ((result = archive_read_data_block(ar, &bytes, &n, &at)) == ARCHIVE_OK) {
-		if (!look_afford(l, n) || !add_bytes(b, bytes, n))
-			return false;
-		*total += n;
-		if (is_bomb(l, *total)) {
-			look_note(l, NOTE_ARCHIVE_BOMB);
-			return false;
-		}
-	}
-	if (result != ARCHIVE_EOF) {
-		b->broken = true;
-		if (speaks_of_encryption(ar))
-			m->encrypted = true;
-		else
-			look_note(l, NOTE_ARCHIVE_BROKEN);
-	}
-	if (b->real > m->size)
-		m->size = b->real;
-	if (b->too_much)
-		note_add(l->t->a, l->t->msg, NOTE_LIMIT, SPAN("a member's size"));
-	return result != ARCHIVE_FATAL;
-}
-
 /* Debian's ClamAV has no RAR; it knows the methods of zip up to bzip2; and it is told no passwords. */
 static bool
 is_beyond_clamav(struct archive *ar, bool was_encrypted)
@@ -219,6 +186,60 @@ is_beyond_clamav(struct archive *ar, bool was_encrypted)
 		return name && !strstr(name, "(uncompressed)") && !strstr(name, "(deflation)") && !strstr(name, "(bzip)");
 	}
 	return false;
+}
+
+/* All but deflate and what is merely stored: an eighth of its speed and less. */
+static bool
+is_slow(struct archive *ar)
+{
+	int format = archive_format(ar) & ARCHIVE_FORMAT_BASE_MASK;
+	const char *name = archive_format_name(ar);
+
+	for (int i = 0; i < archive_filter_count(ar); i++) {
+		int filter = archive_filter_code(ar, i);
+
+		if (filter == ARCHIVE_FILTER_BZIP2 || filter == ARCHIVE_FILTER_XZ || filter == ARCHIVE_FILTER_LZMA || filter == ARCHIVE_FILTER_LZIP)
+			return true;
+	}
+	return format == ARCHIVE_FORMAT_7ZIP || format == ARCHIVE_FORMAT_RAR || format == ARCHIVE_FORMAT_RAR_V5 || format == ARCHIVE_FORMAT_LHA ||
+	    (format == ARCHIVE_FORMAT_ZIP && name && !strstr(name, "(uncompressed)") && !strstr(name, "(deflation)"));
+}
+
+/* False: no more of this archive. */
+static bool
+unpack_member(const struct look *l, struct archive *ar, struct archive_member *m, struct unpack_buffer *b, uint64_t *total)
+{
+	const void *bytes;
+	la_int64_t at;
+	size_t n;
+	int result;
+	bool slow = is_slow(ar);
+
+	b->real = 0;
+	b->too_much = false;
+	/* By blocks: archive_read_data() would drop what it has when the checksum at the end is wrong. */
+	while ((result = archive_read_data_block(ar, &bytes, &n, &at)) == ARCHIVE_OK) {
+		if (!look_afford(l, slow ? 4 * n : n) || !add_bytes(b, bytes, n))
+			return false;
+		*total += n;
+		if (is_bomb(l, *total)) {
+			look_note(l, NOTE_ARCHIVE_BOMB);
+			return false;
+		}
+	}
+	if (result != ARCHIVE_EOF) {
+		b->broken = true;
+		if (speaks_of_encryption(ar))
+			m->encrypted = true;
+		else
+			look_note(l, NOTE_ARCHIVE_BROKEN);
+	}
+	if (b->real > m->size)
+		m->size = b->real;
+	/* ClamAV looks at large members by itself; what only we can open, or have to open further, must fit. */
+	if (b->too_much && (is_beyond_clamav(ar, m->encrypted) || type_is_archive(attachment_type(span_make(b->bytes, b->n)))))
+		note_add(l->t->a, l->t->msg, NOTE_LIMIT, SPAN("a member's size"));
+	return result != ARCHIVE_FATAL;
 }
 
 /* A name that leads out of where it is unpacked, or a link that others may be written through. */

@@ -33,9 +33,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_PROMISE(out.n <= 4 * in.n + 512);
 	fuzz_touch(out);
 	fuzz_touch(name);
-	for (size_t at = 0; decode_yenc_next(a, in, &at, &name, &data);)
-		fuzz_touch(data);
-	fuzz_touch(name);
+	for (at = 0; decode_yenc_next(a, in, &at, &name, &out);) {
+		fuzz_touch(out);
+		fuzz_touch(name);
+	}
 	arena_close(a);
 	return 0;
 }
