@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "lua/relays.h"
+#include "lua/view.h"
 #include "policyd/mail/date.h"
 #include "policyd/mail/forged.h"
 #include "policyd/scan/received.h"
@@ -235,6 +237,16 @@ message_was_noted(lua_State *L)
 }
 
 static int
+message_relays(lua_State *L)
+{
+	const struct scan *scan = check_scan(L);
+	struct span s = relays_text(scan->arena, &scan->message.headers, RELAYS_OUTSIDE);
+
+	lua_pushlstring(L, s.p ? s.p : "", s.n);
+	return 1;
+}
+
+static int
 message_site(lua_State *L)
 {
 	check_scan(L);
@@ -393,48 +405,29 @@ push_entries(lua_State *L, const struct message *msg)
 	}
 }
 
+/* All values of a view (view.h), one after another. */
 static void
-add_line(luaL_Buffer *b, size_t *room, struct span line)
+push_view(lua_State *L, const struct scan *scan, enum view_kind kind)
 {
-	if (line.n == 0 || line.n + 1 > *room)
-		return;
-	luaL_addlstring(b, line.p, line.n);
-	luaL_addchar(b, '\n');
-	*room -= line.n + 1;
-}
+	struct view view = { .kind = kind };
+	struct span *values;
 
-static void
-push_urls(lua_State *L, const struct message *msg)
-{
+	size_t count = view_values(&view, scan, &values), n = 0;
 	luaL_Buffer b;
-	size_t room = MAX_RULE_SUBJECT;
 
 	luaL_buffinit(L, &b);
-	for (size_t i = 0; i < msg->link_count; i++)
-		add_line(&b, &room, msg->links[i].url);
-	luaL_pushresult(&b);
-}
-
-static void
-push_file_names(lua_State *L, const struct message *msg)
-{
-	luaL_Buffer b;
-	size_t room = MAX_RULE_SUBJECT;
-
-	luaL_buffinit(L, &b);
-	for (size_t i = 0; i < msg->part_count; i++)
-		add_line(&b, &room, msg->parts[i].file_name);
-	for (size_t i = 0; i < msg->entry_count; i++)
-		add_line(&b, &room, msg->entries[i].name);
+	for (size_t i = 0; i < count && n + values[i].n <= MAX_RULE_SUBJECT; n += values[i++].n)
+		luaL_addlstring(&b, values[i].p ? values[i].p : "", values[i].n);
 	luaL_pushresult(&b);
 }
 
 enum field { F_SUBJECT, F_TEXT, F_HIDDEN, F_RAW_HEAD, F_SIZE, F_LANGUAGE, F_LINKS, F_PARTS, F_ENTRIES, F_URLS, F_FILE_NAMES,
+	F_RAWBODY, F_PARAGRAPHS,
 	F_SENDER, F_QUEUE_ID, F_CLIENT, F_CLIENT_NAME, F_HELO, F_LOGIN, F_CONTEXT, F__COUNT };
 static const char *const field_names[F__COUNT] = {
 	[F_SUBJECT] = "subject", [F_TEXT] = "text", [F_HIDDEN] = "hidden", [F_RAW_HEAD] = "raw_head", [F_SIZE] = "size",
 	[F_LANGUAGE] = "language", [F_LINKS] = "links", [F_PARTS] = "parts", [F_ENTRIES] = "entries", [F_URLS] = "urls",
-	[F_FILE_NAMES] = "file_names", [F_SENDER] = "sender", [F_QUEUE_ID] = "queue_id", [F_CLIENT] = "client",
+	[F_FILE_NAMES] = "file_names", [F_RAWBODY] = "rawbody", [F_PARAGRAPHS] = "paragraphs", [F_SENDER] = "sender", [F_QUEUE_ID] = "queue_id", [F_CLIENT] = "client",
 	[F_CLIENT_NAME] = "client_name", [F_HELO] = "helo", [F_LOGIN] = "login", [F_CONTEXT] = "context",
 };
 
@@ -456,8 +449,10 @@ push_field(lua_State *L, const struct scan *scan, enum field field)
 	case F_LINKS:       push_links(L, msg); break;
 	case F_PARTS:       push_parts(L, msg); break;
 	case F_ENTRIES:     push_entries(L, msg); break;
-	case F_URLS:        push_urls(L, msg); break;
-	case F_FILE_NAMES:  push_file_names(L, msg); break;
+	case F_URLS:        push_view(L, scan, VIEW_URI); break;
+	case F_FILE_NAMES:  push_view(L, scan, VIEW_FILE_NAME); break;
+	case F_RAWBODY:     push_view(L, scan, VIEW_RAWBODY); break;
+	case F_PARAGRAPHS:  push_view(L, scan, VIEW_PARAGRAPH); break;
 	case F_SENDER:      lua_pushstring(L, scan->envelope.sender); break;
 	case F_QUEUE_ID:    lua_pushstring(L, scan->envelope.queue_id); break;
 	case F_CLIENT:
@@ -506,7 +501,7 @@ message_register(lua_State *L)
 		{ "header_count", message_header_count }, { "header_names", message_header_names },
 		{ "address", message_address }, { "addresses", message_addresses }, { "found", message_found },
 		{ "points", message_points }, { "noted", message_was_noted }, { "site", message_site },
-		{ "received", message_received }, { "date", message_date },
+		{ "relays", message_relays }, { "received", message_received }, { "date", message_date },
 		{ "authentication_results", message_authentication_results }, { NULL, NULL },
 	};
 

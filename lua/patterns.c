@@ -1,5 +1,6 @@
 #include "lua/patterns.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <hs.h>
@@ -8,15 +9,23 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "policyd/base/buf.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 
-enum { CACHE_LEAST = 8, MAX_CACHED = 1 << 30, KEY_BYTES = 32, MAC_BYTES = SHA256_DIGEST_LENGTH };
+enum {
+	CACHE_LEAST = 8,                     /* patterns of a view from which on its database is worth a file */
+	MAX_CACHED = 1 << 30,
+	CACHE_DAYS = 7,                      /* a file that nobody asked for so long goes */
+	MAX_TAKEN = 2048,                    /* bytes of a pattern's text: some longer ones take half a minute to compile */
+	KEY_BYTES = 32,
+	MAC_BYTES = SHA256_DIGEST_LENGTH,
+};
 
 enum way { WAY_EXACT, WAY_PREFILTER, WAY_ALONE };
 static const char *const way_names[] = { [WAY_EXACT] = "exact", [WAY_PREFILTER] = "prefilter", [WAY_ALONE] = "pcre" };
@@ -135,7 +144,7 @@ way_of(const struct pattern *pattern)
 
 	if (regex_flags(pattern->re) & (REGEX_UTF | REGEX_EXTENDED | REGEX_MATCHES_EMPTY))
 		return WAY_ALONE;
-	if (regex_source(pattern->re).n != strlen(regex_source(pattern->re).p))
+	if (regex_source(pattern->re).n > MAX_TAKEN || regex_source(pattern->re).n != strlen(regex_source(pattern->re).p))
 		return WAY_ALONE;
 	for (trial.way = WAY_EXACT; trial.way < WAY_ALONE; trial.way++) {
 		hs_expr_info_t *info = NULL;
@@ -197,7 +206,7 @@ digest_set(const struct patterns *p, const struct set *set, char name[2 * MAC_BY
 	unsigned char digest[MAC_BYTES];
 
 	hs_populate_platform(&platform);
-	buf_printf(&b, "policyd 1|%s|%u %llu|", hs_version(), platform.tune, platform.cpu_features);
+	buf_printf(&b, "policyd 2|%s|%u %llu|", hs_version(), platform.tune, platform.cpu_features);
 	for (size_t i = 0; i < set->count; i++) {
 		const struct pattern *pattern = &p->at[set->at[i]];
 
@@ -211,8 +220,30 @@ digest_set(const struct patterns *p, const struct set *set, char name[2 * MAC_BY
 	buf_free(&b);
 }
 
+/* A file is   mac[32] | u32 count | u32 pattern ... | database   - the patterns that the library took for a moment and then
+ * could not compile, places in the set. */
 static hs_database_t *
-read_cached(const char *path, const unsigned char key[KEY_BYTES], size_t *bytes)
+unpack_cached(struct patterns *p, const struct set *set, const char *bytes, size_t n)
+{
+	uint32_t left_out, at;
+	hs_database_t *db = NULL;
+
+	memcpy(&left_out, bytes, sizeof left_out);
+	bytes += sizeof left_out;
+	n -= sizeof left_out;
+	if (left_out > set->count || n < left_out * sizeof at ||
+	    hs_deserialize_database(bytes + left_out * sizeof at, n - left_out * sizeof at, &db) != HS_SUCCESS)
+		return NULL;
+	for (uint32_t i = 0; i < left_out; i++) {
+		memcpy(&at, bytes + i * sizeof at, sizeof at);
+		if (at < set->count)
+			p->at[set->at[at]].way = WAY_ALONE;
+	}
+	return db;
+}
+
+static hs_database_t *
+read_cached(struct patterns *p, const struct set *set, const char *path, const unsigned char key[KEY_BYTES])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
@@ -220,7 +251,7 @@ read_cached(const char *path, const unsigned char key[KEY_BYTES], size_t *bytes)
 	unsigned char mac[MAC_BYTES];
 	char *map;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= MAC_BYTES || st.st_size > MAX_CACHED) {
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= MAC_BYTES + 4 || st.st_size > MAX_CACHED) {
 		if (fd >= 0)
 			close(fd);
 		return NULL;
@@ -236,27 +267,53 @@ read_cached(const char *path, const unsigned char key[KEY_BYTES], size_t *bytes)
 		HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *)map + MAC_BYTES, n - MAC_BYTES, mac, NULL);
 		if (CRYPTO_memcmp(mac, map, MAC_BYTES) != 0)
 			log_warning("patterns: %s is not what was written there; it is compiled anew", path);
-		else if (hs_deserialize_database(map + MAC_BYTES, n - MAC_BYTES, &db) == HS_SUCCESS)
-			*bytes += n;
+		else if ((db = unpack_cached(p, set, map + MAC_BYTES, n - MAC_BYTES)) != NULL) {
+			p->bytes += n;
+			utimensat(AT_FDCWD, path, NULL, 0);      /* still in use */
+		}
 	}
 	free(map);
 	return db;
 }
 
+static bool
+write_all(int fd, const void *p, size_t n)
+{
+	for (size_t done = 0; done < n;) {
+		ssize_t m = write(fd, (const char *)p + done, n - done);
+
+		if (m <= 0)
+			return false;
+		done += (size_t)m;
+	}
+	return true;
+}
+
+/* `before`: how each pattern was to be run before the compiler had its say. */
 static void
-write_cached(const char *path, const unsigned char key[KEY_BYTES], const hs_database_t *db)
+write_cached(const struct patterns *p, const struct set *set, const enum way *before, const char *path, const unsigned char key[KEY_BYTES])
 {
 	char *bytes = NULL, temporary[300];
 	size_t n = 0;
 	unsigned char mac[MAC_BYTES];
+	struct buf body = { 0 };
+	uint32_t left_out = 0;
 	int fd;
 
-	snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
-	if (hs_serialize_database(db, &bytes, &n) != HS_SUCCESS)
+	if (hs_serialize_database(set->db, &bytes, &n) != HS_SUCCESS)
 		return;
-	HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *)bytes, n, mac, NULL);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	bool ok = fd >= 0 && write(fd, mac, sizeof mac) == (ssize_t)sizeof mac && write(fd, bytes, n) == (ssize_t)n;
+	for (size_t i = 0; i < set->count; i++)
+		left_out += p->at[set->at[i]].way != before[i];
+	buf_add(&body, &left_out, sizeof left_out);
+	for (uint32_t i = 0; i < set->count; i++)
+		if (p->at[set->at[i]].way != before[i])
+			buf_add(&body, &i, sizeof i);
+	buf_add(&body, bytes, n);
+	free(bytes);
+	snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
+	fd = body.failed ? -1 : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *)body.p, body.n, mac, NULL);
+	bool ok = fd >= 0 && write_all(fd, mac, sizeof mac) && write_all(fd, body.p, body.n);
 
 	if (fd >= 0)
 		ok = close(fd) == 0 && ok;
@@ -264,7 +321,7 @@ write_cached(const char *path, const unsigned char key[KEY_BYTES], const hs_data
 		log_warning("patterns: %s: cannot keep a database: %s; the next start compiles it again", path, strerror(errno));
 		unlink(temporary);
 	}
-	free(bytes);
+	buf_free(&body);
 }
 
 static bool
@@ -283,12 +340,16 @@ build_set(struct patterns *p, struct set *set, const char *dir, const unsigned c
 {
 	char name[2 * MAC_BYTES + 1], path[256];
 	bool cached = key && set->count >= CACHE_LEAST;
+	enum way *before = calloc(set->count + 1, sizeof *before);
 
-	for (size_t i = 0; i < set->count; i++)
+	for (size_t i = 0; i < set->count; i++) {
 		p->at[set->at[i]].way = way_of(&p->at[set->at[i]]);
+		if (before)
+			before[i] = p->at[set->at[i]].way;
+	}
 	digest_set(p, set, name);
 	snprintf(path, sizeof path, "%s/%s.hs", dir, name);
-	if (cached && (set->db = read_cached(path, key, &p->bytes)) != NULL) {
+	if (cached && (set->db = read_cached(p, set, path, key)) != NULL) {
 		p->from_cache++;
 	} else {
 		size_t bytes = 0;
@@ -296,11 +357,10 @@ build_set(struct patterns *p, struct set *set, const char *dir, const unsigned c
 		set->db = compile(p, set);
 		if (set->db && hs_database_size(set->db, &bytes) == HS_SUCCESS)
 			p->bytes += bytes;
-		for (size_t i = 0; i < set->count; i++)          /* some turned out too much: the cache could not tell */
-			cached = cached && (p->at[set->at[i]].way != WAY_ALONE || way_of(&p->at[set->at[i]]) == WAY_ALONE);
-		if (set->db && cached)
-			write_cached(path, key, set->db);
+		if (set->db && cached && before)
+			write_cached(p, set, before, path, key);
 	}
+	free(before);
 	if (set->db && hs_alloc_scratch(set->db, &p->scratch) != HS_SUCCESS) {
 		hs_free_database(set->db);
 		set->db = NULL;
@@ -308,6 +368,45 @@ build_set(struct patterns *p, struct set *set, const char *dir, const unsigned c
 	if (set->db == NULL)
 		for (size_t i = 0; i < set->count; i++)
 			p->at[set->at[i]].way = WAY_ALONE;
+}
+
+/* Databases of patterns that are no more. */
+static void
+sweep_cache(const char *dir)
+{
+	DIR *d = opendir(dir);
+	char path[600];
+	struct stat st;
+
+	for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+		if (strstr(e->d_name, ".hs") && lstat(path, &st) == 0 && st.st_mtime < time(NULL) - CACHE_DAYS * 86400)
+			unlink(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+bool
+patterns_prepare(const char *dir, const char *key_path, unsigned user, unsigned group)
+{
+	unsigned char key[KEY_BYTES];
+	int fd;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return false;
+	if (geteuid() == 0 && chown(dir, user, group) < 0)
+		return false;
+	fd = open(key_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST;
+	bool ok = getrandom(key, sizeof key, 0) == (ssize_t)sizeof key && write(fd, key, sizeof key) == (ssize_t)sizeof key;
+
+	OPENSSL_cleanse(key, sizeof key);
+	ok = close(fd) == 0 && ok;
+	if (!ok)
+		unlink(key_path);
+	return ok;
 }
 
 void
@@ -320,6 +419,8 @@ patterns_build(struct patterns *p, const char *dir, const char *key_path)
 	for (size_t i = 0; i < p->set_count; i++)
 		build_set(p, &p->sets[i], dir, cached ? key : NULL);
 	OPENSSL_cleanse(key, sizeof key);
+	if (cached)
+		sweep_cache(dir);
 	p->build_us = clock_us() - start_us;
 }
 

@@ -25,6 +25,9 @@ int patterns_view(struct patterns *p, const struct view *view);
 /* A pattern over that view; `re` must outlive `p`. Its number, or -1: no memory. */
 int patterns_add(struct patterns *p, int view, const struct regex *re);
 
+/* Make the cache's directory, for `user` to write to (he loads, and is no more than a worker), and the key file beside it, which he
+ * must not be able to write. Before privileges go. False with errno. */
+bool patterns_prepare(const char *dir, const char *key, unsigned user, unsigned group);
 /* `dir` and `key` may be "": no cache. */
 void patterns_build(struct patterns *p, const char *dir, const char *key);
 

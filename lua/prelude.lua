@@ -17,7 +17,7 @@
 --   present = "List-Id" or { ... }         one of these headers is there
 --   subject = P, body = P, hidden = P      subject and visible text as one reads them (no invisible characters, plain letters
 --                                          for fancy ones; as sent: header = "Subject"); what a reader would not see
---   paragraph = P                          subject and text, a paragraph a line, blanks made one
+--   paragraph = P                          subject and text, each paragraph for itself, blanks made one
 --   rawbody = P, full = P                  decoded text parts with their markup; the whole mail as it came
 --   uri = P                                some link, as "http://host/path", one a line: ^ and $ are its ends
 --   file_name = P                          some attachment's or archive member's name, one a line
@@ -40,7 +40,8 @@
 --
 -- A test is headers (a map, or a list of { name, value } where the order matters), text, html, attachments
 -- ({ name, type, data }), or raw = the whole mail, or eml = a file in tests/ beside the rule file; session: sender,
--- client, client_name, helo, login, context; hit = true or false; label.
+-- client, client_name, helo, login, context; hit = true or false; label; evidence = a part of what must be shown;
+-- clamd = the virus that ClamAV finds; found = { SYMBOL = points } what else was found before the rules.
 
 local complain, warn, position, declare, is_note = complain, warn, position, declare, is_note
 local declare_score, nearest = declare_score, nearest
@@ -57,7 +58,7 @@ local fields = {
 local test_fields = {
   label = "string", headers = LIST, text = "string", html = "string", attachments = LIST, raw = "string", eml = "string",
   sender = "string", client = "string", client_name = "string", helo = "string", login = "string", context = "string",
-  hit = "boolean",
+  hit = "boolean", evidence = "string", clamd = "string", found = LIST,
 }
 local known_flags = { nice = true, net = true }
 local word = re([[^(?:__[A-Z0-9_]{1,58}|[A-Z][A-Z0-9_]{2,59})$]])

@@ -127,14 +127,22 @@ match_windows(lua_State *L, const pcre2_code *code, struct span s, size_t from)
 	}
 }
 
+static const PCRE2_SIZE *
+pairs_of(lua_State *L)
+{
+	return pcre2_get_ovector_pointer(state_of(L)->regex->data);
+}
+
 /* The number of pairs, 0 for no match. */
 static int
 match_code(lua_State *L, const pcre2_code *code, struct span subject, size_t from)
 {
 	if (from > subject.n)
 		return 0;
-	state_charge(L, (subject.n - from) / 64 + 8);
 	int found = match_windows(L, code, subject, from);
+
+	/* for the bytes gone over: many small matches in one long text cost no more than one that is not there */
+	state_charge(L, ((found > 0 ? pairs_of(L)[1] : subject.n) - from) / 64 + 8);
 
 	if (found == PCRE2_ERROR_NOMATCH)
 		return 0;
@@ -157,12 +165,6 @@ match(lua_State *L, int arg, size_t from, struct span *subject)
 		return 0;
 	*subject = span_head(check_span(L, arg), MAX_RULE_SUBJECT);
 	return match_code(L, code, *subject, from);
-}
-
-static const PCRE2_SIZE *
-pairs_of(lua_State *L)
-{
-	return pcre2_get_ovector_pointer(state_of(L)->regex->data);
 }
 
 bool

@@ -379,6 +379,25 @@ load_customers(struct rules *r, const struct config *config, const char *dir)
 	}
 }
 
+void
+rules_cache_paths(const struct config *config, char dir[PATH_ROOM + 40], char key[PATH_ROOM + 40])
+{
+	const char *home = getenv("HOME");
+
+	dir[0] = key[0] = '\0';
+	if (config->state[0]) {
+		snprintf(dir, PATH_ROOM + 40, "%s/patterns", config->state);
+		snprintf(key, PATH_ROOM + 40, "%s/patterns.key", config->state);
+	} else if (home && strlen(home) < PATH_ROOM) {          /* a tool without settings: the user's own cache */
+		snprintf(dir, PATH_ROOM + 40, "%s/.cache", home);
+		if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+			return;
+		snprintf(dir, PATH_ROOM + 40, "%s/.cache/policyd-patterns", home);
+		snprintf(key, PATH_ROOM + 40, "%s/.cache/policyd-patterns.key", home);
+		patterns_prepare(dir, key, getuid(), getgid());
+	}
+}
+
 static void
 load_all(struct rules *r, const struct config *config)
 {
@@ -394,7 +413,10 @@ load_all(struct rules *r, const struct config *config)
 		load_customers(r, config, config->rules[i]);
 	if (r->complaints->failed)           /* a file that did not load hides names that others use */
 		return;
-	patterns_build(r->patterns, "", "");
+	char dir[PATH_ROOM + 40], key[PATH_ROOM + 40];
+
+	rules_cache_paths(config, dir, key);
+	patterns_build(r->patterns, dir, key);
 	rules_order(r);
 }
 
@@ -522,7 +544,39 @@ rules_time(struct rules *r)
 		r->at[i].spent_us = 0;
 }
 
+bool
+rules_hit(const struct rules *r, size_t i)
+{
+	return r->at[i].mail == r->mail && r->at[i].hits > 0;
+}
+
 /* --- inline tests --- */
+
+/* found = { SYMBOL = points, ... } of the test on the stack's top. */
+static void
+read_found(lua_State *L, struct arena *a, struct rule_test *out)
+{
+	if (lua_getfield(L, -1, "found") == LUA_TTABLE)
+		for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+			if (lua_type(L, -2) == LUA_TSTRING && out->found_count < sizeof out->found / sizeof *out->found)
+				out->found[out->found_count++] = (struct symbol){ .name = arena_copy(a, span_of(lua_tostring(L, -2))),
+				    .points = lua_tonumber(L, -1) };
+	lua_pop(L, 1);
+	if (lua_getfield(L, -1, "clamd") == LUA_TSTRING)
+		out->clamd = arena_copy(a, span_of(lua_tostring(L, -1)));
+	lua_pop(L, 1);
+}
+
+void
+rules_test_answers(const struct rule_test *test, struct scan *scan)
+{
+	for (size_t i = 0; i < test->found_count; i++)
+		verdict_add(scan->arena, &scan->verdict, test->found[i].name, test->found[i].points, SPAN(""));
+	if (test->clamd.n > 0) {
+		verdict_add(scan->arena, &scan->verdict, SPAN("VIRUS"), 0, test->clamd);
+		scan->verdict.classes |= CLASS_VIRUS;
+	}
+}
 
 static bool
 read_mail(struct arena *a, const char *path, struct span *raw, char *why, size_t room)
@@ -574,6 +628,8 @@ rules_test(struct rules *r, size_t i, int test, struct arena *a, struct rule_tes
 	copy_field(L, "login", out->session.login, sizeof out->session.login);
 	copy_field(L, "context", out->session.context, sizeof out->session.context);
 	copy_field(L, "client", client, sizeof client);
+	copy_field(L, "evidence", out->evidence, sizeof out->evidence);
+	read_found(L, a, out);
 	copy_field(L, "eml", eml, sizeof eml);
 	lua_getfield(L, -1, "hit");
 	out->hit = lua_toboolean(L, -1);

@@ -34,6 +34,9 @@ struct rules *rules_load_with_tests(const struct config *config, char *why, size
 enum rule_mode { RULE_ON, RULE_SHADOW, RULE_CANARY, RULE_OFF, RULE_MODE__COUNT };
 extern const char *const rule_mode_names[RULE_MODE__COUNT];
 
+/* Where databases of patterns are kept, and the key that seals them (patterns.h). */
+void rules_cache_paths(const struct config *config, char dir[PATH_ROOM + 40], char key[PATH_ROOM + 40]);
+
 struct rule_info {
 	const char *symbol, *group, *description;
 	const char *where;                   /* "rules/headers.lua:12" */
@@ -53,15 +56,24 @@ struct rule_info rules_info(const struct rules *rules, size_t i);
 /* From now on keep account of each rule's time: for measuring, it costs two looks at the clock a rule. */
 void rules_time(struct rules *rules);
 
+/* Was it found in the mail judged last? Helpers too, which no verdict shows. */
+bool rules_hit(const struct rules *rules, size_t i);
+
 /* One inline test: the mail (made by the prelude, or read from the rule directory's tests/), the session around it.
  * False and `why` when it cannot be had. */
 struct rule_test {
 	struct span raw;
 	char label[120];
 	bool hit;                            /* must the rule find something? */
+	char evidence[160];                  /* and must this stand in its evidence? */
+	struct span clamd;                   /* a virus that ClamAV finds in it; empty: none */
+	struct symbol found[16];             /* what else was found before the rules */
+	size_t found_count;
 	struct session session;
 	struct envelope envelope;
 };
 bool rules_test(struct rules *rules, size_t i, int test, struct arena *a, struct rule_test *out, char *why, size_t room);
+/* Put what the test says was found before into the scan. */
+void rules_test_answers(const struct rule_test *test, struct scan *scan);
 
 #endif

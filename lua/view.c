@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "lua/relays.h"
+
 #define VIEW_NAME(id, name) [id] = name,
 const char *const view_names[VIEW__COUNT] = { VIEW_LIST(VIEW_NAME) };
 static const char *const part_names[AS__COUNT] = { [AS_VALUE] = "", [AS_RAW] = "raw", [AS_ADDR] = "addr",
@@ -146,20 +148,37 @@ static const struct { const char *name, *headers[4]; } kin[] = {
 	{ "MESSAGEID", { "Message-Id", "Resent-Message-Id", "X-Message-Id" } },
 };
 
+/* As the MTA said; of a mail from a file, as its Return-Path does. */
+static struct span
+envelope_from(const struct scan *scan)
+{
+	struct address *list;
+	const struct header *path = header_get(&scan->message.headers, SPAN("Return-Path"), 0);
+
+	if (scan->envelope.sender[0] || scan->session.context[0] || path == NULL)
+		return span_of(scan->envelope.sender);
+	return addresses_parse(scan->arena, path->raw, &list) > 0 ? list[0].addr : SPAN("");
+}
+
 static void
 named_values(struct values *v, const struct view *view, const struct scan *scan)
 {
 	const struct header_list *headers = &scan->message.headers;
 	struct span name = span_of(view->header);
 
-	if (span_eq(name, SPAN("ALL"))) {
+	if (span_eq(name, SPAN("ALL")) || span_eq(name, SPAN("ALL-EXTERNAL")) || span_eq(name, SPAN("ALL-UNTRUSTED"))) {
 		all_headers(v, view, headers);
 		return;
 	}
 	if (span_eq(name, SPAN("EnvelopeFrom"))) {
-		add(v, span_of(scan->envelope.sender));
+		add(v, envelope_from(scan));
 		return;
 	}
+	for (int which = 0; which < RELAYS__COUNT; which++)
+		if (span_eq(name, span_of(relays_names[which]))) {
+			add(v, relays_text(v->arena, headers, (enum relays)which));
+			return;
+		}
 	for (size_t i = 0; i < sizeof kin / sizeof *kin; i++)
 		if (span_eq(span_of(kin[i].name), name)) {
 			for (size_t k = 0; k < 4 && kin[i].headers[k]; k++)
@@ -186,38 +205,46 @@ head_and_tail(struct arena *a, struct span s)
 	return span_make(p, MAX_RULE_SUBJECT);
 }
 
-/* An empty line ends a paragraph; other line ends and runs of blanks become one space. */
-static struct span
-paragraphs(struct arena *a, struct span subject, struct span text)
+/* One value a paragraph: the subject, then the text between empty lines, blanks made one, a line end behind; a longer one
+ * than LONGEST in pieces. */
+static void
+paragraph_values(struct values *v, struct span subject, struct span text)
 {
-	char *out = arena_alloc(a, subject.n + text.n + 3);
-	size_t n = 0;
+	enum { LONGEST = 2048 };
+	char *out = arena_alloc(v->arena, subject.n + 2 * text.n + 3);
 
 	for (int part = 0; part <= 1; part++) {
-		struct span s = part ? text : subject;
-		bool blank = false, began = false;
+		struct span s = part ? span_head(text, 4 * MAX_RULE_SUBJECT) : subject;
+		size_t start = 0, n = 0;
+		bool blank = false;
 		int breaks = 0;
 
-		for (size_t i = 0; i < s.n; i++) {
-			unsigned char c = (unsigned char)s.p[i];
+		for (size_t i = 0; i <= s.n; i++) {
+			unsigned char c = i < s.n ? (unsigned char)s.p[i] : '\n';
 			bool hard = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] == 0xa0;    /* no-break space */
 
 			i += hard;
-			if (hard || c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f') {
+			if (i < s.n && (hard || c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f')) {
 				blank = true;
 				breaks += c == '\n';
 				continue;
 			}
-			if (blank && began)
-				out[n++] = breaks > 1 && part ? '\n' : ' ';
+			bool end = i >= s.n || (part && breaks > 1) || (blank && n - start > LONGEST);
+
+			if (end && n > start) {
+				out[n++] = '\n';
+				add(v, span_make(out + start, n - start));
+				start = n;
+			} else if (blank && i < s.n) {
+				out[n++] = ' ';
+			}
 			blank = false;
 			breaks = 0;
-			began = true;
-			out[n++] = s.p[i];
+			if (i < s.n)
+				out[n++] = s.p[i];
 		}
-		out[n++] = '\n';
+		out += n;
 	}
-	return span_make(out, n);
 }
 
 static struct span
@@ -294,7 +321,7 @@ view_values(const struct view *view, const struct scan *scan, struct span **valu
 	case VIEW_URI:        add(&v, links(v.arena, msg)); break;
 	case VIEW_FILE_NAME:  add(&v, file_names(v.arena, msg)); break;
 	case VIEW_ATTACHMENT: add(&v, attachments(v.arena, msg)); break;
-	case VIEW_PARAGRAPH:  add(&v, head_and_tail(v.arena, paragraphs(v.arena, msg->subject, msg->text))); break;
+	case VIEW_PARAGRAPH:  paragraph_values(&v, msg->subject, msg->text); break;
 	case VIEW__COUNT:     break;
 	}
 	*values = v.at;

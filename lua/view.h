@@ -3,12 +3,12 @@
  * Shape   a view has one value or several: "header Received" has one a header, "body" has one
  * Names   as rule files write them:
  *           header       NAME, NAME:raw (as written), NAME:addr, NAME:name, NAME:domain (of the first address);
- *                        ALL (all headers, a line each), ALL:raw, ToCc, EnvelopeFrom, MESSAGEID (that and its Resent- kin)
+ *                        X-Spam-Relays-External and its kin (relays.h); ALL (all headers, a line each; ALL-EXTERNAL the same), ALL:raw, ToCc, EnvelopeFrom, MESSAGEID (that and its Resent- kin)
  *           mime         NAME or NAME:raw, of every part
  *           subject, body (visible text), hidden (what a reader would not see), rawbody (decoded text parts, markup included),
  *           full (the mail as it came), uri (a link a line), file_name (a name a line),
  *           attachment ("declared/type real/type name", a line each part that is a file),
- *           paragraph (the subject, then the text, a paragraph a line, blanks made one: what SpamAssassin calls body)
+ *           paragraph (the subject, then the text, one value a paragraph, blanks made one: what SpamAssassin calls body)
  * Bounds  MAX_RULE_SUBJECT bytes a value (text: head and tail of a longer one), MAX_VIEW_VALUES values
  */
 #ifndef LUA_VIEW_H

@@ -5,6 +5,7 @@
  * (fork, kill, reaped), and reads no mail itself. */
 #include <errno.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -278,6 +279,18 @@ from_master(struct zygote *z)
 	return result == IPC_CLOSED || (result == IPC_OK && packet.type == W_STOP);
 }
 
+/* The pattern cache is written by what this process becomes, its key read only by what it is now. */
+static void
+prepare_patterns(const struct config *config)
+{
+	char dir[PATH_ROOM + 40], key[PATH_ROOM + 40];
+	const struct passwd *pw = geteuid() == 0 && config->worker_user[0] ? getpwnam(config->worker_user) : NULL;
+
+	rules_cache_paths(config, dir, key);
+	if (!patterns_prepare(dir, key, pw ? pw->pw_uid : getuid(), pw ? pw->pw_gid : getgid()))
+		log_warning("%s: patterns cannot be kept there: %s; each start compiles them again", dir, strerror(errno));
+}
+
 int
 zygote_main(struct child *self)
 {
@@ -285,6 +298,7 @@ zygote_main(struct child *self)
 	char why[1024] = "", path[PATH_ROOM + 16];
 	sigset_t child;
 
+	prepare_patterns(self->config);
 	/* The broker's socket and the model's file are the daemon's own; after the cage they are out of reach. */
 	snprintf(path, sizeof path, "%s/broker.sock", self->config->run);
 	z.broker = ipc_connect(path);
