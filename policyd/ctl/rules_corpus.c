@@ -238,7 +238,7 @@ rules_bench(const struct config *config, char *const *indexes, int index_count, 
 static enum outcome
 outcome_of(const struct policy *policy, const struct measured_mail *mail)
 {
-	struct judgement judgement = { mail->points, mail->unscannable ? CLASS_UNSCANNABLE : 0, false };
+	struct judgement judgement = { .points = mail->points, .classes = mail->unscannable ? CLASS_UNSCANNABLE : 0 };
 
 	return decide(policy, &judgement);
 }
