@@ -11,7 +11,6 @@
 enum { MAX_RULE_LINE = 4096 };               /* of a subject, for rules */
 
 static const char message_type[] = "message";
-static const char registry_key[] = "policyd message";
 
 static const struct scan *
 check_scan(lua_State *L)
@@ -162,25 +161,25 @@ addresses(lua_State *L, const struct scan *scan, bool first)
 	return 1;
 }
 
-/* Many rules ask for the same one: it is kept under "address <name>" until the scan ends. */
+/* Many rules ask for the same one: it is kept under its name until the scan ends. */
 static int
 message_address(lua_State *L)
 {
 	const struct scan *scan = check_scan(L);
 
-	lua_getiuservalue(L, 1, 1);
-	lua_pushfstring(L, "address %s", luaL_checkstring(L, 2));
-	lua_pushvalue(L, -1);
-	if (lua_rawget(L, -3) != LUA_TNIL)
+	luaL_checkstring(L, 2);
+	lua_getiuservalue(L, 1, 2);
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, -2) != LUA_TNIL)
 		return 1;                            /* false: looked for, and none there */
 	lua_pop(L, 1);
 	addresses(L, scan, true);
-	lua_pushvalue(L, -2);
+	lua_pushvalue(L, 2);
 	if (lua_isnil(L, -2))
 		lua_pushboolean(L, 0);
 	else
 		lua_pushvalue(L, -2);
-	lua_rawset(L, -5);
+	lua_rawset(L, -4);
 	return 1;
 }
 
@@ -514,33 +513,37 @@ message_register(lua_State *L)
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
 
-	const struct scan **ref = lua_newuserdatauv(L, sizeof *ref, 1);
+	const struct scan **ref = lua_newuserdatauv(L, sizeof *ref, 2);
 
 	*ref = NULL;
 	luaL_setmetatable(L, message_type);
-	lua_setfield(L, LUA_REGISTRYINDEX, registry_key);
+	state_of(L)->message = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void
 message_bind(lua_State *L, const struct scan *scan)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, registry_key);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->message);
 
 	const struct scan **ref = lua_touserdata(L, -1);
 
 	if (*ref == scan)
 		return;
 	*ref = scan;
-	lua_newtable(L);
-	lua_setiuservalue(L, -2, 1);
+	for (int i = 1; i <= 2; i++) {               /* fields; addresses */
+		lua_newtable(L);
+		lua_setiuservalue(L, -2, i);
+	}
 }
 
 void
 message_unbind(lua_State *L)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, registry_key);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->message);
 	*(const struct scan **)lua_touserdata(L, -1) = NULL;
-	lua_pushnil(L);
-	lua_setiuservalue(L, -2, 1);
+	for (int i = 1; i <= 2; i++) {
+		lua_pushnil(L);
+		lua_setiuservalue(L, -2, i);
+	}
 	lua_pop(L, 1);
 }

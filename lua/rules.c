@@ -13,6 +13,7 @@
 #include "lua/rules_inside.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/nearest.h"
+#include "policyd/scan/stage.h"
 
 enum {
 	MAX_RULES = 20000,
@@ -20,6 +21,7 @@ enum {
 	LOAD_MS = 20 * 1000,
 	MAX_NEAR = 200,
 	MAX_TEST_MAIL = 4 * 1024 * 1024,
+	TEST_MS = 10 * 1000,
 };
 
 const char *const rule_mode_names[RULE_MODE__COUNT] = { [RULE_ON] = "on", [RULE_SHADOW] = "shadow", [RULE_CANARY] = "canary",
@@ -135,7 +137,8 @@ declare_mode(lua_State *L, struct rule *rule)
 	while (rule->mode < RULE_OFF && strcmp(rule_mode_names[rule->mode], mode) != 0)
 		rule->mode++;
 	lua_getfield(L, 1, "share");
-	rule->share = (int)luaL_optinteger(L, -1, 0);
+	rule->share = rule->written_share = (int)luaL_optinteger(L, -1, 0);
+	rule->written_mode = rule->mode;
 	lua_pop(L, 2);
 }
 
@@ -544,6 +547,34 @@ rules_time(struct rules *r)
 		r->at[i].spent_us = 0;
 }
 
+void
+rules_modes_reset(struct rules *r)
+{
+	for (size_t i = 0; r && r->moved && i < r->count; i++) {
+		r->at[i].mode = r->at[i].written_mode;
+		r->at[i].share = r->at[i].written_share;
+	}
+	if (r)
+		r->moved = false;
+}
+
+void
+rules_mode_set(struct rules *r, const char *symbol, enum rule_mode mode, int share)
+{
+	for (size_t i = 0; r && mode < RULE_MODE__COUNT && i < r->count; i++)
+		if (strcmp(r->at[i].symbol, symbol) == 0) {
+			r->at[i].mode = mode;
+			r->at[i].share = share;
+			r->moved = true;
+		}
+}
+
+int64_t
+rules_spent_us(const struct rules *r)
+{
+	return r->spent_us;
+}
+
 bool
 rules_hit(const struct rules *r, size_t i)
 {
@@ -565,17 +596,6 @@ read_found(lua_State *L, struct arena *a, struct rule_test *out)
 	if (lua_getfield(L, -1, "clamd") == LUA_TSTRING)
 		out->clamd = arena_copy(a, span_of(lua_tostring(L, -1)));
 	lua_pop(L, 1);
-}
-
-void
-rules_test_answers(const struct rule_test *test, struct scan *scan)
-{
-	for (size_t i = 0; i < test->found_count; i++)
-		verdict_add(scan->arena, &scan->verdict, test->found[i].name, test->found[i].points, SPAN(""));
-	if (test->clamd.n > 0) {
-		verdict_add(scan->arena, &scan->verdict, SPAN("VIRUS"), 0, test->clamd);
-		scan->verdict.classes |= CLASS_VIRUS;
-	}
 }
 
 static bool
@@ -651,4 +671,83 @@ rules_test(struct rules *r, size_t i, int test, struct arena *a, struct rule_tes
 	}
 	lua_pop(L, 2);
 	return ok;
+}
+
+/* What the test says was found before the rules. */
+static void
+add_answers(const struct rule_test *test, struct scan *scan)
+{
+	for (size_t i = 0; i < test->found_count; i++)
+		verdict_add(scan->arena, &scan->verdict, test->found[i].name, test->found[i].points, SPAN(""));
+	if (test->clamd.n > 0) {
+		verdict_add(scan->arena, &scan->verdict, SPAN("VIRUS"), 0, test->clamd);
+		scan->verdict.classes |= CLASS_VIRUS;
+	}
+}
+
+bool
+rules_test_run(struct rules *r, size_t i, int t, struct arena *a, const struct kit *kit, char *label, size_t label_room, char *why,
+    size_t room)
+{
+	struct rule_test test;
+	struct scan *scan = ARENA_NEW(a, struct scan);
+	struct policy policy;
+	struct class_score class = { .policy = &policy, .probability = 0.5 };
+
+	snprintf(why, room, "%s", "");
+	snprintf(label, label_room, "%s", "");
+	if (!rules_test(r, i, t, a, &test, why, room))
+		return false;
+	policy_default(&policy);
+	snprintf(policy.customer, sizeof policy.customer, "%s", r->sets[r->at[i].set].customer);
+	snprintf(label, label_room, "%s", test.label);
+	*scan = (struct scan){ .arena = a, .kit = kit, .session = test.session, .envelope = test.envelope, .classes = &class,
+	    .class_count = 1, .deadline_ms = clock_ms() + TEST_MS };
+	scan->message.raw = test.raw;
+	add_answers(&test, scan);
+	stage_mime(scan);
+	stage_rules(scan);
+
+	const struct symbol *broken = verdict_find(&scan->verdict, SPAN("RULE_FAILED"));
+	const struct symbol *found = verdict_find(&scan->verdict, span_of(r->at[i].symbol));
+	struct span shown = found ? found->evidence : SPAN("");
+	bool hit = rules_hit(r, i);
+
+	if (broken)
+		snprintf(why, room, SPAN_FMT, SPAN_ARG(broken->evidence));
+	else if (hit != test.hit)
+		snprintf(why, room, test.hit ? "did not find it" : "found it where it must not: " SPAN_FMT, SPAN_ARG(shown));
+	else if (test.evidence[0] && span_find(shown, span_of(test.evidence)) == SPAN_NONE)
+		snprintf(why, room, "the evidence is \"" SPAN_FMT "\", without \"%s\"", SPAN_ARG(shown), test.evidence);
+	else
+		return true;
+	return false;
+}
+
+bool
+rules_pass(struct rules *r, const struct config *config, char *why, size_t room)
+{
+	struct arena *a = arena_open(MAX_SCAN_MEMORY);
+	struct arena_mark start = arena_mark(a);
+	struct kit kit = { .config = config, .rules = r };
+	struct complaints complaints = { .why = why, .room = room };
+	char label[120], text[300], line[500];
+
+	for (size_t i = 0; i < r->count; i++) {
+		for (int t = 0; t < r->at[i].test_count; t++) {
+			if (!rules_test_run(r, i, t, a, &kit, label, sizeof label, text, sizeof text)) {
+				snprintf(line, sizeof line, "%s: test %d%s%s: %s", r->at[i].symbol, t + 1, label[0] ? ": " : "", label, text);
+				complain(&complaints, r->at[i].where, NULL, -1, line);
+			}
+			arena_rewind(a, start);
+		}
+		luaL_unref(r->sets[r->at[i].set].state->L, LUA_REGISTRYINDEX, r->at[i].tests);
+		r->at[i].tests = LUA_NOREF;
+		r->at[i].test_count = 0;
+		atomic_store(&r->breakers[i].fails, 0);
+	}
+	for (size_t i = 0; i < r->set_count; i++)
+		lua_gc(r->sets[i].state->L, LUA_GCCOLLECT);
+	arena_close(a);
+	return !complaints.failed;
 }

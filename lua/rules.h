@@ -56,6 +56,13 @@ struct rule_info rules_info(const struct rules *rules, size_t i);
 /* From now on keep account of each rule's time: for measuring, it costs two looks at the clock a rule. */
 void rules_time(struct rules *rules);
 
+/* What the rules took in all, in this process: views, patterns, conditions, Lua. */
+int64_t rules_spent_us(const struct rules *rules);
+
+/* For the next mails: another mode than the file's; and all as their files say. */
+void rules_mode_set(struct rules *rules, const char *symbol, enum rule_mode mode, int share);
+void rules_modes_reset(struct rules *rules);
+
 /* Was it found in the mail judged last? Helpers too, which no verdict shows. */
 bool rules_hit(const struct rules *rules, size_t i);
 
@@ -73,7 +80,11 @@ struct rule_test {
 	struct envelope envelope;
 };
 bool rules_test(struct rules *rules, size_t i, int test, struct arena *a, struct rule_test *out, char *why, size_t room);
-/* Put what the test says was found before into the scan. */
-void rules_test_answers(const struct rule_test *test, struct scan *scan);
+/* Run it. False and why it does not pass; `label` is its own, or empty. */
+bool rules_test_run(struct rules *rules, size_t i, int test, struct arena *a, const struct kit *kit, char *label, size_t label_room,
+    char *why, size_t room);
+
+/* All tests of all rules, as they gate a reload; afterwards they are forgotten. False and a line for each that does not pass. */
+bool rules_pass(struct rules *rules, const struct config *config, char *why, size_t room);
 
 #endif

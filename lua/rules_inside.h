@@ -31,8 +31,8 @@ struct rule {
 	char **depends;                      /* symbols that must be known before it, beside those of its expressions */
 	size_t depend_count;
 	int max_shots;                       /* how often it may count in one mail */
-	enum rule_mode mode;                 /* as written; a running system may have it otherwise (modes.c) */
-	int share;                           /* RULE_CANARY: of 100 mails */
+	enum rule_mode written_mode, mode;   /* as its file says; as it is now, by the broker's word */
+	int written_share, share;            /* RULE_CANARY: of 100 mails */
 	bool helper;                         /* "__NAME": for other rules only, never shown */
 	bool protect;                        /* it has patterns or calls Lua */
 	int anchor;                          /* a pattern without which it cannot hold; -1: always judged */
@@ -94,7 +94,9 @@ struct rules {
 	struct breaker *breakers;            /* `count` of them, shared memory */
 	int score;                           /* registry reference in set 0: function(symbols, class) -> points, bayes points */
 	bool keep_tests;
+	bool moved;                          /* some rules are in another mode than their files say */
 	bool timed;
+	int64_t spent_us;                    /* in the whole stage, of this process */
 	struct complaints *complaints;       /* while loading */
 	char *warnings;                      /* after it; NULL: none */
 };

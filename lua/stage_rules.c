@@ -219,6 +219,8 @@ stage_rules(struct scan *scan)
 
 	if (r == NULL)
 		return STAGE_DONE;
+	int64_t start_us = clock_cpu_us();
+
 	r->mail++;
 	choose(r, scan);
 	mark_outside(r, scan);
@@ -231,6 +233,7 @@ stage_rules(struct scan *scan)
 	}
 	for (size_t set = 0; set < r->set_count; set++)
 		message_unbind(r->sets[set].state->L);
+	r->spent_us += clock_cpu_us() - start_us;
 	if (left.symbol == NULL)
 		return STAGE_DONE;
 	verdict_unknown(scan->arena, &scan->verdict, SPAN("RULES"), arena_printf(scan->arena, "%s%s", left.why, left.symbol));

@@ -13,7 +13,7 @@
 #include "lua/regex.h"
 #include "policyd/base/clock.h"
 
-enum { MAX_SCRIPT_BYTES = 1024 * 1024 };
+enum { MAX_SCRIPT_BYTES = 8 * 1024 * 1024 };
 
 static const char stop_mark;                 /* its address is the error value that means "stopped" */
 
@@ -487,7 +487,7 @@ read_script(const char *path, size_t *size, char *why, size_t room)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		snprintf(why, room, "%s: %s", path, strerror(errno));
 	else if (!S_ISREG(st.st_mode) || st.st_size > MAX_SCRIPT_BYTES)
-		snprintf(why, room, "%s: not a script: no regular file, or over 1 MB", path);
+		snprintf(why, room, "%s: not a script: no regular file, or over 8 MB", path);
 	else if ((text = malloc((size_t)st.st_size + 1)) == NULL)
 		snprintf(why, room, "%s: no memory", path);
 	*size = 0;

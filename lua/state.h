@@ -26,6 +26,7 @@ struct state {
 	struct regex_kit *regex;
 	size_t used, limit;                  /* bytes */
 	int64_t steps_left, deadline_ms;
+	int message;                         /* bind_message.c: registry reference of the one message */
 	bool loading;                        /* re() and rule{} are for load time */
 	bool stopped;                        /* over a budget: every pcall passes this on until state_call */
 	char stop_text[256];

@@ -56,14 +56,15 @@ enum wire {
 
 	/* broker <-> worker */
 	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy),
-	                       u32 n, n x symbol found so far; fd sealed mail  -> W_SCANNED, W_FEATURES, W_RENDERED */
+	                       u32 n, n x symbol found so far, u32 n, n x (text rule, u8 enum rule_mode, u32 share of 100);
+	                       fd sealed mail  -> W_SCANNED, W_FEATURES, W_RENDERED */
 	W_SCANNED,          /* scanned (scanned.h) */
 	W_ACCOUNT,          /* worker, before its W_SCANNED to a JOB_EXPLAIN: account (account.h). No answer */
 	W_DIGEST,           /* worker, before it parses: span digest (32), so that a crash is known by content. No answer */
 	W_ASK_LISTS,        /* worker, id of its job: u32 family, span address (16): the client behind a trusted relay
 	                       -> W_LISTS, maybe too late to be heard */
 	W_LISTS,            /* id of the job, u32 n, n x symbol found */
-	W_FEATURES,         /* span digest (32), span features, text why not or "" */
+	W_FEATURES,         /* span digest (32), span features, text why not or "", u32 n, n x text symbols of rules found */
 	W_RENDERED,         /* rendered (rendered_pack): for people to look at */
 	W_VARIANT_MADE,     /* worker, broker: span traces of earlier passages (rewrite_traces); fd the mail as this variant has it */
 

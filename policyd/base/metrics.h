@@ -54,6 +54,7 @@
 	X(M_CLAMAV_REFUSED, "clamav_databases_refused")                       \
 	X(M_RULE_FAILED, "rules_failed")                                      \
 	X(M_RULE_OFF, "rules_switched_off")                                   \
+	X(M_RULE_DEMOTED, "rules_demoted")                                    \
 	X(M_STAGE_UNKNOWN, "stages_unknown")                                  \
 	/* DNS */                                                             \
 	X(M_DNS_ASKED, "dns_asked")                                           \

@@ -1,4 +1,5 @@
 /* broker.c - the broker's loop: who connects, what the master says, and where it goes. */
+#include "policyd/broker/watch.h"
 #include "policyd/broker/broker.h"
 
 #include <event2/event.h>
@@ -230,7 +231,7 @@ open_all(struct broker *b)
 	return (b->base = event_base_new()) != NULL && (b->dns = dns_open(b->base, b->config)) != NULL &&
 	       (b->lists = lists_open(b->base, b->dns, b->config)) != NULL &&
 	       (b->redis = redis_async_open(b->base, b->config)) != NULL &&
-	       (b->customers = customers_open(b->base, b->redis, b->config)) != NULL &&
+	       (b->customers = customers_open(b->base, b->redis, b->config)) != NULL && (b->watch = watch_open(b)) != NULL &&
 	       (b->dispatch = dispatch_open(b->base, b->config, pay_ready, b)) != NULL && (b->store = link_to(b, "store")) != NULL &&
 	       (b->trainer = link_to(b, "trainer")) != NULL &&
 	       (b->self->policy_fd < 0 || policyport_open(b, b->self->policy_fd));

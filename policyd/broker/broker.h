@@ -39,6 +39,7 @@ struct broker {
 	struct customers *customers;
 	struct dispatch *dispatch;
 	struct delegate *delegate;
+	struct watch *watch;                 /* rules in shadow, canaries */
 	struct link *store, *trainer;
 	struct gate *gates;
 	struct peer *peers;

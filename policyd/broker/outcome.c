@@ -11,6 +11,7 @@
 #include "policyd/broker/rcpt.h"
 #include "policyd/broker/transaction.h"
 #include "policyd/broker/variants.h"
+#include "policyd/broker/watch.h"
 #include "policyd/store/customers.h"
 
 enum { STORE_RESERVE_MS = 1000 };
@@ -23,7 +24,7 @@ same_score(const struct policy *a, const struct policy *b)
 	if ((a->dnsbl == DNSBL_MODE_OFF) != (b->dnsbl == DNSBL_MODE_OFF) || a->own_model != b->own_model ||
 	    strcmp(a->banned_types, b->banned_types) != 0)
 		return false;
-	return !a->own_model || strcmp(a->customer, b->customer) == 0;
+	return strcmp(a->customer, b->customer) == 0;    /* his own rules, points and lessons */
 }
 
 void
@@ -52,6 +53,7 @@ tx_pack_job(struct tx *tx, struct buf *body)
 	for (uint32_t k = 0; k < count; k++)
 		pack_span(body, span_make(tx->recipients[first[k]].policy, sizeof(struct policy)));
 	answers_pack_lists(tx->config, &tx->lists, body);
+	watch_pack(tx->broker->watch, body);
 	free(first);
 }
 
@@ -314,6 +316,18 @@ listed_for(const struct tx *tx, const struct policy *policy)
 	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }
 
+enum outcome
+tx_outcome(const struct tx *tx, uint32_t i, double more)
+{
+	const struct recipient *r = &tx->recipients[i];
+	struct judgement found = { .classes = CLASS_UNSCANNABLE };
+
+	if (tx->have_scanned)
+		found = (struct judgement){ tx->scanned.scores[r->score].points + more, tx_classes(tx, r), tx->scanned.defer,
+		    listed_for(tx, r->policy) };
+	return origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
+}
+
 bool
 tx_decide(struct tx *tx)
 {
@@ -324,13 +338,8 @@ tx_decide(struct tx *tx)
 	tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
 	for (uint32_t i = 0; order && tx->fates && i < tx->recipient_count; i++) {
 		const struct recipient *r = &tx->recipients[i];
-		struct judgement found = { .classes = CLASS_UNSCANNABLE };
 
-		if (tx->have_scanned)
-			found = (struct judgement){ tx->scanned.scores[r->score].points, tx_classes(tx, r),
-			    tx->scanned.defer, listed_for(tx, r->policy) };
-		tx->fates[i] = (struct fate){ .policy = r->policy, .score = r->score,
-		    .wanted = origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found),
+		tx->fates[i] = (struct fate){ .policy = r->policy, .score = r->score, .wanted = tx_outcome(tx, i, 0),
 		    .no_route = company.route && !variants_fit(tx, i) };
 	}
 	if (order && tx->fates)
@@ -350,6 +359,7 @@ tx_scanned(struct tx *tx)
 		tx_defer(tx, "451", "4.3.0", "Cannot be scanned now; try again later");
 		return;
 	}
+	watch_scanned(tx->broker->watch, tx);
 	for (uint32_t i = 0; i < tx->recipient_count; i++)
 		copies += tx->fates[i].store;
 	if (tx->settlement.reply == REPLY_DEFER) {

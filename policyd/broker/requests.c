@@ -16,6 +16,7 @@
 #include "policyd/broker/transaction.h"
 #include "policyd/broker/variants.h"
 #include "policyd/broker/wanted.h"
+#include "policyd/broker/watch.h"
 #include "policyd/net/dns.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/history.h"
@@ -120,6 +121,23 @@ recipient_json(const struct tx *tx, uint32_t i)
 	    "discard", threshold(r->policy->discard));
 }
 
+/* A symbol, what it would add were it in force, and who would get what without it. */
+static json_t *
+symbol_json(const struct tx *tx, const struct symbol *s)
+{
+	json_t *without = json_array();
+
+	for (uint32_t i = 0; s->points != 0 && i < tx->recipient_count; i++) {
+		enum outcome now = tx_outcome(tx, i, 0), then = tx_outcome(tx, i, -s->points);
+
+		if (now != then)
+			json_array_append_new(without, json_pack("{s:s, s:s, s:s}", "address", tx->recipients[i].raw, "outcome",
+			    outcome_names[then], "instead_of", outcome_names[now]));
+	}
+	return json_pack("{s:o, s:f, s:f, s:o, s:o}", "name", span_json(s->name), "points", s->points, "held", s->held, "evidence",
+	    span_json(s->evidence), "without", without);
+}
+
 static json_t *
 scan_json(const struct tx *tx)
 {
@@ -133,8 +151,7 @@ scan_json(const struct tx *tx)
 	for (uint32_t i = 0; i < tx->recipient_count; i++)
 		json_array_append_new(recipients, recipient_json(tx, i));
 	for (uint32_t i = 0; i < s->symbol_count; i++)
-		json_array_append_new(symbols, json_pack("{s:o, s:f, s:o}", "name", span_json(s->symbols[i].name), "points",
-		    s->symbols[i].points, "evidence", span_json(s->symbols[i].evidence)));
+		json_array_append_new(symbols, symbol_json(tx, &s->symbols[i]));
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (s->classes & names[i].class)
 			json_array_append_new(classes, json_string(names[i].name));
@@ -286,6 +303,12 @@ features_done(void *arg, enum job_result result, struct packet *answer)
 		    "no worker could read the mail in time", 1));
 		return;
 	}
+	if (strcmp(field(r, "class"), "ham") == 0 && strcmp(field(r, "cmd"), "learn") == 0) {
+		struct unpack symbols = u;
+
+		unpack_span(&symbols);       /* why not: nothing, here */
+		watch_ham(r->caller->broker->watch, &symbols);
+	}
 	pack_u8(&body, strcmp(field(r, "class"), "spam") == 0);
 	pack_u8(&body, strcmp(field(r, "cmd"), "learn") == 0);
 	pack_text(&body, field(r, "source")[0] ? field(r, "source") : "cli");
@@ -330,6 +353,7 @@ submit_plain(struct request *r, enum job kind, job_callback done)
 	pack_u32(&body, 1);
 	pack_span(&body, span_make(&policy, sizeof policy));
 	pack_u32(&body, 0);
+	watch_pack(r->caller->broker->watch, &body);
 	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, done, NULL, r) == NULL)
 		request_reply(r, error("the scan queue is full; try again later", 1));
 }
@@ -408,6 +432,12 @@ policy(struct request *r)
 }
 
 static void
+rules(struct request *r)
+{
+	request_reply(r, watch_request(r->caller->broker->watch, r->json));
+}
+
+static void
 status(struct request *r)
 {
 	struct broker *b = r->caller->broker;
@@ -431,7 +461,7 @@ static const struct command {
 } commands[] = {
 	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
 	{ "render", false, render },
-	{ "policy.", true, policy }, { "broker.status", false, status },
+	{ "policy.", true, policy }, { "rules.", true, rules }, { "broker.status", false, status },
 };
 
 static void

@@ -101,6 +101,8 @@ void tx_defer(struct tx *tx, const char *code, const char *xcode, const char *wh
 
 /* What each recipient wants alone, and what of it SMTP can say. `scanned` is there, or the mail is poison. False: no memory. */
 bool tx_decide(struct tx *tx);
+/* What recipient i would get with so many points more. */
+enum outcome tx_outcome(const struct tx *tx, uint32_t i, double more);
 
 /* answers.c: what the worker asks while it scans; NULL: it will not hear the answer. */
 void answers_asked(struct tx *tx, struct packet *question);

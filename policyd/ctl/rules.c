@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "policyd/base/nearest.h"
+#include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
 #include "policyd/ctl/rules_tool.h"
 
@@ -17,6 +18,11 @@ static const char help[] =
     "                                             INDEX has \"ham|spam PATH\" lines\n"
     "       policyctl rules bench [--pcre] [--quiet] INDEX...    time of each rule, the dearest first\n"
     "       policyctl rules diff OLD NEW [--customer ID] INDEX...    which mails get another outcome from directory NEW\n"
+    "       policyctl rules tune INDEX...         points for all rules, fitted to labelled mail, as a scores{} to be read; also\n"
+    "                                             policyctl tune\n"
+    "       policyctl rules status                what a running policyd holds back, and what that would have changed\n"
+    "       policyctl rules promote SYMBOL [--canary N] [--why TEXT]    put in force, or in N of 100 mails; on all nodes, at once\n"
+    "       policyctl rules demote SYMBOL [--off] [--why TEXT]          to shadow (judged and shown, adds nothing), or off\n"
     "       policyctl rules import-sa [-o FILE] [--prefix P] PATH...      SpamAssassin's .cf files (or directories of them)\n"
     "       policyctl rules import-rspamd [-o FILE] [--prefix P] PATH...  rspamd's multimap, regexp and composites\n"
     "  -c FILE   take rule directories and scorer from these settings (default: rules and lua here, else as installed)\n"
@@ -90,6 +96,36 @@ import_rspamd(const struct config *config, char **argv, int argc, const struct r
 	return rules_import_files("rspamd", argv, argc, o);
 }
 
+static int
+tune(const struct config *config, char **argv, int argc, const struct rules_options *o)
+{
+	return rules_tune(config, argv, argc, o);
+}
+
+static int
+promote(const struct config *config, char **argv, int argc, const struct rules_options *o)
+{
+	(void)argc;
+	return rules_set_mode(config, argv[0], o->share > 0 ? "canary" : "on", o);
+}
+
+static int
+demote(const struct config *config, char **argv, int argc, const struct rules_options *o)
+{
+	(void)argc;
+	return rules_set_mode(config, argv[0], o->mode ? o->mode : "shadow", o);
+}
+
+static int
+status(const struct config *config, char **argv, int argc, const struct rules_options *o)
+{
+	(void)config;
+	(void)argv;
+	(void)argc;
+	(void)o;
+	return rules_status();
+}
+
 static const struct {
 	const char *name;
 	int least;                           /* arguments */
@@ -97,7 +133,8 @@ static const struct {
 	int (*run)(const struct config *config, char **argv, int argc, const struct rules_options *o);
 } commands[] = {
 	{ "check", 0, true, check }, { "test", 0, true, test }, { "corpus", 1, false, corpus }, { "bench", 1, false, bench },
-	{ "diff", 3, false, diff }, { "import-sa", 1, false, import_sa }, { "import-rspamd", 1, false, import_rspamd },
+	{ "diff", 3, false, diff }, { "tune", 1, false, tune }, { "promote", 1, false, promote }, { "demote", 1, false, demote },
+	{ "status", 0, false, status }, { "import-sa", 1, false, import_sa }, { "import-rspamd", 1, false, import_rspamd },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -119,15 +156,16 @@ usage(const char *what)
 int
 cmd_rules(int argc, char **argv)
 {
-	enum { FALSE_POSITIVES = 256, MAILS, HITS, JUNIT, PCRE, QUIET, PREFIX, CUSTOMER };
+	enum { FALSE_POSITIVES = 256, MAILS, HITS, JUNIT, PCRE, QUIET, PREFIX, CUSTOMER, CANARY, OFF, WHY };
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "rules", required_argument, NULL, 'r' },
 	    { "jobs", required_argument, NULL, 'j' }, { "output", required_argument, NULL, 'o' }, { "help", no_argument, NULL, 'h' },
 	    { "false-positives", no_argument, NULL, FALSE_POSITIVES }, { "mails", no_argument, NULL, MAILS },
 	    { "hits", no_argument, NULL, HITS }, { "junit", no_argument, NULL, JUNIT }, { "pcre", no_argument, NULL, PCRE },
 	    { "quiet", no_argument, NULL, QUIET }, { "prefix", required_argument, NULL, PREFIX },
-	    { "customer", required_argument, NULL, CUSTOMER }, { NULL, 0, NULL, 0 } };
+	    { "customer", required_argument, NULL, CUSTOMER }, { "canary", required_argument, NULL, CANARY }, { "off", no_argument, NULL, OFF },
+	    { "why", required_argument, NULL, WHY }, { NULL, 0, NULL, 0 } };
 	static struct config config;
-	struct rules_options o = { .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN) };
+	struct rules_options o = { .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN), .config_file = ctl_config_path };
 	const char *what;
 	int i = 0, c;
 
@@ -152,10 +190,19 @@ cmd_rules(int argc, char **argv)
 		case QUIET: o.quiet = true; break;
 		case PREFIX: o.prefix = optarg; break;
 		case CUSTOMER: o.customer = optarg; break;
+		case CANARY:
+			o.share = atoi(optarg);
+			if (o.share < 1 || o.share > 99) {
+				fprintf(stderr, "policyctl rules: --canary takes 1 to 99 of 100 mails\n");
+				return 2;
+			}
+			break;
+		case OFF: o.mode = "off"; break;
+		case WHY: o.why = optarg; break;
 		default: return usage("");
 		}
 	}
-	what = optind < argc ? argv[optind++] : "";
+	what = strcmp(argv[0], "tune") == 0 ? "tune" : optind < argc ? argv[optind++] : "";
 	o.jobs = o.jobs < 1 ? 1 : o.jobs;
 	argv += optind;
 	argc -= optind;

@@ -27,7 +27,7 @@ struct record_hit {
 
 struct shared {                              /* between the processes */
 	_Atomic uint32_t done;
-	_Atomic int64_t cpu_us;
+	_Atomic int64_t cpu_us, stage_us;
 	_Atomic int64_t spent_us[];          /* of each rule */
 };
 
@@ -47,7 +47,7 @@ write_mail(FILE *to, const struct rules *rules, const struct scan *scan, uint32_
 	    .unscannable = (scan->verdict.classes & CLASS_UNSCANNABLE) != 0 };
 
 	for (size_t i = 0; i < rules_count(rules); i++)
-		record.hits += rules_info(rules, i).helper && rules_hit(rules, i);
+		record.hits += rules_hit(rules, i) && rules_info(rules, i).helper;
 	record.hits += (uint32_t)scan->verdict.count;
 	fwrite(&record, sizeof record, 1, to);
 	for (size_t i = 0; i < scan->verdict.count; i++) {
@@ -56,7 +56,7 @@ write_mail(FILE *to, const struct rules *rules, const struct scan *scan, uint32_
 		write_hit(to, s->name.p, s->name.n, s->points, -2);      /* the parent knows which rule */
 	}
 	for (size_t i = 0; i < rules_count(rules); i++)
-		if (rules_info(rules, i).helper && rules_hit(rules, i))
+		if (rules_hit(rules, i) && rules_info(rules, i).helper)
 			write_hit(to, rules_info(rules, i).symbol, strlen(rules_info(rules, i).symbol), 0, (int32_t)i);
 }
 
@@ -81,6 +81,7 @@ run_job(const struct mail_list *list, int job, int jobs, struct rules *rules, co
 		arena_rewind(a, start);
 	}
 	atomic_fetch_add(&shared->cpu_us, clock_cpu_us() - start_us);
+	atomic_fetch_add(&shared->stage_us, rules_spent_us(rules));
 	for (size_t i = 0; i < rules_count(rules); i++)
 		atomic_fetch_add(&shared->spent_us[i], rules_info(rules, i).spent_us);
 	arena_close(a);
@@ -227,6 +228,7 @@ rules_measure(struct rules *rules, const struct config *config, const struct mai
 	if (ok) {
 		out->failed_jobs = wait_for(pids, jobs, shared, list->count);
 		out->cpu_us = atomic_load(&shared->cpu_us);
+		out->stage_us = atomic_load(&shared->stage_us);
 		ok = list_rules(out, rules, shared);
 	}
 	for (int job = 0; job < jobs; job++)

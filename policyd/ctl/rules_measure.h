@@ -29,7 +29,7 @@ struct measured {
 	struct measured_mail *mails;         /* as in the list */
 	size_t mail_count;
 	uint32_t of[2];                      /* ham, spam read */
-	int64_t cpu_us;
+	int64_t cpu_us, stage_us;            /* all told; in the rules' stage */
 	int failed_jobs;
 };
 

@@ -12,38 +12,6 @@ struct result {
 };
 
 static void
-run_test(struct rules *rules, size_t i, int t, struct arena *a, const struct kit *kit, struct result *out)
-{
-	struct rule_test test;
-	struct scan *scan = ARENA_NEW(a, struct scan);
-	struct class_score class = { 0 };
-
-	*out = (struct result){ .label = "" };
-	if (!rules_test(rules, i, t, a, &test, out->why, sizeof out->why))
-		return;
-	snprintf(out->label, sizeof out->label, "%s", test.label);
-	scan->session = test.session;
-	scan->envelope = test.envelope;
-	rules_test_answers(&test, scan);
-	rules_tool_scan(scan, a, kit, &class, test.raw);
-
-	const struct symbol *broken = verdict_find(&scan->verdict, SPAN("RULE_FAILED"));
-	const struct symbol *found = verdict_find(&scan->verdict, span_of(rules_info(rules, i).symbol));
-	bool hit = rules_hit(rules, i);
-
-	if (broken)
-		snprintf(out->why, sizeof out->why, SPAN_FMT, SPAN_ARG(broken->evidence));
-	else if (hit != test.hit)
-		snprintf(out->why, sizeof out->why, test.hit ? "did not find it" : "found it where it must not: " SPAN_FMT,
-		    SPAN_ARG(found ? found->evidence : SPAN("")));
-	else if (test.evidence[0] && (!found || span_find(found->evidence, span_of(test.evidence)) == SPAN_NONE))
-		snprintf(out->why, sizeof out->why, "the evidence is \"" SPAN_FMT "\", without \"%s\"",
-		    SPAN_ARG(found ? found->evidence : SPAN("")), test.evidence);
-	else
-		out->passed = true;
-}
-
-static void
 print_xml(const char *text)
 {
 	for (; *text; text++)
@@ -107,7 +75,7 @@ rules_tests(const struct config *config, const struct rules_options *o)
 			struct result result;
 			int64_t start_us = clock_us();
 
-			run_test(rules, i, t, a, &kit, &result);
+			result.passed = rules_test_run(rules, i, t, a, &kit, result.label, sizeof result.label, result.why, sizeof result.why);
 			failed += !result.passed;
 			number++;
 			if (o->junit)

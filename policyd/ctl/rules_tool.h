@@ -31,11 +31,16 @@ struct rules_options {
 	enum show show;
 	const char *prefix, *out, *customer;
 	bool junit, alone, quiet;
+	int share;                           /* of a canary */
+	const char *why, *mode;
 };
 int rules_corpus(const struct config *config, char *const *indexes, int index_count, const struct rules_options *o);
 int rules_bench(const struct config *config, char *const *indexes, int index_count, const struct rules_options *o);
 int rules_diff(const char *old, const char *new, char *const *indexes, int index_count, const struct rules_options *o);
 int rules_tests(const struct config *config, const struct rules_options *o);
+int rules_tune(const struct config *config, char *const *indexes, int index_count, const struct rules_options *o);
+int rules_set_mode(const struct config *config, const char *symbol, const char *mode, const struct rules_options *o);
+int rules_status(void);
 int rules_import_files(const char *kind, char *const *paths, int count, const struct rules_options *o);
 
 #endif

@@ -120,6 +120,22 @@ print_notes(const json_t *message)
 			printf("  noted       %s %.0f times\n", ctl_text(n, "name"), ctl_number(n, "times"));
 }
 
+/* What it would add in force; what would be otherwise without it. */
+static void
+counterfactual(const json_t *symbol)
+{
+	size_t i;
+	json_t *w;
+
+	if (ctl_number(symbol, "held") != 0)
+		printf("            in shadow: would add %.2f\n", ctl_number(symbol, "held"));
+	json_array_foreach(json_object_get(symbol, "without"), i, w) {
+		printf("            without it <");
+		print_safe(ctl_text(w, "address"));
+		printf("> %s instead of %s\n", ctl_text(w, "outcome"), ctl_text(w, "instead_of"));
+	}
+}
+
 static void
 explain(const json_t *reply)
 {
@@ -154,6 +170,7 @@ explain(const json_t *reply)
 		printf("  %8.2f  %-28s ", ctl_number(s, "points"), ctl_text(s, "name"));
 		print_safe(ctl_text(s, "evidence"));
 		puts("");
+		counterfactual(s);
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lua/rules.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
@@ -95,7 +96,7 @@ take_symbols(struct unpack *u, struct scan *scan)
 
 /* The fields of W_JOB after the kind; false when it is no such packet. */
 static bool
-unpack_job(struct unpack *u, struct scan *scan)
+unpack_job(struct unpack *u, struct scan *scan, struct rules *rules)
 {
 	wire_unpack_session(u, &scan->session);
 	wire_unpack_envelope(u, &scan->envelope);
@@ -114,7 +115,18 @@ unpack_job(struct unpack *u, struct scan *scan)
 		scan->classes[i].policy = policy;
 		scan->classes[i].probability = 0.5;
 	}
-	return take_symbols(u, scan);
+	if (!take_symbols(u, scan))
+		return false;
+	rules_modes_reset(rules);
+	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--) {
+		char symbol[64];
+
+		unpack_text(u, symbol, sizeof symbol);
+		uint8_t mode = unpack_u8(u);
+
+		rules_mode_set(rules, symbol, (enum rule_mode)mode, (int)unpack_u32(u));
+	}
+	return !u->bad;
 }
 
 /* ---- questions to the broker, which has the network that we have not ---- */
@@ -163,12 +175,21 @@ answer_features(int sock, uint32_t id, struct scan *scan, const uint8_t digest[3
 	struct features features;
 	struct buf body = { 0 }, packed = { 0 };
 
+	uint32_t found = 0;
+
 	message_parse(scan->arena, scan->message.raw, &scan->message);
+	stage_rules(scan);                   /* a lesson speaks for or against the rules, too */
 	features_extract(scan->arena, &scan->message, &scan->session, &features);
 	features_pack(&packed, &features);
 	pack_span(&body, span_make(digest, 32));
 	pack_span(&body, buf_span(&packed));
 	pack_text(&body, "");
+	for (size_t i = 0; i < scan->verdict.count; i++)
+		found += scan->verdict.at[i].points > 0 || scan->verdict.at[i].held > 0;
+	pack_u32(&body, found);
+	for (size_t i = 0; i < scan->verdict.count; i++)
+		if (scan->verdict.at[i].points > 0 || scan->verdict.at[i].held > 0)
+			pack_span(&body, scan->verdict.at[i].name);
 	send_or_end(sock, W_FEATURES, id, &body);
 	buf_free(&packed);
 	buf_free(&body);
@@ -256,7 +277,7 @@ run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *
 	scan->kit = kit;
 	scan->asker = &line.asker;
 	scan->deadline_ms = clock_ms() + kit->config->scan_timeout_ms;
-	if (packet->fd_count < 1 || !unpack_job(&u, scan))
+	if (packet->fd_count < 1 || !unpack_job(&u, scan, kit->rules))
 		return false;
 	scan->message.raw = map_fd(packet->fds[0]);
 	if (scan->message.raw.p == NULL)

@@ -101,9 +101,11 @@ load_kit(struct zygote *z, char *why, size_t room)
 
 	z->kit.config = config;
 	mail_prepare();
-	z->kit.rules = rules_load(config, why, room);
+	z->kit.rules = rules_load_with_tests(config, why, room);
 	if (z->kit.rules == NULL)
 		return false;
+	if (!rules_pass(z->kit.rules, config, why, room))        /* at a reload this would be the end of it */
+		log_error("rules do not pass their own tests: %s", why);
 	if (!antivirus_open(config, ".", &z->kit.antivirus, why, room)) {
 		metrics_add(M_CLAMAV_REFUSED, 1);
 		if (config->generation > 1)
@@ -218,7 +220,11 @@ take_config(struct zygote *z, int fd)
 		return;
 	}
 	if (config)
-		rules = rules_load(config, why, sizeof why);
+		rules = rules_load_with_tests(config, why, sizeof why);
+	if (rules && !rules_pass(rules, config, why, sizeof why)) {
+		rules_free(rules);
+		rules = NULL;
+	}
 	if (rules == NULL) {
 		struct buf body = { 0 };
 

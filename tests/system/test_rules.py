@@ -1,0 +1,156 @@
+"""The newcomer's path, as README tells it: write a rule, be told what is wrong, fix it, test it, try it in shadow, look at a corpus,
+promote it, see it in `scan --explain`. And: one hostile rule costs nobody else his time; it is switched off, said and counted."""
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+from tests.lib.policyd import Policyd
+from tests.lib.procs import BUILD, TOP, Dir
+
+RULE = """rule {
+  symbol = "WIRE_TODAY", score = %s, group = "money", mode = "shadow",
+  description = "Asks for a wire transfer today",
+  %s = [[\\bwire (?:transfer )?(?:\\w+ )?today\\b]],
+  tests = {
+    { text = "Please wire it today, I am in a meeting.", hit = true, evidence = "[wire it today]" },
+    { text = "We wired the new office last week.", hit = false },
+  },
+}
+"""
+MAIL = b"From: ceo@firm.example\r\nTo: u@test.example\r\nSubject: quick\r\nMessage-ID: <1@firm.example>\r\nDate: Mon, 1 Jan 2024 10:00:00 +0000\r\n\r\nPlease wire it today.\r\n"
+
+
+def ctl(*args):
+    return subprocess.run([os.path.join(BUILD, "policyctl")] + list(args), cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+class NewcomersPath(unittest.TestCase):
+    def test_from_typo_to_force(self):
+        with contextlib.closing(Dir()) as d:
+            rules = d("rules")
+            os.makedirs(rules)
+            path = os.path.join(rules, "mine.lua")
+
+            def write(text):
+                with open(path, "w") as f:
+                    f.write(text)
+
+            write(RULE % ("9", "bdy"))                                   # a typo: what, where, and what was meant
+            r = ctl("rules", "check", rules)
+            self.assertEqual(r.returncode, 1)
+            self.assertIn("mine.lua:4:3: WIRE_TODAY: unknown field bdy; did you mean body?", r.stderr.decode())
+
+            write((RULE % ("9", "body")).replace("\\w+ )?today", "\\w+ today"))
+            r = ctl("rules", "check", rules)
+            self.assertEqual(r.returncode, 1)
+            self.assertRegex(r.stderr.decode(), r"mine\.lua:4:\d+: WIRE_TODAY: re: missing closing parenthesis")
+
+            write((RULE % ("9", "body")).replace("wired the", "wire today the"))         # its own test says no
+            r = ctl("rules", "test", rules)
+            self.assertEqual(r.returncode, 1)
+            self.assertIn("not ok 2 - WIRE_TODAY 2", r.stdout.decode())
+            self.assertIn("found it where it must not", r.stdout.decode())
+
+            write(RULE % ("9", "body"))
+            self.assertEqual(ctl("rules", "check", rules).returncode, 0)
+            r = ctl("rules", "test", rules)
+            self.assertEqual((r.returncode, r.stdout.decode().splitlines()[-1]), (0, "2 passed, 0 failed"))
+            self.assertIn("<testcase classname=\"money\" name=\"WIRE_TODAY 1\"", ctl("rules", "test", "--junit", rules).stdout.decode())
+
+            d.write("c/1.eml", MAIL.decode())
+            d.write("c/2.eml", MAIL.decode().replace("today", "tomorrow"))
+            d.write("c/index", "spam 1.eml\nham 2.eml\n")
+            r = ctl("rules", "corpus", "-r", rules, d("c/index"))
+            self.assertRegex(r.stdout.decode(), r"WIRE_TODAY +9\.00 +0 +1 +0\.000 +100\.000 +1\.000")
+
+            p = Policyd(d, settings='', sample_rules=False, policy=False, rules=(rules,))
+            try:
+                d.write("mail.eml", MAIL.decode())
+                scan = p.ctl("scan", d("mail.eml"), "--explain").stdout.decode()     # in shadow: seen, and adds nothing
+                self.assertRegex(scan, r" 0\.00 +WIRE_TODAY +Please \[wire it today\]\.")
+                self.assertIn("in shadow: would add 9.00", scan)
+
+                self.assertEqual(p.ctl("rules", "promote", "WIRE_TODY", check=False).returncode, 2)
+                p.ctl("rules", "promote", "WIRE_TODAY", "--why", "the corpus says so")
+                scan = p.ctl("scan", d("mail.eml"), "--explain", check=False).stdout.decode()
+                self.assertRegex(scan, r" 9\.00 +WIRE_TODAY +Please \[wire it today\]\.")
+                self.assertRegex(scan, r"without it <default> deliver instead of quarantine")
+                self.assertIn("WIRE_TODAY                       on, by command", p.ctl("rules", "status").stdout.decode())
+
+                p.ctl("rules", "demote", "WIRE_TODAY", "--why", "the boss complained")
+                self.assertIn("in shadow", p.ctl("scan", d("mail.eml"), "--explain").stdout.decode())
+
+                write(RULE % ("'a lot'", "body"))                            # a broken file never gets in force
+                r = p.ctl("reload", check=False)
+                self.assertEqual(r.returncode, 1)
+                self.assertIn("score must be a number", r.stderr.decode())
+                self.assertIn("in shadow: would add 9.00", p.ctl("scan", d("mail.eml"), "--explain").stdout.decode())
+                write((RULE % ("8", "body")).replace("wired the", "wire today the"))         # nor one whose tests fail
+                r = p.ctl("reload", check=False)
+                self.assertEqual(r.returncode, 1)
+                self.assertIn("WIRE_TODAY: test 2: found it where it must not", r.stderr.decode())
+                write(RULE % ("8", "body"))
+                p.ctl("reload")
+                self.assertIn("in shadow: would add 8.00", p.ctl("scan", d("mail.eml"), "--explain").stdout.decode())
+            finally:
+                p.close()
+
+
+HOSTILE = """rule { symbol = "HOSTILE", score = 1, group = "x", description = "runs away on some mail",
+  when = function(msg) if msg.subject == "bait" then while true do local s = msg.text:rep(100) end end end }
+"""
+
+
+class HostileRule(unittest.TestCase):
+    def test_others_do_not_wait(self):
+        with contextlib.closing(Dir()) as d:
+            os.makedirs(d("rules"))
+            d.write("rules/h.lua", HOSTILE)
+            p = Policyd(d, settings="workers = { min = 2; max = 4; };", sample_rules=False, policy=False, rules=(d("rules"),))
+            try:
+                d.write("good.eml", MAIL.decode())
+                d.write("bait.eml", MAIL.decode().replace("quick", "bait"))
+
+                def others(count):
+                    took = []
+                    for _ in range(count):
+                        start = time.monotonic()
+                        p.ctl("scan", d("good.eml"))
+                        took.append(time.monotonic() - start)
+                    return sorted(took)[int(count * 0.99) - 1]
+
+                others(10)
+                alone = others(60)
+                stop = threading.Event()
+
+                def bait():
+                    while not stop.is_set():
+                        p.ctl("scan", d("bait.eml"), check=False)
+
+                t = threading.Thread(target=bait)
+                t.start()
+                beside = others(60)
+                stop.set()
+                t.join()
+                # the machine itself is shared: a margin, far below what one runaway rule takes (200 ms a mail)
+                self.assertLess(beside, alone * 3 + 0.15, "p99 alone %.3f s, beside a hostile rule %.3f s" % (alone, beside))
+                said = p.ctl("scan", d("bait.eml"), "--explain").stdout.decode()
+                self.assertIn("switched off after failures: HOSTILE", said)
+                self.assertRegex(p.log(), r"rule HOSTILE failed: .*stopped: over its")
+                self.assertIn("it is off for 60 s", p.log())
+                stats = p.json("stats")
+                stats = stats.get("counters", stats)
+                self.assertGreaterEqual(stats["rules_failed"], 5)
+                self.assertGreaterEqual(stats["rules_switched_off"], 1)
+                self.assertIn("switched off for a minute", p.ctl("doctor", check=False).stdout.decode())
+            finally:
+                p.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
