@@ -78,6 +78,7 @@ wire_pack_store(struct buf *b, const struct store_request *r)
 	pack_span(b, r->from);
 	pack_span(b, r->subject);
 	pack_span(b, r->symbols);
+	pack_span(b, r->allow);
 	pack_u32(b, r->recipient_count);
 	for (uint32_t i = 0; i < r->recipient_count; i++) {
 		pack_span(b, r->recipients[i].raw);
@@ -110,6 +111,7 @@ wire_unpack_store(struct unpack *u, struct arena *a, struct store_request *r)
 	r->from = unpack_span(u);
 	r->subject = unpack_span(u);
 	r->symbols = unpack_span(u);
+	r->allow = unpack_span(u);
 	uint32_t count = unpack_u32(u);
 
 	if (u->bad || count == 0 || count > MAX_RECIPIENTS)

@@ -120,6 +120,7 @@ struct store_request {
 	struct span class_name;              /* "spam", "virus", "unscannable", ... */
 	struct span message_id, from, subject;
 	struct span symbols;                 /* JSON: [{"name": "GTUBE", "points": 1000, "evidence": ""}, ...] */
+	struct span allow;                   /* what to put on an allow list for mail like this ("from:a@b"); may be empty */
 	struct store_recipient *recipients;
 	uint32_t recipient_count;
 };

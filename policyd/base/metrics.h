@@ -76,6 +76,7 @@
 	X(M_STORE_FAILED, "quarantine_failed")                                \
 	X(M_STORE_SHORT, "quarantine_deferred_for_room")                      \
 	X(M_EVICTED, "quarantine_evicted_by_quota")                           \
+	X(M_VOTES_TAUGHT, "quarantine_votes_taught")                          \
 	X(M_RELEASED, "quarantine_released")                                  \
 	X(M_RELEASE_FAILED, "quarantine_release_failed")                      \
 	/* review */                                                          \

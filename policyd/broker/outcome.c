@@ -245,6 +245,40 @@ copies_wanted(struct tx *tx, struct copy *copies)
 	return kept;
 }
 
+/* "Ann <ann@b.example>" -> ann@b.example */
+static struct span
+bare_address(struct span from)
+{
+	size_t open = span_find_last(from, '<'), close = span_find_last(from, '>');
+
+	return open != SPAN_NONE && close != SPAN_NONE && close > open ? span_make(from.p + open + 1, close - open - 1) : span_trim(from);
+}
+
+/* His domain stands behind the mail. */
+static bool
+sender_proved(const struct tx *tx)
+{
+	bool proved = tx->session.login[0] != '\0';
+
+	for (uint32_t i = 0; i < tx->scanned.symbol_count; i++)
+		proved |= span_eq(tx->scanned.symbols[i].name, SPAN("DMARC_PASS"));
+	return proved;
+}
+
+/* What "release and always allow" puts on the list: the list it came by where the sender's domain vouches for that, else who
+ * it says it is from, which counts for mail that is proved only. Never the envelope's sender: lists make a new one for each mail. */
+static void
+allow_key(const struct tx *tx, char *to, size_t room)
+{
+	struct span from = bare_address(tx->scanned.from);
+
+	to[0] = '\0';
+	if (tx->scanned.list_id.n > 0 && sender_proved(tx))
+		snprintf(to, room, "list-id:" SPAN_FMT, SPAN_ARG(tx->scanned.list_id));
+	else if (span_find_char(from, '@') != SPAN_NONE && from.n + 6 < room)
+		snprintf(to, room, "from:" SPAN_FMT, SPAN_ARG(from));
+}
+
 static bool
 tx_store(struct tx *tx, uint32_t most)
 {
@@ -252,8 +286,10 @@ tx_store(struct tx *tx, uint32_t most)
 	struct copy *copies = calloc(most, sizeof *copies);
 	char *symbols = tell_symbols(tx, tx->have_scanned ? &tx->scanned.scores[0] : NULL);
 	struct buf body = { 0 };
+	char allow[MAX_ADDRESS + 8];
 	bool asked = false;
 
+	allow_key(tx, allow, sizeof allow);
 	if (list && copies && symbols) {
 		uint32_t n = copies_wanted(tx, copies);
 
@@ -262,13 +298,13 @@ tx_store(struct tx *tx, uint32_t most)
 
 			list[i] = (struct store_recipient){ .raw = span_of(r->raw), .address = span_of(copies[i].address),
 			    .customer = span_of(r->policy->customer), .retention_days = r->policy->retention_days,
-			    .tag = r->policy->tag, .quarantine = r->policy->quarantine, .discard = r->policy->discard,
+			    .mode = tx->fates[r - tx->recipients].outcome == OUT_REJECT ? STORED_COPY : STORED_HOLD, .tag = r->policy->tag, .quarantine = r->policy->quarantine, .discard = r->policy->discard,
 			    .points = tx->have_scanned ? tx->scanned.scores[r->score].points : 0 };
 		}
 		struct store_request request = {
 			.session = tx->session, .envelope = tx->envelope, .size = tx->size, .time_s = wall_s(),
 			.class_name = span_of(class_name(tx)), .message_id = tx->scanned.message_id, .from = tx->scanned.from,
-			.subject = tx->scanned.subject, .symbols = span_of(symbols), .recipients = list, .recipient_count = n,
+			.subject = tx->scanned.subject, .symbols = span_of(symbols), .allow = span_of(allow), .recipients = list, .recipient_count = n,
 		};
 		int left = clock_left_ms(tx->deadline_ms) - STORE_RESERVE_MS;
 
@@ -295,24 +331,14 @@ origin_refused(const struct tx *tx, const struct policy *policy)
 	return check.action == RCPT_REJECT;
 }
 
-/* "Ann <ann@b.example>" -> ann@b.example */
-static struct span
-bare_address(struct span from)
-{
-	size_t open = span_find_last(from, '<'), close = span_find_last(from, '>');
-
-	return open != SPAN_NONE && close != SPAN_NONE && close > open ? span_make(from.p + open + 1, close - open - 1) : span_trim(from);
-}
-
-/* What his own lists say, now that the header is known. A sender is proved when his domain stands behind the mail. */
+/* What his own lists say, now that the header is known. */
 static enum listed
 listed_for(const struct tx *tx, const struct policy *policy)
 {
 	struct entry_facts facts = { .client = tx->origin.family ? &tx->origin : &tx->session.client,
-	    .sender = span_of(tx->envelope.sender), .from = bare_address(tx->scanned.from), .proved = tx->session.login[0] != '\0' };
+	    .sender = span_of(tx->envelope.sender), .from = bare_address(tx->scanned.from), .list_id = tx->scanned.list_id,
+	    .proved = sender_proved(tx) };
 
-	for (uint32_t i = 0; i < tx->scanned.symbol_count; i++)
-		facts.proved |= span_eq(tx->scanned.symbols[i].name, SPAN("DMARC_PASS"));
 	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }
 

@@ -32,7 +32,7 @@ struct fate {                                /* of one recipient */
 	bool no_route;                       /* given: his address does not fit a token */
 	enum outcome outcome;                /* what he gets: differs where a reject could not be had */
 	bool remove;                         /* delrcpt */
-	bool store;                          /* a quarantine copy before the reply */
+	bool store;                          /* a quarantine copy before the reply; of a rejected mail, if his policy keeps one */
 	/* given as zero */
 	bool route;                          /* removed, and a token address takes his own variant to him */
 	uint32_t variant;                    /* of those who get it: equal numbers, equal bytes */

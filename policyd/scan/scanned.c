@@ -6,6 +6,8 @@
 #include "policyd/mail/forged.h"
 #include "policyd/wire.h"
 
+enum { LIST_ID_MOST = 200 };
+
 static void
 pack_forged(struct buf *b, const struct scan *scan)
 {
@@ -19,6 +21,20 @@ pack_forged(struct buf *b, const struct scan *scan)
 		pack_span(b, forged[i].name);
 		pack_u32(b, forged[i].nth);
 	}
+}
+
+/* RFC 2919: "Words for people <announce.shop.example>". */
+static struct span
+list_id(const struct message *m)
+{
+	struct span value = header_value(&m->headers, "List-Id");
+	size_t open = span_find_last(value, '<'), end = span_find_last(value, '>');
+	struct span id = open != SPAN_NONE && end != SPAN_NONE && open < end ? span_make(value.p + open + 1, end - open - 1) : SPAN("");
+
+	for (size_t i = 0; i < id.n; i++)
+		if (!ascii_alnum(id.p[i]) && !strchr(".-_", id.p[i]))
+			return SPAN("");
+	return id.n < LIST_ID_MOST ? id : SPAN("");
 }
 
 void
@@ -48,6 +64,7 @@ scanned_pack(struct buf *b, const struct scan *scan, const uint8_t digest[32], u
 	pack_span(b, span_head(scan->message.from.addr, MAX_ADDRESS));
 	pack_span(b, span_head(scan->message.subject, 998));
 	pack_span(b, subject ? span_head(subject->raw, MAX_HEADER_LINE) : SPAN(""));
+	pack_span(b, list_id(&scan->message));
 	pack_forged(b, scan);
 	pack_u64(b, cpu_us);
 	pack_u8(b, retire);
@@ -93,6 +110,7 @@ scanned_unpack(struct unpack *u, struct scanned *s)
 	s->from = unpack_span(u);
 	s->subject = unpack_span(u);
 	s->subject_raw = unpack_span(u);
+	s->list_id = unpack_span(u);
 	s->forged_count = unpack_u32(u);
 	if (s->forged_count > SCANNED_MAX_FORGED)
 		u->bad = true;

@@ -33,6 +33,7 @@ struct scanned {
 	uint8_t digest[32];                  /* SHA-256 of the mail */
 	struct span message_id, from, subject;      /* UTF-8, decoded */
 	struct span subject_raw;             /* as written, for the subject tag */
+	struct span list_id;                 /* of List-Id, without brackets; empty: none that can be named */
 	struct scanned_forged forged[SCANNED_MAX_FORGED];
 	uint32_t forged_count;
 	uint64_t cpu_us;

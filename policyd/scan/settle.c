@@ -139,8 +139,8 @@ settle(struct fate *fates, size_t count, const struct company *company, uint32_t
 		fate->outcome = defers ? OUT_DEFER : fate->wanted;
 		if (fate->outcome == OUT_REJECT && (company->relayed || rejects < count))
 			fate->outcome = fate->policy->reject_fallback;
-		fate->store = fate->outcome == OUT_QUARANTINE;
-		fate->remove = fate->store || fate->outcome == OUT_DISCARD;
+		fate->store = fate->outcome == OUT_QUARANTINE || (fate->outcome == OUT_REJECT && fate->policy->keep_rejected);
+		fate->remove = fate->outcome == OUT_QUARANTINE || fate->outcome == OUT_DISCARD;
 		gone += fate->remove;
 	}
 	if (defers)

@@ -15,21 +15,20 @@ struct index {
 	struct sql *db;
 };
 
-enum { SCHEMA_VERSION = 3, DAY_S = 86400, BODY_KEY = 16 };
+enum { SCHEMA_VERSION = 5, DAY_S = 86400, BODY_KEY = 16 };
 
 /* rcpt carries what lists are filtered by, so that a page is one walk down one index; the rest of an entry is one look-up. */
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS mail(id TEXT PRIMARY KEY, seq INTEGER, time_s INTEGER, segment TEXT, offset INTEGER,"
 	" length INTEGER, size INTEGER, client TEXT, helo TEXT, sender TEXT, class TEXT, message_id TEXT, header_from TEXT,"
-	" subject TEXT, symbols TEXT, digest BLOB, queue_id TEXT, count INTEGER, customer TEXT, body BLOB) WITHOUT ROWID;"
-	"CREATE INDEX IF NOT EXISTS mail_digest ON mail(digest);"
+	" subject TEXT, symbols TEXT, digest BLOB, queue_id TEXT, count INTEGER, customer TEXT, body BLOB, allow TEXT) WITHOUT ROWID;"
 	"CREATE INDEX IF NOT EXISTS mail_body ON mail(body) WHERE body<>x'';"
 	"CREATE INDEX IF NOT EXISTS mail_segment ON mail(segment);"
 	"CREATE INDEX IF NOT EXISTS mail_message_id ON mail(message_id);"
 	"CREATE INDEX IF NOT EXISTS mail_queue_id ON mail(queue_id);"
 	"CREATE TABLE IF NOT EXISTS rcpt(id TEXT, n INTEGER, time_s INTEGER, raw TEXT, address TEXT, domain TEXT, customer TEXT,"
 	" class TEXT, mode INTEGER, points REAL, tag REAL, quarantine REAL, discard REAL, state INTEGER, before INTEGER,"
-	" vote INTEGER, changed_s INTEGER, actor TEXT, note TEXT, change_seq INTEGER, retention INTEGER, expires_s INTEGER,"
+	" vote INTEGER, changed_s INTEGER, actor TEXT, note TEXT, change_seq INTEGER, taught INTEGER, retention INTEGER, expires_s INTEGER,"
 	" PRIMARY KEY(id, n)) WITHOUT ROWID;"
 	"CREATE INDEX IF NOT EXISTS rcpt_address ON rcpt(address, time_s);"
 	"CREATE INDEX IF NOT EXISTS rcpt_domain ON rcpt(domain, time_s);"
@@ -37,6 +36,7 @@ static const char schema[] =
 	"CREATE INDEX IF NOT EXISTS rcpt_time ON rcpt(time_s);"
 	"CREATE INDEX IF NOT EXISTS rcpt_expires ON rcpt(expires_s) WHERE state IN (0, 5, 6);"
 	"CREATE INDEX IF NOT EXISTS rcpt_waiting ON rcpt(state, time_s) WHERE state IN (1, 6);"
+	"CREATE INDEX IF NOT EXISTS rcpt_lessons ON rcpt(changed_s) WHERE vote<>taught;"
 	"CREATE INDEX IF NOT EXISTS rcpt_wanted ON rcpt(time_s) WHERE state=2 OR vote=1;"
 	"CREATE TABLE IF NOT EXISTS daily(day INTEGER, customer TEXT, class TEXT, stored INTEGER, released INTEGER,"
 	" requested INTEGER, deleted INTEGER, expired INTEGER, ham INTEGER, spam INTEGER, bytes INTEGER,"
@@ -138,16 +138,16 @@ index_add(struct index *x, const char *id, uint64_t seq, const struct store_requ
 
 	ip_print(&r->session.client, client);
 	short_symbols(r->symbols, &symbols);
-	bool good = sql_do(x->db, "INSERT OR IGNORE INTO mail VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?)", "tiitiiitttsssssbtsb",
+	bool good = sql_do(x->db, "INSERT OR IGNORE INTO mail VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?,?)", "tiitiiitttsssssbtsbs",
 	    id, (int64_t)seq, r->time_s, place->name, (int64_t)place->offset, (int64_t)place->length, (int64_t)r->size, client,
 	    r->session.helo, r->envelope.sender, r->class_name, r->message_id, r->from, r->subject, buf_span(&symbols),
-	    span_make(r->digest, sizeof r->digest), r->envelope.queue_id, r->recipients[0].customer, span_head(body, BODY_KEY));
+	    span_make(r->digest, sizeof r->digest), r->envelope.queue_id, r->recipients[0].customer, span_head(body, BODY_KEY), r->allow);
 
 	buf_free(&symbols);
 	for (uint32_t n = 0; good && n < r->recipient_count; n++) {
 		const struct store_recipient *one = &r->recipients[n];
 
-		good = sql_do(x->db, "INSERT OR IGNORE INTO rcpt VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,0,0,0,?,'','',0,?,?)", "siisssssiffffiii",
+		good = sql_do(x->db, "INSERT OR IGNORE INTO rcpt VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,0,0,0,?,'','',0,0,?,?)", "siisssssiffffiii",
 		    span_of(id), (int64_t)n, r->time_s, one->raw, one->address, domain_of(one->address), one->customer, r->class_name,
 		    (int64_t)one->mode, one->points, one->tag, one->quarantine, one->discard, r->time_s, (int64_t)one->retention_days,
 		    r->time_s + (int64_t)one->retention_days * DAY_S);
@@ -214,14 +214,14 @@ index_last_seq(struct index *x)
 }
 
 bool
-index_find_retry(struct index *x, const struct store_request *r, struct span raw, int64_t since_s, char id[ID_ROOM])
+index_find_retry(struct index *x, const struct store_request *r, const struct store_recipient *to, int64_t since_s, char id[ID_ROOM])
 {
 	char client[INET6_ADDRSTRLEN];
 
 	ip_print(&r->session.client, client);
-	struct sql_rows *rows = sql_ask(x->db, "SELECT mail.id FROM mail JOIN rcpt ON rcpt.id=mail.id WHERE mail.digest=?"
-	    " AND mail.client=? AND mail.sender=? AND mail.time_s>=? AND rcpt.raw=? AND rcpt.state=0 LIMIT 1", "bttis",
-	    span_make(r->digest, sizeof r->digest), client, r->envelope.sender, since_s, raw);
+	struct sql_rows *rows = sql_ask(x->db, "SELECT mail.id FROM rcpt INDEXED BY rcpt_address CROSS JOIN mail ON mail.id=rcpt.id"
+	    " WHERE rcpt.address=? AND rcpt.time_s>=? AND rcpt.raw=? AND rcpt.state=0 AND mail.digest=? AND mail.client=? AND mail.sender=?"
+	    " LIMIT 1", "sisbtt", to->address, since_s, to->raw, span_make(r->digest, sizeof r->digest), client, r->envelope.sender);
 	bool found = sql_row(rows);
 
 	if (found)
@@ -337,6 +337,30 @@ index_tidy(struct index *x, int most)
 	if (sql_number(x->db, "SELECT count(*) FROM (SELECT 1 FROM mail WHERE segment=? LIMIT 1)", "t", name) == 0)
 		sql_do(x->db, "DELETE FROM segment WHERE name=?", "t", name);
 	return true;
+}
+
+/* ---- votes that are to be lessons ---- */
+
+bool
+index_untaught(struct index *x, char id[ID_ROOM], struct index_rcpt *rcpt, enum entry_vote *taught)
+{
+	struct sql_rows *rows = sql_ask(x->db, "SELECT n, raw, address, customer, class, state, before, vote, time_s, changed_s, retention,"
+	    " actor, expires_s, change_seq, id, taught FROM rcpt INDEXED BY rcpt_lessons WHERE vote<>taught ORDER BY changed_s LIMIT 1", "");
+	bool found = sql_row(rows);
+
+	if (found) {
+		read_rcpt(rows, rcpt);
+		sql_text(rows, 14, id, ID_ROOM);
+		*taught = (enum entry_vote)sql_int(rows, 15);
+	}
+	sql_end(rows);
+	return found;
+}
+
+bool
+index_taught(struct index *x, const char *id, uint32_t n, enum entry_vote vote)
+{
+	return sql_do(x->db, "UPDATE rcpt SET taught=? WHERE id=? AND n=?", "iti", (int64_t)vote, id, (int64_t)n);
 }
 
 /* ---- quotas ---- */

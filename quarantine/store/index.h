@@ -69,7 +69,7 @@ uint64_t index_segment_done(struct index *x, const char *name);
 uint64_t index_last_seq(struct index *x);
 
 /* A retry: same client, sender, digest, since `since_s`, and this recipient still new there: its id. */
-bool index_find_retry(struct index *x, const struct store_request *r, struct span raw, int64_t since_s, char id[ID_ROOM]);
+bool index_find_retry(struct index *x, const struct store_request *r, const struct store_recipient *to, int64_t since_s, char id[ID_ROOM]);
 
 /* Where the mail of an id is, and who it is for (malloc'd). False: no such id. */
 bool index_find(struct index *x, const char *id, struct seg_place *place, struct index_rcpt **rcpts, size_t *count);
@@ -80,6 +80,10 @@ void index_releasing(struct index *x, void (*each)(void *arg, const char *id, ui
 bool index_expire(struct index *x, int64_t now_s, int most);
 bool index_tidy(struct index *x, int most);                 /* rows of dropped files */
 void index_forget_segment(struct index *x, const char *name);       /* its file was dropped */
+
+/* votes: the oldest that is no lesson yet; what the model was taught of it so far */
+bool index_untaught(struct index *x, char id[ID_ROOM], struct index_rcpt *rcpt, enum entry_vote *taught);
+bool index_taught(struct index *x, const char *id, uint32_t n, enum entry_vote vote);
 
 /* quotas */
 struct index_old {

@@ -43,7 +43,7 @@ find_retried(struct store *s, const struct store_request *r, struct stored *out)
 	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < r->recipient_count; i++) {
-		if (!index_find_retry(s->index, r, r->recipients[i].raw, r->time_s - RETRY_WINDOW_S, out->ids[i]))
+		if (!index_find_retry(s->index, r, &r->recipients[i], r->time_s - RETRY_WINDOW_S, out->ids[i]))
 			continue;
 		if (found == 0 || i == 0 || strcmp(out->ids[i], out->ids[i - 1]) != 0)
 			index_count(s->index, out->ids[i]);
@@ -181,7 +181,7 @@ store_part(struct store *s, const char *id, const struct store_request *r, struc
 	struct span customer = r->recipients[0].customer;
 	const struct key *key = keys_for(segments_keys(s->segments), customer, why, room);
 	unsigned retention = longest_retention(r);
-	struct record record = { .type = SEG_MAIL, .time_ms = wall_ms() };
+	struct record record = { .type = SEG_MAIL, .time_ms = r->time_s * 1000 };
 	struct seg_body body = { .alike = r->recipient_count }, *found = NULL;
 	struct seg_place place;
 	size_t head = header_bytes(mail);

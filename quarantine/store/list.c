@@ -22,8 +22,8 @@ static const char rcpt_columns[] =
 enum { R_ID, R_N, R_TIME, R_ADDRESS, R_CUSTOMER, R_CLASS, R_MODE, R_POINTS, R_TAG, R_QUARANTINE, R_DISCARD, R_STATE, R_BEFORE,
     R_VOTE, R_CHANGED, R_ACTOR, R_NOTE, R_EXPIRES, R_DOMAIN };
 static const char mail_columns[] =
-	"SELECT sender, header_from, subject, size, count, client, helo, message_id, queue_id, digest, symbols, body FROM mail WHERE id=?";
-enum { M_SENDER, M_FROM, M_SUBJECT, M_SIZE, M_COUNT_, M_CLIENT, M_HELO, M_MESSAGE_ID, M_QUEUE_ID, M_DIGEST, M_SYMBOLS, M_BODY };
+	"SELECT sender, header_from, subject, size, count, client, helo, message_id, queue_id, digest, symbols, body, allow FROM mail WHERE id=?";
+enum { M_SENDER, M_FROM, M_SUBJECT, M_SIZE, M_COUNT_, M_CLIENT, M_HELO, M_MESSAGE_ID, M_QUEUE_ID, M_DIGEST, M_SYMBOLS, M_BODY, M_ALLOW };
 
 struct names {                               /* a filter that takes one text or several */
 	const char *at[NAMES_MOST];
@@ -120,6 +120,16 @@ rcpt_matches(const struct filter *f, struct sql_rows *r)
 	    entry_in_scope(f->request, sql_span(r, R_ADDRESS), sql_span(r, R_CUSTOMER));
 }
 
+static void
+print_hex(struct span bytes, char to[65])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < bytes.n && i < 32; i++)
+		n += (size_t)snprintf(to + n, 3, "%02x", (unsigned char)bytes.p[i]);
+	to[n] = '\0';
+}
+
 static bool
 has_symbol(struct span symbols, struct span name)
 {
@@ -147,17 +157,10 @@ mail_matches(const struct filter *f, struct sql_rows *mail)
 	if ((f->message_id[0] && !span_eq(sql_span(mail, M_MESSAGE_ID), span_of(f->message_id))) ||
 	    (f->queue_id[0] && !span_eq(sql_span(mail, M_QUEUE_ID), span_of(f->queue_id))))
 		return false;
-	return has_words(f, mail);
-}
+	char digest[65];
 
-static void
-print_hex(struct span bytes, char to[65])
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < bytes.n && i < 32; i++)
-		n += (size_t)snprintf(to + n, 3, "%02x", (unsigned char)bytes.p[i]);
-	to[n] = '\0';
+	print_hex(sql_span(mail, M_DIGEST), digest);
+	return (!f->digest[0] || strcmp(digest, f->digest) == 0) && has_words(f, mail);
 }
 
 static json_t *
@@ -188,7 +191,7 @@ static json_t *
 entry_json(struct sql_rows *r, struct sql_rows *mail)
 {
 	static const struct { const char *name; int column; } texts[] = { { "sender", M_SENDER }, { "from", M_FROM }, { "subject", M_SUBJECT },
-	    { "client", M_CLIENT }, { "helo", M_HELO }, { "message_id", M_MESSAGE_ID }, { "queue_id", M_QUEUE_ID }, { "symbols", M_SYMBOLS } };
+	    { "client", M_CLIENT }, { "helo", M_HELO }, { "message_id", M_MESSAGE_ID }, { "queue_id", M_QUEUE_ID }, { "symbols", M_SYMBOLS }, { "allow", M_ALLOW } };
 	int64_t state = state_of(r), before = sql_int(r, R_BEFORE), vote = sql_int(r, R_VOTE);
 	char digest[65];
 	json_t *e = json_object();
@@ -258,7 +261,7 @@ read_filter(const json_t *request, struct filter *f, char *why, size_t room)
 		if (word.n > 0)
 			f->words[f->word_count++] = word;
 	}
-	f->mail = f->word_count || f->sender[0] || f->from_domain[0] || f->symbol[0] || f->message_id[0] || f->queue_id[0];
+	f->mail = f->word_count || f->sender[0] || f->from_domain[0] || f->symbol[0] || f->message_id[0] || f->queue_id[0] || f->digest[0];
 	return true;
 }
 
@@ -273,9 +276,9 @@ choose_index(const struct filter *f, char *text, size_t room, const struct names
 	size_t n;
 
 	*bind = NULL;
-	if (f->digest[0] || f->message_id[0] || f->queue_id[0] || f->body[0]) {
+	if (f->message_id[0] || f->queue_id[0] || f->body[0]) {
 		snprintf(text, room, " WHERE id IN (SELECT id FROM mail WHERE %s=?)", f->message_id[0] ? "message_id" :
-		    f->queue_id[0] ? "queue_id" : f->digest[0] ? "digest" : "body<>x'' AND body");
+		    f->queue_id[0] ? "queue_id" : "body<>x'' AND body");
 		return;
 	}
 	bool waiting = f->state.given && f->state.count > 0;
@@ -329,7 +332,7 @@ struct cursor {
 static struct sql_rows *
 walk(struct index *x, const struct filter *f, bool up, const struct cursor *from)
 {
-	char text[2048], where[512], digest[32];
+	char text[2048], where[512], body[32];
 	const struct names *bind;
 
 	choose_index(f, where, sizeof where, &bind);
@@ -342,8 +345,8 @@ walk(struct index *x, const struct filter *f, bool up, const struct cursor *from
 		sql_bind_text(rows, span_of(f->message_id));
 	else if (f->queue_id[0])
 		sql_bind_text(rows, span_of(f->queue_id));
-	else if (f->digest[0] || f->body[0])
-		sql_bind_blob(rows, span_make(digest, from_hex(f->digest[0] ? f->digest : f->body, digest)));
+	else if (f->body[0])
+		sql_bind_blob(rows, span_make(body, from_hex(f->body, body)));
 	for (size_t i = 0; bind && i < bind->count; i++)
 		sql_bind_text(rows, span_of(bind->at[i]));
 	sql_bind_int(rows, f->since);
@@ -359,7 +362,7 @@ walk(struct index *x, const struct filter *f, bool up, const struct cursor *from
 }
 
 struct found {
-	json_t *entry;
+	struct cursor at;
 	double key;
 };
 
@@ -371,6 +374,7 @@ by_key(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* `mail`: for ORDER_SIZE only. */
 static double
 sort_key(enum order order, struct sql_rows *r, struct sql_rows *mail)
 {
@@ -402,92 +406,138 @@ read_cursor(const char *text, struct cursor *from, int64_t *skip)
 	return true;
 }
 
+/* One entry by its place, for a page that was sorted first. */
+static json_t *
+entry_at(struct index *x, const struct cursor *at)
+{
+	char text[512];
+	json_t *entry = NULL;
+
+	snprintf(text, sizeof text, "%s WHERE id=? AND n=?", rcpt_columns);
+	struct sql_rows *rows = sql_ask(index_sql(x), text, "ti", at->id, at->n), *mail = sql_ask(index_sql(x), mail_columns, "t", at->id);
+
+	if (sql_row(rows) && sql_row(mail))
+		entry = entry_json(rows, mail);
+	sql_end(rows);
+	sql_end(mail);
+	return entry;
+}
+
+struct listing {
+	struct filter filter;
+	enum order order;
+	size_t limit, skip;
+	struct found *found;                 /* `sorted`: what matched; else NULL */
+	size_t count;
+	json_t *entries;
+	struct cursor last;                  /* the last row that was looked at */
+	json_int_t looked;
+	bool more;
+};
+
+/* A row that passed what rcpt can tell. */
+static void
+look_closer(struct index *x, struct listing *l, struct sql_rows *rows)
+{
+	bool sorted = l->found != NULL, size = l->order == ORDER_SIZE;
+
+	if (!sorted && !l->filter.mail && l->skip > 0) {
+		l->skip--;                   /* what is only skipped costs no look-up */
+		return;
+	}
+	struct sql_rows *mail = !sorted || l->filter.mail || size ? sql_ask(index_sql(x), mail_columns, "s", sql_span(rows, R_ID)) : NULL;
+	bool good = mail == NULL || (sql_row(mail) && (!l->filter.mail || mail_matches(&l->filter, mail)));
+
+	if (good && sorted) {
+		l->found[l->count++] = (struct found){ l->last, sort_key(l->order, rows, mail) };
+	} else if (good && l->skip > 0) {
+		l->skip--;
+	} else if (good) {
+		json_array_append_new(l->entries, entry_json(rows, mail));
+		l->count++;
+	}
+	sql_end(mail);
+}
+
+static void
+look(struct index *x, struct listing *l, const struct cursor *from)
+{
+	int64_t deadline = clock_ms() + LOOK_MS;
+	size_t want = l->found ? SORT_MOST : l->limit;
+	struct sql_rows *rows = walk(x, &l->filter, l->order == ORDER_OLDEST, from);
+
+	while (!l->more && sql_row(rows)) {
+		if (l->count == want) {
+			l->more = true;
+			break;
+		}
+		l->looked++;
+		l->last.time = sql_int(rows, R_TIME);
+		sql_text(rows, R_ID, l->last.id, sizeof l->last.id);
+		l->last.n = sql_int(rows, R_N);
+		if (rcpt_matches(&l->filter, rows))
+			look_closer(x, l, rows);
+		l->more = l->looked >= LOOK_MOST || (l->looked % CLOCK_EVERY == 0 && clock_ms() > deadline);
+	}
+	sql_end(rows);
+}
+
+static bool
+read_listing(const json_t *request, struct listing *l, struct cursor *from, bool *goes_on, char *why, size_t room)
+{
+	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
+	int64_t skip = json_integer_value(json_object_get(request, "offset"));
+	const char *sort = text_of(request, "sort"), *cursor = text_of(request, "cursor");
+
+	while (sort[0] && l->order < ORDER__COUNT && strcmp(sort, order_names[l->order]) != 0)
+		l->order++;
+	if (l->order == ORDER__COUNT) {
+		snprintf(why, room, "sort: \"%.40s\" is not newest, oldest, closest, points or size", sort);
+		return false;
+	}
+	*goes_on = cursor[0] == 't';
+	if (cursor[0] && (!read_cursor(cursor, from, &skip) || *goes_on != (l->order < ORDER_CLOSEST))) {
+		snprintf(why, room, "cursor: expected what the page before gave");
+		return false;
+	}
+	l->limit = limit <= 0 ? LIST_DEFAULT : limit > LIST_MOST ? LIST_MOST : (size_t)limit;
+	l->skip = skip < 0 ? 0 : (size_t)skip;
+	return read_filter(request, &l->filter, why, room);
+}
+
 json_t *
 index_list(struct index *x, const json_t *request, char *why, size_t room)
 {
-	json_int_t limit = json_integer_value(json_object_get(request, "limit")), looked = 0;
-	int64_t skip = json_integer_value(json_object_get(request, "offset")), deadline = clock_ms() + LOOK_MS;
-	const char *sort = text_of(request, "sort"), *cursor = text_of(request, "cursor");
-	struct found *found = NULL;
-	struct cursor from, last = { 0 };
-	struct filter f;
-	enum order order = ORDER_NEWEST;
-	size_t count = 0, want;
+	struct listing l = { .order = ORDER_NEWEST };
+	struct cursor from;
+	bool goes_on;
 	char next[96] = "";
-	bool more = false;
 
-	while (sort[0] && order < ORDER__COUNT && strcmp(sort, order_names[order]) != 0)
-		order++;
-	if (order == ORDER__COUNT) {
-		snprintf(why, room, "sort: \"%.40s\" is not newest, oldest, closest, points or size", sort);
+	if (!read_listing(request, &l, &from, &goes_on, why, room))
 		return NULL;
-	}
-	if (!read_filter(request, &f, why, room))
-		return NULL;
-	if (cursor[0] && !read_cursor(cursor, &from, &skip)) {
-		snprintf(why, room, "cursor: expected what the page before gave");
-		return NULL;
-	}
-	bool sorted = order >= ORDER_CLOSEST, up = order == ORDER_OLDEST;
-
-	limit = limit <= 0 ? LIST_DEFAULT : limit > LIST_MOST ? LIST_MOST : limit;
-	skip = skip < 0 ? 0 : skip;
-	want = sorted ? SORT_MOST : (size_t)limit;
-	found = calloc(want + 1, sizeof *found);
-	if (found == NULL) {
+	if (l.order >= ORDER_CLOSEST && (l.found = calloc(SORT_MOST + 1, sizeof *l.found)) == NULL) {
 		snprintf(why, room, "no memory");
 		return NULL;
 	}
-	struct sql_rows *rows = walk(x, &f, up, cursor[0] == 't' ? &from : NULL);
+	l.entries = json_array();
+	look(x, &l, goes_on ? &from : NULL);
+	if (l.found) {
+		size_t start = l.skip < l.count ? l.skip : l.count, end = start + l.limit < l.count ? start + l.limit : l.count;
 
-	while (!more && sql_row(rows)) {
-		bool good = rcpt_matches(&f, rows);
+		qsort(l.found, l.count, sizeof *l.found, by_key);
+		for (size_t i = start; i < end; i++) {
+			json_t *entry = entry_at(x, &l.found[i].at);
 
-		if (count == want) {
-			more = true;
-			break;
+			if (entry)
+				json_array_append_new(l.entries, entry);
 		}
-		looked++;
-		last.time = sql_int(rows, R_TIME);
-		sql_text(rows, R_ID, last.id, sizeof last.id);
-		last.n = sql_int(rows, R_N);
-		if (good && !sorted && !f.mail && skip > 0) {
-			skip--;              /* what is only skipped costs no look-up */
-			good = false;
-		}
-		if (good) {
-			struct sql_rows *mail = sql_ask(index_sql(x), mail_columns, "s", sql_span(rows, R_ID));
-
-			if (sql_row(mail) && mail_matches(&f, mail)) {
-				if (!sorted && skip > 0)
-					skip--;
-				else
-					found[count++] = (struct found){ entry_json(rows, mail), sorted ? sort_key(order, rows, mail) : 0 };
-			}
-			sql_end(mail);
-		}
-		more = looked >= LOOK_MOST || (looked % CLOCK_EVERY == 0 && clock_ms() > deadline && !sorted);
-	}
-	sql_end(rows);
-	json_t *entries = json_array();
-	size_t start = 0, end = count;
-
-	if (sorted) {
-		qsort(found, count, sizeof *found, by_key);
-		start = (size_t)skip < count ? (size_t)skip : count;
-		end = start + (size_t)limit < count ? start + (size_t)limit : count;
-		more = end < count;
+		l.more = end < l.count;
 		snprintf(next, sizeof next, "s.%zu", end);
-	} else if (more) {
-		snprintf(next, sizeof next, "t.%lld.%s.%lld", (long long)last.time, last.id, (long long)last.n);
+	} else if (l.more) {
+		snprintf(next, sizeof next, "t.%lld.%s.%lld", (long long)l.last.time, l.last.id, (long long)l.last.n);
 	}
-	for (size_t i = 0; i < count; i++)
-		if (i >= start && i < end)
-			json_array_append_new(entries, found[i].entry);
-		else
-			json_decref(found[i].entry);
-	free(found);
-	return json_pack("{s:o, s:b, s:s, s:I}", "entries", entries, "more", more, "cursor", more ? next : "", "looked", looked);
+	free(l.found);
+	return json_pack("{s:o, s:b, s:s, s:I}", "entries", l.entries, "more", l.more, "cursor", l.more ? next : "", "looked", l.looked);
 }
 
 json_t *

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { ZSTD_LEVEL = 3, SUM_AT = 48, SUM = 16, SLOT = CRYPT_NONCE + CRYPT_KEY + CRYPT_TAG };
+enum { ZSTD_LEVEL = 3, ZSTD_LEVEL_LARGE = 1, LARGE = 32 * 1024, SUM_AT = 48, SUM = 16, SLOT = CRYPT_NONCE + CRYPT_KEY + CRYPT_TAG };
 
 static const uint8_t meta_nonce[CRYPT_NONCE] = { 1 }, body_nonce[CRYPT_NONCE] = { 2 };
 
@@ -41,6 +41,17 @@ checksum(const uint8_t *record, size_t length, uint8_t sum[SUM])
 	memcpy(sum, digest, SUM);
 }
 
+/* Its tables are kept: making them anew costs more than a small mail. */
+static size_t
+pack(uint8_t *to, size_t room, struct span mail)
+{
+	static ZSTD_CCtx *ctx;
+
+	if (ctx == NULL)
+		ctx = ZSTD_createCCtx();
+	return ctx ? ZSTD_compressCCtx(ctx, to, room, mail.p, mail.n, mail.n < LARGE ? ZSTD_LEVEL : ZSTD_LEVEL_LARGE) : (size_t)-1;
+}
+
 bool
 record_build(const struct record *r, struct span mail, const struct key *key, struct buf *out, char *why, size_t room)
 {
@@ -54,7 +65,7 @@ record_build(const struct record *r, struct span mail, const struct key *key, st
 	uint8_t *head = (uint8_t *)out->p + start, *slot = head + RECORD_HEAD, *meta = slot + SLOT, *body = meta + r->meta.n + CRYPT_TAG;
 
 	if (mail.n)
-		packed = ZSTD_compress(body, bound, mail.p, mail.n, ZSTD_LEVEL);
+		packed = pack(body, bound, mail);
 	memset(head, 0, RECORD_HEAD);
 	put(head, RECORD_MAGIC, 4);
 	put(head + 4, RECORD_VERSION, 2);

@@ -14,14 +14,15 @@
  *                  "since", "until" (time < until), "search" (each word of it in From, sender or subject; case does not
  *                  matter), "symbol" (a rule's name), "message_id", "queue_id", "digest", "body", "points_min", "points_max"
  *         S        "newest" (default), "oldest"; "closest" (least above the own threshold first: likely false positives),
- *                  "points" (highest first), "size" (largest first): these three order the newest SORT_MOST that match
+ *                  "points" (highest first), "size" (largest first): these three order the newest SORT_MOST that match (or as many as LOOK_MS allows)
  *      -> {"entries": [ENTRY..], "more": bool, "cursor": text, "looked": n}
  *         A page ends when it is full or enough rows were looked at (LOOK_MOST, LOOK_MS): then it may be short, even
  *         empty, with "more": true; the cursor goes on from there
  *         ENTRY    {id, n, time, sender, from, recipient, customer, subject, class, points, tag, quarantine, discard,
  *                  state, before, changed, actor, note, vote ("", "ham", "spam"), mode ("hold", "copy"), size, count
  *                  (arrivals), client, helo, message_id, queue_id, digest
- *                  (hex), body (hex; the same for mails that share it, "" for short ones), symbols ("NAME=points ..."), expires, undo_until (0: nothing to undo)}
+ *                  (hex), body (hex; the same for mails that share it, "" for short ones), symbols ("NAME=points ..."), allow (the key for
+ *                  "release and always allow": policy.put takes it; never a bounce address), expires, undo_until (0: nothing to undo)}
  *
  * show    {"cmd": "quarantine.show", "id", "n" or "rcpt" (else all recipients in scope), "raw": bool}
  *      -> {"entries": [ENTRY..], "symbols": [{"name", "points", "evidence"}..], "damaged": bool, "why", "segment", "offset"};
@@ -30,7 +31,8 @@
  * change  {"cmd": "quarantine.change", "op": OP, "ids": ["id" | {"id", "n"} | {"id", "rcpt"}..] or "id" with "n" or "rcpt",
  *         "actor": who, "note": why, "again": bool, "risky": bool}; at most CHANGE_MOST entries at once; durable when answered
  *         OP       "seen" "unseen" "request" (ask for release) "deny" (a request) "release" "approve" (release what was
- *                  requested) "delete" "undo" (the last change but a release, within UNDO_S) "ham" "spam" "unvote"
+ *                  requested) "delete" "undo" (the last change but a release, within UNDO_S) "ham" "spam" "unvote":
+ *         votes become lessons (lesson.c) within seconds, and are taken back again
  *      -> {"results": [{"id", "n", "recipient", "state", "done": bool, "reply": sentence, "queue_id"}..]}
  *         release answers when the MTA has: done with its queue id; "releasing" with the reply when it is to be tried
  *         again; not done when it refused. "again": also what was released before. What was held for a virus, phish,

@@ -59,7 +59,7 @@ set_up(struct sql *db, const char *schema, int version)
 			return false;
 		sqlite3_db_config(db->db, SQLITE_DBCONFIG_RESET_DATABASE, 0, 0);
 	}
-	return sql_script(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;"
+	return sql_script(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-131072; PRAGMA wal_autocheckpoint=10000;"
 	    " PRAGMA temp_store=MEMORY; PRAGMA mmap_size=1073741824") && sql_script(db, schema) && sql_script(db, pragma);
 }
 

@@ -243,6 +243,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	release_tick(s);
+	lesson_tick(s);
 	if (s->first == NULL)
 		store_expire(s);
 }

@@ -21,6 +21,9 @@ struct store {
 	struct event *commit, *tick;
 	struct inbox inbox;
 	struct release *releases, **last_release;
+	bool teaching;                       /* a vote is with the broker, to be a lesson */
+	int64_t teach_at_ms;
+	unsigned teach_tries;                /* of the vote that is due */
 	struct eviction *evictions;          /* due when the present round is on the disk */
 	unsigned releasing;                  /* with a worker or deliver now */
 };
@@ -55,6 +58,9 @@ bool stored_unpack(struct unpack *u, struct arena *a, struct stored_meta *meta);
 void store_expire(struct store *s);
 /* Bring the index up to what the segments hold; `anew` empties it first. */
 void store_recover(struct store *s, bool anew);
+
+/* lesson.c */
+void lesson_tick(struct store *s);
 
 /* release.c: put mail back on its way, which is in state "releasing" already. `done` (or NULL) gets one result. */
 struct release_result {

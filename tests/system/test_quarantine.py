@@ -5,7 +5,7 @@ import os
 import signal
 import unittest
 
-from tests.lib.mail import mail, points
+from tests.lib.mail import eicar, mail, points
 from tests.lib.milter import Milter
 from tests.lib.policyd import Policyd
 from tests.lib.procs import Dir, wait_until
@@ -165,7 +165,6 @@ class Quarantine(unittest.TestCase):
 
     def test_release_of_what_is_dangerous(self):
         """A virus is scanned once more and not released; whoever may, says so."""
-        from tests.lib.mail import eicar
         self.assertEqual(self.milter.send(eicar(), ["virus@acme.example"])["reply"][0], "d")
         entry = self.entries(rcpt="virus@acme.example")[0]
         self.assertEqual(entry["class"], "virus")
@@ -174,6 +173,37 @@ class Quarantine(unittest.TestCase):
         self.assertIn("a virus was found", result["reply"])
         result = self.store.ask("change", op="release", ids=[entry["id"]], risky=True)["results"][0]
         self.assertEqual((result["state"], result["done"]), ("released", True))
+
+    def test_votes_are_lessons(self):
+        """A vote is taught, another one turns it, none takes it back; a virus is never learnt. What an owner's word weighs is
+        the trainer's to say."""
+        body = "Cheap watches for the discerning gentleman, only today and only here. " * 20 + "\r\n"
+        self.hold(["vote@plain.example"], subject="vote on me", body=body)
+        entry = self.entries(rcpt="vote@plain.example")[0]
+        self.assertEqual(entry["allow"], "from:ann@sender.example")
+        for op, said in (("ham", "learnt as ham"), ("spam", "flipped as spam"), ("unvote", "unlearnt as nothing")):
+            self.store.ask("change", op=op, ids=[entry["id"]], actor="policyctl root")
+            wait_until(lambda: "vote on %s: %s" % (entry["id"], said) in self.pd.log())
+        self.hold(["vote@acme.example"], subject="vote on me too", body=body)
+        entry = self.entries(rcpt="vote@acme.example")[0]
+        self.store.ask("change", op="ham", ids=[entry["id"]], actor="vote@acme.example")
+        wait_until(lambda: "vote on %s: " % entry["id"] in self.pd.log())
+        self.milter.send(eicar(), ["vv@acme.example"])
+        self.store.ask("change", op="ham", ids=[self.entries(rcpt="vv@acme.example")[0]["id"]])
+        wait_until(lambda: "viruses are not learnt" in self.pd.log())
+
+    def test_a_copy_of_what_is_rejected(self):
+        """keep_rejected: the sender hears 5xx, the mail can still be released."""
+        self.pd.set("mailbox:copy@acme.example", discard="7", top_action="reject", keep_rejected="true")
+        self.pd.set("mailbox:none@acme.example", discard="7", top_action="reject")
+        data = points(8, "rejected and kept")
+        out = self.milter.send(data, ["copy@acme.example", "none@acme.example"])
+        self.assertEqual(out["reply"][0], "y", out)
+        entry = self.entries(rcpt="copy@acme.example")[0]
+        self.assertEqual((entry["mode"], entry["state"]), ("copy", "new"))
+        self.assertEqual(self.entries(rcpt="none@acme.example"), [])
+        self.assertTrue(self.store.ask("change", op="release", ids=[entry["id"]])["results"][0]["done"])
+        self.assertEqual([m[2] for m in self.sink.to("copy@acme.example")], [data])
 
     # ---- what is on the disk ----
 
