@@ -106,6 +106,8 @@ load_kit(struct zygote *z, char *why, size_t room)
 		return false;
 	if (!rules_pass(z->kit.rules, config, why, room))        /* at a reload this would be the end of it */
 		log_error("rules do not pass their own tests: %s", why);
+	z->told_ns = antivirus_newest_ns(config);    /* if it cannot be loaded: not again before it changes */
+	z->told_ms = clock_ms();
 	if (!antivirus_open(config, ".", &z->kit.antivirus, why, room)) {
 		metrics_add(M_CLAMAV_REFUSED, 1);
 		if (config->generation > 1)

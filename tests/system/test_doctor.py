@@ -181,14 +181,14 @@ class Doctor(unittest.TestCase):
 
     def test_hostile_mail_and_bad_rules(self):
         self.d.write("bad-rules/bad.lua", 'rule { symbol = "BROKEN", score = 1, description = "fails", group = "test",\n'
-                     '  when = function(msg) error("no") end }\n')
+                     '  when = function(msg) if msg.subject == "a broken rule" then error("no") end end }\n')
         pd = self.policyd()
         text = open(pd.conf).read()
         self.d.write("policyd.conf", text.replace('rules = (', 'rules = ( "%s", ' % self.d("bad-rules")))
         pd.ctl("reload")
         m = Milter(("127.0.0.1", pd.milter_port))
         m.send(mail("poison", headers=["X-Policyd-Test-Crash: yes"]), ["a@test.example"])
-        m.send(mail("rule"), ["a@test.example"])
+        m.send(mail("a broken rule"), ["a@test.example"])
         m.close()
         self.assertSays(pd, "WARN", "workers", "1 mails ended two workers")
         self.assertSays(pd, "WARN", "rules", "failures of rules")
