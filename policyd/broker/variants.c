@@ -236,7 +236,8 @@ on_variant(struct peer *peer, struct packet *packet, struct unpack *u)
 	pack_u8(&body, 0);
 	pack_u32(&body, 1);
 	pack_span(&body, span_make(&b->config->policy_default, sizeof b->config->policy_default));
-	pack_u32(&body, 0);
+	pack_u32(&body, 0);                 /* no symbols found so far */
+	pack_u32(&body, 0);                 /* no rule in another mode */
 	pack_span(&body, variant);
 	pack_span(&body, received);
 	o->work = dispatch_submit(b->dispatch, &body, o->fd, clock_ms() + VARIANT_MS, made, NULL, o);
