@@ -241,6 +241,8 @@ decode_body(struct tree *t, struct part *p)
 		p->data = decode_quoted(t->a, p->raw, false, &broken);
 		if (broken)
 			doubt_quoted(t, p);
+		else if (is_bare_base64(p->raw, false))
+			p->doubtful = t->msg->odd = true;
 	} else if (span_eq(p->encoding, SPAN("x-uuencode")) || span_eq(p->encoding, SPAN("uuencode"))) {
 		struct span name, data;
 		size_t at = 0;

@@ -199,8 +199,7 @@ one_end(struct span value)
 {
 	size_t dot = span_find_char(value, '.');
 
-	return dot != SPAN_NONE && dot == span_find_last(value, '.') && name_extension(value).n > 0 &&
-	    span_find_char(value, ';') == SPAN_NONE && span_find_char(value, '"') == SPAN_NONE && !span_ends(value, SPAN("'"));
+	return dot != SPAN_NONE && dot == span_find_last(value, '.') && name_extension(value).n > 0 && !span_ends(value, SPAN("'"));
 }
 
 /* RFC 2231 and 6266: name*= before all, then name*0= name*1= ..., then name=. Clients that do not know the extended
