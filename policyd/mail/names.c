@@ -94,6 +94,8 @@ names_read(struct arena *a, struct message *msg, struct part *p, const struct co
 
 	add_param(a, msg, p, disposition, "filename");
 	add_param(a, msg, p, type, "name");
+	add_param(a, msg, p, type, "filename");      /* in the wrong header; some take it there */
+	add_param(a, msg, p, disposition, "name");
 	for (size_t i = 0; i < sizeof again / sizeof *again; i++)         /* the header stands there twice: some take the last */
 		for (size_t nth = 1; nth < MAX_REPEATED && (h = header_get(&p->headers, span_of(again[i].header), nth)) != NULL; nth++) {
 			struct content c;

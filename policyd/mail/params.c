@@ -7,8 +7,8 @@
 struct piece {                               /* name*2*=value before it is put together */
 	struct span name, value;
 	int number;                          /* -1: no continuation */
-	bool encoded;
-	bool odd;                            /* its value ends elsewhere for other clients */
+	bool encoded, bad_number;
+	enum { AS_MEANT, ODD, CUT } end;     /* of its value: ODD elsewhere for some clients, CUT: more of it follows for some */
 };
 
 /* White space and comments; comments nest, and are counted, not descended into. */
@@ -32,12 +32,12 @@ skip_blank(struct span s, size_t at)
 	return at < s.n ? at : s.n;
 }
 
-/* `*odd`: quotes or escapes where the grammar has none, so that clients find another end or other letters. */
+/* Quotes or escapes where the grammar has none: clients find another end or other letters. */
 static struct span
-take_value(struct arena *a, struct span s, size_t *at, bool *odd)
+take_value(struct arena *a, struct span s, size_t *at, struct piece *p)
 {
 	size_t n = 0, end = *at + 1;
-	bool quoted = *at < s.n && s.p[*at] == '"';
+	bool quoted = *at < s.n && s.p[*at] == '"', odd = false, cut = false;
 
 	while (end < s.n && s.p[end] != (quoted ? '"' : ';'))
 		end += s.p[end] == '\\' && quoted ? 2 : 1;
@@ -47,21 +47,23 @@ take_value(struct arena *a, struct span s, size_t *at, bool *odd)
 		for (++*at; *at < s.n && s.p[*at] != '"'; ++*at) {
 			if (s.p[*at] == '\\' && *at + 1 < s.n)
 				++*at;
-			*odd |= s.p[*at] == '"' || s.p[*at] == ';';
+			odd |= s.p[*at] == '"' || s.p[*at] == ';';
 			if (s.p[*at] != '\r' && s.p[*at] != '\n')
 				out[n++] = s.p[*at];
 		}
-		*odd |= *at >= s.n;
+		odd |= *at >= s.n;
 		for (++*at; *at < s.n && s.p[*at] != ';'; ++*at)
-			*odd |= !ascii_space(s.p[*at]);
+			cut |= !ascii_space(s.p[*at]);
+		p->end = cut ? CUT : odd ? ODD : p->end;
 		return span_make(out, n);
 	}
 	for (; *at < s.n && s.p[*at] != ';'; ++*at) {
 		char c = s.p[*at];
 
-		*odd |= c == '"' || c == '\\' || c == '(' || (c == '\'' && n == 0 && *at + 1 < s.n && s.p[*at + 1] != '\'');
+		odd |= c == '"' || c == '\\' || c == '(' || (c == '\'' && n == 0 && *at + 1 < s.n && s.p[*at + 1] != '\'');
 		out[n++] = c;
 	}
+	p->end = odd ? ODD : p->end;
 	return span_trim(span_make(out, n));
 }
 
@@ -104,7 +106,7 @@ piece_name(struct arena *a, struct span raw, struct piece *p)
 	size_t comment = span_find_char(raw, '(');
 	uint64_t number;
 
-	*p = (struct piece){ .number = -1, .odd = comment != SPAN_NONE };
+	*p = (struct piece){ .number = -1, .end = comment != SPAN_NONE ? ODD : AS_MEANT };
 	raw = span_trim(span_head(raw, comment));
 	struct span rest = lower(a, raw), name = span_cut(&rest, '*');
 
@@ -116,6 +118,8 @@ piece_name(struct arena *a, struct span raw, struct piece *p)
 	p->encoded = raw.n > 0 && raw.p[raw.n - 1] == '*';
 	if (digits.n > 0 && span_u64(digits, &number) && number < MAX_PARAMS)
 		p->number = (int)number;
+	else
+		p->bad_number = digits.n > 0;
 }
 
 static bool
@@ -199,7 +203,12 @@ one_end(struct span value)
 {
 	size_t dot = span_find_char(value, '.');
 
-	return dot != SPAN_NONE && dot == span_find_last(value, '.') && name_extension(value).n > 0 && !span_ends(value, SPAN("'"));
+	struct span ext = dot == SPAN_NONE || dot != span_find_last(value, '.') ? SPAN("") : span_from(value, dot + 1);
+
+	for (size_t i = 0; i < ext.n; i++)
+		if (!ascii_alnum(ext.p[i]))
+			return false;
+	return ext.n > 0;
 }
 
 /* RFC 2231 and 6266: name*= before all, then name*0= name*1= ..., then name=. Clients that do not know the extended
@@ -211,11 +220,16 @@ assemble(struct arena *a, const struct piece *pieces, size_t count, const struct
 	struct param out = { .name = like->name };
 	struct span plain_last = SPAN("");
 	bool numbered = false, odd = false;
+	const struct piece *before;
 
 	for (size_t i = 0; i < count; i++)
 		if (same_param(&pieces[i], like)) {
 			numbered |= pieces[i].number >= 0;
-			odd |= pieces[i].odd;
+			odd |= pieces[i].end == ODD;
+			before = piece_find(pieces, i, like, pieces[i].number, is_plain(&pieces[i]));
+			/* more behind the quotes; "name*x", which is no number; the same piece twice, which some join */
+			out.ambiguous |= pieces[i].end == CUT || pieces[i].bad_number ||
+			    (before && pieces[i].number >= 0 && !span_eq(before->value, pieces[i].value));
 			if (is_plain(&pieces[i]))
 				plain_last = header_decode(a, pieces[i].value);
 		}
@@ -296,14 +310,14 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 		if (at >= raw.n || raw.p[at] == ';' || name.n == 0) {
 			/* "name=a;.zip": some clients take what has no "=" for more of the value before it */
 			if (count > 0 && name.n > 0 && at >= raw.n)
-				pieces[count - 1].odd |= span_find_char(name, '.') != SPAN_NONE;
+				pieces[count - 1].end = span_find_char(name, '.') != SPAN_NONE ? CUT : pieces[count - 1].end;
 			while (at < raw.n && raw.p[at] != ';')
 				at++;
 			continue;
 		}
 		at = skip_blank(raw, at + 1);
 		piece_name(a, name, &pieces[count]);
-		pieces[count].value = take_value(a, raw, &at, &pieces[count].odd);
+		pieces[count].value = take_value(a, raw, &at, &pieces[count]);
 		count++;
 	}
 	out->over = count == MAX_PARAMS && at < raw.n;

@@ -6,12 +6,13 @@
 nothing failed."""
 import sys
 
-from . import attachments, evasion, ham, hostile, messages, shapes, variants
+from . import attachments, evasion, ham, hostile, messages, naming, shapes, variants
 
 SUITES = {                                   # name: (all of it, the short form or None)
     "mime-evasion": (evasion.run, evasion.run),
     "variants": (variants.run, variants.run_short),
     "attachments": (attachments.run, attachments.run_short),
+    "naming": (naming.run, naming.run),
     "hostile-open": (hostile.run, hostile.run),
     "hostile-big": (hostile.run_big, None),
     "mime-messages": (messages.run, messages.run),
