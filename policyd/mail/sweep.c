@@ -3,19 +3,18 @@
  * One reading per client would multiply: boundary rules times header rules times decoders. So the second reading asks
  * not what the headers mean but what stands in the bytes. Any line "--..." with a header or an empty line after it may
  * be a delimiter; what follows any of the first empty lines of such a segment, or its last header-like line, may be a
- * body; a body is decoded by every way (decode_odd.h) that its letters or its header's words suggest. What the strict
+ * body; a body is decoded by every way that its letters or its header's words suggest (coding.c). What the strict
  * reading does not have is kept as a part of reading 1, goes to ClamAV as all parts do, and is named when it is a file.
  *
- * It runs only on a mail that gives cause (message.odd): about 2 % of honest mail. Work: each byte is in one segment,
+ * It runs only on a mail that gives cause (message.odd): about 6 % of honest mail. Work: each byte is in one segment,
  * each segment has at most BODIES bodies, each of them some decodings; decoded entities are swept again, at most DEPTH deep;
  * all of it counts against a budget of SWEEP_PER_BYTE bytes for each byte of the mail, and MAX_SWEEP. */
 #include <stdlib.h>
 
 #include "policyd/base/limits.h"
-#include "policyd/mail/decode_odd.h"
-#include "policyd/mail/parse.h"
+#include "policyd/mail/sweep.h"
 
-enum { BODIES = 6, DEPTH = 3, LOOK = 4096, HEAD_LINES = 300, LEAST = 4, QUEUE = 64, SWEEP_PER_BYTE = 64, SWEEP_LEAST = 1024 * 1024 };
+enum { BODIES = 6, DEPTH = 3, HEAD_LINES = 300, QUEUE = 64, SWEEP_PER_BYTE = 64, SWEEP_LEAST = 1024 * 1024 };
 
 struct known {                               /* bytes that are a part already */
 	size_t n;
@@ -41,8 +40,19 @@ struct sweep {
 	int depth;                           /* of what is being swept */
 };
 
-/* The line at `at`, ended by LF, CR LF or a bare CR, as any of them is somewhere. */
-static struct span
+struct arena *
+sweep_arena(const struct sweep *s)
+{
+	return s->t->a;
+}
+
+void
+sweep_limit(struct sweep *s, const char *what)
+{
+	note_add(s->t->a, s->t->msg, NOTE_LIMIT, span_of(what));
+}
+
+struct span
 line_at(struct span s, size_t at, size_t *next)
 {
 	size_t end = at;
@@ -114,19 +124,18 @@ name_of(struct sweep *s, struct span head)
 	return name;
 }
 
-static bool
+bool
 is_file(struct span real_type)
 {
 	return real_type.n > 0 && !span_starts(real_type, SPAN("image/")) && !span_starts(real_type, SPAN("audio/")) &&
 	    !span_starts(real_type, SPAN("text/"));
 }
 
-/* Room for the decoders: false when the budget of this mail is spent. */
-static bool
-afford(struct sweep *s, size_t bytes)
+bool
+sweep_afford(struct sweep *s, size_t bytes)
 {
-	if (s->left < bytes || s->t->msg->part_count >= MAX_PARTS) {
-		note_add(s->t->a, s->t->msg, NOTE_LIMIT, SPAN("readings"));
+	if (s->left == 0 || s->left < bytes || s->t->msg->part_count >= MAX_PARTS) {
+		sweep_limit(s, "readings");
 		s->left = 0;
 		return false;
 	}
@@ -172,9 +181,8 @@ is_new_name(const struct sweep *s, struct span name)
 	return true;
 }
 
-/* One decoding of one body; unless it is a part already. `usual`: most clients decode so, its text is worth reading. */
-static void
-keep(struct sweep *s, struct span head, struct span data, const char *encoding, struct span name, bool usual)
+void
+sweep_keep(struct sweep *s, struct span head, struct span data, const char *encoding, struct span name, bool usual)
 {
 	struct tree *t = s->t;
 
@@ -202,179 +210,6 @@ keep(struct sweep *s, struct span head, struct span data, const char *encoding, 
 		note_add(t->a, t->msg, NOTE_OTHER_READING, p->file_name.n > 0 ? p->file_name : p->real_type);
 	if (usual && p->kind != PART_ATTACHMENT)
 		part_read_text(t, index);
-}
-
-/* Mostly letters of base64, capitals and small ones mixed as in no language, and hardly a blank: text has one in five. Where
- * the header says so, any but prose. */
-static bool
-looks_base64(struct span body, bool said)
-{
-	size_t letters = 0, capitals = 0, blanks = 0, others = 0;
-
-	body = span_head(body, LOOK);
-	for (size_t i = 0; i < body.n; i++) {
-		char c = body.p[i];
-
-		capitals += c >= 'A' && c <= 'Z';
-		if (ascii_alnum(c) || c == '+' || c == '/' || c == '=')
-			letters++;
-		else if (c == ' ' || c == '\t')
-			blanks++;
-		else if (c != '\r' && c != '\n')
-			others++;
-	}
-	if (said && letters >= 4 && (blanks * 7 < letters || others * 50 < letters))
-		return true;
-	return letters >= 16 && blanks * 7 < letters && others * 4 < letters && capitals * 6 > letters;
-}
-
-static bool
-looks_quoted(struct span body)
-{
-	size_t equals = 0;
-
-	body = span_head(body, LOOK);
-	for (size_t i = 0; i + 1 < body.n; i++)
-		equals += body.p[i] == '=';
-	return equals > 1;
-}
-
-/* Its first lines are full lines of uuencode, whether anybody says so or not. */
-static bool
-looks_uu(struct span body)
-{
-	size_t next;
-	struct span first = line_at(body, 0, &next), second = line_at(body, next, &next);
-
-	return first.n > 40 && is_uu(first) && (second.n == 0 || is_uu(second) || is_uu(line_at(body, next, &next)));
-}
-
-/* The word in a header that speaks of encoding; the value may stand in the next line. */
-static bool
-says(struct span head, const char *word)
-{
-	for (size_t at = 0, hit; (hit = span_find_nocase(span_from(head, at), SPAN("ncoding"))) != SPAN_NONE; at += hit + 7)
-		if (span_find_nocase(span_head(span_from(head, at + hit), 80), span_of(word)) != SPAN_NONE)
-			return true;
-	return false;
-}
-
-/* Only letters, blanks, and padding at the end: all ways agree. */
-static bool
-is_clean_base64(struct span body)
-{
-	bool padded = false;
-
-	for (size_t i = 0; i < body.n; i++) {
-		char c = body.p[i];
-
-		if (ascii_alnum(c) || c == '+' || c == '/') {
-			if (padded)
-				return false;
-		} else if (c == '=') {
-			padded = true;
-		} else if (!ascii_space(c)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* A known kind of file, or a text: what nobody has called base64 is hardly any when it decodes to noise. */
-static bool
-is_promising(struct span data)
-{
-	struct span look = span_head(data, LOOK);
-	size_t noise = 0;
-
-	for (size_t i = 0; i < look.n; i++)
-		noise += (unsigned char)look.p[i] >= 0x7f || ((unsigned char)look.p[i] < 0x20 && !ascii_space(look.p[i]));
-	return attachment_type(data).n > 0 || noise * 20 < look.n;
-}
-
-enum { PLAIN_WAY = -1 };
-
-static struct span
-decode_way(struct arena *a, struct span body, int way)
-{
-	bool broken;
-
-	return way == PLAIN_WAY ? decode_base64(a, body, &broken) : decode_base64_way(a, body, (enum base64_way)way);
-}
-
-static void
-sweep_base64(struct sweep *s, struct span head, struct span body, bool said)
-{
-	struct arena *a = s->t->a;
-	bool clean = is_clean_base64(body);
-
-	for (int way = PLAIN_WAY; way < (clean ? 0 : BASE64__WAYS); way++) {
-		struct arena_mark mark = arena_mark(a);
-		bool worth = said || clean || is_promising(decode_way(a, span_head(body, LOOK), way));
-
-		arena_rewind(a, mark);
-		if (!worth)
-			continue;
-		if (!afford(s, body.n))
-			return;
-		keep(s, head, decode_way(a, body, way), "base64", SPAN(""), way == PLAIN_WAY);
-	}
-}
-
-/* `again`: the same bytes from an earlier start were decoded, so only a file that starts here tells something new. */
-static void
-sweep_quoted(struct sweep *s, struct span head, struct span body, bool again)
-{
-	struct arena *a = s->t->a;
-	struct arena_mark mark = arena_mark(a);
-	bool broken, worth = !again || is_file(attachment_type(decode_quoted(a, span_head(body, LOOK), false, &broken)));
-
-	arena_rewind(a, mark);
-	if (!worth || !afford(s, body.n))
-		return;
-	keep(s, head, decode_quoted(a, body, false, &broken), "quoted-printable", SPAN(""), true);
-	for (size_t drop = 0; broken && drop < 3 && afford(s, body.n); drop++)
-		keep(s, head, decode_quoted_dropping(a, body, drop), "quoted-printable", SPAN(""), false);
-}
-
-static void
-sweep_body(struct sweep *s, struct span head, struct span body, bool again)
-{
-	struct arena *a = s->t->a;
-	struct span words = span_head(head, LOOK), name, data;
-
-	if (body.n < LEAST || !afford(s, body.n))
-		return;
-	if (is_file(attachment_type(body)))
-		keep(s, head, body, "8bit", SPAN(""), true);
-	bool said = says(words, "64");
-
-	if (looks_base64(body, said))
-		sweep_base64(s, head, body, said);
-	if (looks_quoted(body))
-		sweep_quoted(s, head, body, again);
-	bool begins = span_find(body, SPAN("begin ")) != SPAN_NONE;
-
-	if (says(words, "uu") || begins || looks_uu(body)) {
-		if (!afford(s, body.n))
-			return;
-		keep(s, head, decode_uu_lines(a, body), "x-uuencode", SPAN(""), true);
-	}
-	for (size_t at = 0; begins && s->left > 0 && decode_uu_next(a, body, &at, &name, &data) && afford(s, data.n);)
-		keep(s, head, data, "x-uuencode", name, true);
-	if (span_find_nocase(words, SPAN("binhex")) != SPAN_NONE || span_find_nocase(span_head(body, LOOK), SPAN("binhex")) != SPAN_NONE) {
-		bool cut = false;
-
-		if (!afford(s, body.n * 5))
-			return;
-		data = decode_binhex(a, body, &name, &cut);
-
-		if (cut)
-			note_add(a, s->t->msg, NOTE_LIMIT, SPAN("binhex"));
-		keep(s, head, data, "binhex", name, true);
-	}
-	for (size_t at = 0; s->left > 0 && decode_yenc_next(a, body, &at, &name, &data) && afford(s, data.n);)
-		keep(s, head, data, "yenc", name, true);
 }
 
 /* Does the strict reading have this very body, or has it decoded the bytes around it, and was of one mind about it? */
