@@ -81,19 +81,25 @@ is_clean_base64(struct span body)
 	return true;
 }
 
-/* A known kind of file, or a text: what nobody has called base64 is hardly any when it decodes to noise. */
 static bool
-is_promising(struct span data)
+is_text(struct span data)
 {
 	struct span look = span_head(data, LOOK);
 	size_t noise = 0;
 
 	for (size_t i = 0; i < look.n; i++)
 		noise += (unsigned char)look.p[i] >= 0x7f || ((unsigned char)look.p[i] < 0x20 && !ascii_space(look.p[i]));
-	return attachment_type(data).n > 0 || noise * 20 < look.n;
+	return noise * 20 < look.n;
 }
 
-enum { PLAIN_WAY = -1 };
+/* A known kind of file, or a text: what nobody has called base64 is hardly any when it decodes to noise. */
+static bool
+is_promising(struct span data)
+{
+	return attachment_type(data).n > 0 || is_text(data);
+}
+
+enum { PLAIN_WAY = -1, TRIAL = 1024 };
 
 static struct span
 decode_way(struct arena *a, struct span body, int way)
@@ -111,7 +117,7 @@ sweep_base64(struct sweep *s, struct span head, struct span body, bool said)
 
 	for (int way = PLAIN_WAY; way < (clean ? 0 : BASE64__WAYS); way++) {
 		struct arena_mark mark = arena_mark(a);
-		bool worth = said || clean || is_promising(decode_way(a, span_head(body, LOOK), way));
+		bool worth = said || clean || is_promising(decode_way(a, span_head(body, TRIAL), way));
 
 		arena_rewind(a, mark);
 		if (!worth)
@@ -133,7 +139,11 @@ sweep_quoted(struct sweep *s, struct span head, struct span body, bool again)
 	arena_rewind(a, mark);
 	if (!worth || !sweep_afford(s, body.n))
 		return;
-	sweep_keep(s, head, decode_quoted(a, body, false, &broken), "quoted-printable", SPAN(""), true);
+	struct span data = decode_quoted(a, body, false, &broken);
+
+	sweep_keep(s, head, data, "quoted-printable", SPAN(""), true);
+	if (is_text(data))
+		return;                      /* a sign more or less in a text hides no file */
 	for (size_t drop = 0; broken && drop < 3 && sweep_afford(s, body.n); drop++)
 		sweep_keep(s, head, decode_quoted_dropping(a, body, drop), "quoted-printable", SPAN(""), false);
 }

@@ -4,13 +4,16 @@
 static int
 base64_letter(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	static int8_t value[256];
+
+	if (value['B'] == 0) {
+		static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+		memset(value, -1, sizeof value);
+		for (int i = 0; i < 64; i++)
+			value[(unsigned char)letters[i]] = (int8_t)i;
+	}
+	return value[(unsigned char)c];
 }
 
 struct tuple {                               /* four letters becoming three bytes */
