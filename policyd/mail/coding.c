@@ -26,7 +26,8 @@ looks_base64(struct span body, bool said)
 	}
 	if (said && letters >= 4 && (blanks * 7 < letters || others * 50 < letters))
 		return true;
-	return letters >= 16 && blanks * 7 < letters && others * 4 < letters && capitals * 6 > letters;
+	return letters >= 16 && others * 4 < letters &&
+	    ((blanks * 7 < letters && capitals * 6 > letters) || (blanks * 3 < letters && capitals * 4 > letters));
 }
 
 static bool

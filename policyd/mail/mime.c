@@ -384,7 +384,7 @@ kind_of(const struct part *p)
 static bool
 holds_message(const struct part *p)
 {
-	static const char *const starts[] = { "MIME-Version:", "Received:", "Return-Path:", "Message-ID:", "From: " };
+	static const char *const starts[] = { "MIME-Version:", "Received:", "Return-Path:", "Message-ID:", "From: ", "Content-Type:" };
 	struct span ext = name_extension(p->file_name);
 
 	if (span_eq_nocase(ext, SPAN("eml")) || span_eq_nocase(ext, SPAN("mht")) || span_eq_nocase(ext, SPAN("mhtml")))

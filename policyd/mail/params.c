@@ -303,6 +303,8 @@ content_parse(struct arena *a, struct span raw, struct content *out)
 	while (at < raw.n && count < MAX_PARAMS) {
 		size_t name_start = at = skip_blank(raw, at + 1);
 
+		while (at < raw.n && raw.p[at] != ';' && !ascii_space(raw.p[at]) && ((unsigned char)raw.p[at] < 0x20 || (unsigned char)raw.p[at] >= 0x7f))
+			name_start = at = skip_blank(raw, at + 1);           /* junk before a name, which is no part of it to most */
 		while (at < raw.n && raw.p[at] != '=' && raw.p[at] != ';')
 			at++;
 		struct span name = span_trim(span_make(raw.p + name_start, at - name_start));
