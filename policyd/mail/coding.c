@@ -41,16 +41,6 @@ looks_quoted(struct span body)
 	return equals > 1;
 }
 
-/* Its first lines are full lines of uuencode, whether anybody says so or not. */
-static bool
-looks_uu(struct span body)
-{
-	size_t next;
-	struct span first = line_at(body, 0, &next), second = line_at(body, next, &next);
-
-	return first.n > 40 && is_uu(first) && (second.n == 0 || is_uu(second) || is_uu(line_at(body, next, &next)));
-}
-
 /* The word in a header that speaks of encoding; the value may stand in the next line. */
 static bool
 says(struct span head, const char *word)

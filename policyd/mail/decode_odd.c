@@ -176,7 +176,8 @@ next_line(struct span *rest)
 	return line;
 }
 
-bool
+/* Does the line hold as many letters as its first one says, give or take the blanks that transports cut? */
+static bool
 is_uu(struct span line)
 {
 	if (line.n < 2 || line.p[0] < 33 || line.p[0] > 96)
@@ -187,6 +188,14 @@ is_uu(struct span line)
 		if (line.p[i] < 32 || line.p[i] > 96)
 			return false;
 	return letters > 0 && line.n - 1 + 4 >= letters && line.n - 1 <= letters + 2;
+}
+
+bool
+looks_uu(struct span body)
+{
+	struct span first = next_line(&body), second = next_line(&body), third = next_line(&body);
+
+	return first.n > 40 && is_uu(first) && (second.n == 0 || is_uu(second) || is_uu(third));
 }
 
 struct span

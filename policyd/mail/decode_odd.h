@@ -26,8 +26,8 @@ struct span decode_base64_way(struct arena *a, struct span in, enum base64_way w
 /* An '=' that starts neither two hexadecimal digits nor a soft line break is dropped with 0, 1 or 2 bytes after it. */
 struct span decode_quoted_dropping(struct arena *a, struct span in, size_t bytes);
 
-/* Does the line hold as many letters as its first one says, give or take the blanks that transports cut? */
-bool is_uu(struct span line);
+/* Are its first lines full lines of uuencode, whether anybody says so or not? */
+bool looks_uu(struct span body);
 /* Lines of uuencode with or without "begin" and "end". */
 struct span decode_uu_lines(struct arena *a, struct span in);
 /* The data fork of BinHex 4.0, from the first ':' at a line's start. `*name` is the file's own; `*cut`: its runs would

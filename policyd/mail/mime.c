@@ -6,6 +6,7 @@
 
 #include "policyd/base/limits.h"
 #include "policyd/base/utf8.h"
+#include "policyd/mail/decode_odd.h"
 #include "policyd/mail/parse.h"
 #include "policyd/mail/prepare.h"
 
@@ -254,7 +255,8 @@ decode_body(struct tree *t, struct part *p)
 				p->file_name = name;
 		}
 	} else if (p->encoding.n == 0 || is_identity(p->encoding)) {
-		if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE && is_bare_base64(p->raw, p->kind == PART_ATTACHMENT))
+		if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE &&
+		    (is_bare_base64(p->raw, p->kind == PART_ATTACHMENT) || looks_uu(p->raw)))
 			p->doubtful = t->msg->odd = true;    /* some decode what nobody has declared */
 	} else {
 		p->doubtful = t->msg->odd = true;    /* a name of no encoding: some guess, some show the bytes */

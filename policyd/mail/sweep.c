@@ -14,7 +14,7 @@
 #include "policyd/base/limits.h"
 #include "policyd/mail/sweep.h"
 
-enum { BODIES = 6, DEPTH = 3, HEAD_LINES = 300, QUEUE = 64, SWEEP_PER_BYTE = 64, SWEEP_LEAST = 1024 * 1024 };
+enum { BODIES = 8, DEPTH = 3, HEAD_LINES = 300, QUEUE = 64, SWEEP_PER_BYTE = 64, SWEEP_LEAST = 1024 * 1024 };
 
 struct known {                               /* bytes that are a part already */
 	size_t n;
@@ -271,6 +271,7 @@ static void
 sweep_segment(struct sweep *s, struct span segment)
 {
 	size_t starts[BODIES], count = 0, blanks = 0, last_header = SPAN_NONE, next;
+	bool other = false;
 
 	for (size_t at = 0, lines = 0; at < segment.n && lines < HEAD_LINES && blanks < 3; at = next, lines++) {
 		struct span line = line_at(segment, at, &next);
@@ -280,10 +281,12 @@ sweep_segment(struct sweep *s, struct span segment)
 			blanks++;
 		} else if (is_header(line)) {
 			last_header = next;
+		} else if (!other && blanks == 0 && !ascii_space(line.p[0])) {
+			add_start(starts, &count, at);       /* the first line that is none may begin the body, or stand for the empty one */
+			add_start(starts, &count, next);
+			other = true;
 		}
 	}
-	if (!is_header(line_at(segment, 0, &next)))
-		add_start(starts, &count, 0);        /* not a header among them */
 	if (last_header != SPAN_NONE)
 		add_start(starts, &count, last_header);
 	for (size_t i = 0; i < count && s->left > 0; i++) {
