@@ -17,6 +17,8 @@ struct tree {                                /* the parse in work */
 /* A part at the end of the array; NULL (and noted) when a bound is met. */
 struct part *part_new(struct tree *t, int parent, int depth, struct span raw);
 
+/* mime.c: one part of the list, its headers first; its children go to the end of the list. */
+void part_read(struct tree *t, int index);
 /* Text, links and uuencoded files of a PART_TEXT or PART_HTML whose data is decoded. */
 void part_read_text(struct tree *t, int index);
 
