@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-quarantine bench-mail eval install clean cover mutants suites-check bench-policy
+.PHONY: all help deps deps-bench model run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-quarantine bench-mail eval install clean cover mutants suites-check bench-policy
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -66,8 +66,12 @@ help:                                      ## this list
 deps:                                      ## install what is missing, by package name (apt; sudo where not root)
 	@sh tests/deps.sh
 
+model: deps                                ## the starter model (build/model), from an open corpus or CORPUS=INDEX
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@corpus/model
 run: deps                                  ## the whole system on loopback, with sample mail, until Ctrl-C
 	@$(MAKE) $(JOBS) --no-print-directory all
+	@[ -e build/model/starter.tbl ] || corpus/model || echo "make run: no starter model; the classifier begins empty"
 	@python3 tests/demo.py
 
 test: deps                                 ## everything: unit, rules, layers, and system tests with real MTAs
@@ -187,6 +191,7 @@ install: all                               ## into DESTDIR, under PREFIX
 	install -m 644 lua/*.lua $(DESTDIR)$(SHARE)/lua
 	install -m 644 rules/*.lua $(DESTDIR)$(SHARE)/rules
 	install -m 644 quarantine/web/* $(DESTDIR)$(SHARE)/web
+	[ ! -e build/model/starter.tbl ] || install -m 644 build/model/starter.tbl $(DESTDIR)$(SHARE)
 	[ -e $(DESTDIR)/etc/policyd/policyd.conf ] || install -m 640 etc/policyd.conf $(DESTDIR)/etc/policyd/policyd.conf
 
 clean:                                     ## remove what was built

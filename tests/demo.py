@@ -74,6 +74,9 @@ def show(pd, title, out, rcpts, queue_id):
 
 
 def feed(pd):
+    starter = os.path.join(TOP, "build", "model", "starter.tbl")
+    if os.path.exists(starter):
+        print("\nThe starter model (make model): " + pd.ctl("model", "import", starter).stdout.decode().strip())
     pd.ctl("policy", "set", "domain:shop.example", "customer=shop", "subject_tag=[SPAM] ")
     for who, fields in (("none", ["filter=false", "dnsbl=off"]), ("tag", ["quarantine=off", "discard=off"]), ("hold", ["discard=off"]), ("drop", ["quarantine=off", "discard=6"])):
         pd.ctl("policy", "set", "mailbox:%s@shop.example" % who, *fields)

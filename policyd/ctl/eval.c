@@ -13,6 +13,7 @@
 #include "policyd/ctl/commands.h"
 #include "policyd/ctl/eval_attack.h"
 #include "policyd/ctl/eval_run.h"
+#include "policyd/ctl/eval_unlearn.h"
 
 static const char usage[] =
 	"usage: policyctl eval [options] CORPUS...\n"
@@ -27,6 +28,7 @@ static const char usage[] =
 	"  --guard          hold back lessons that contradict what is certain, as for labels of end users\n"
 	"  --customers HOW  each CORPUS is a customer, one arriving after the other: global, both, own\n"
 	"  --attack WHAT    the first half is learnt, spam of the second attacked: above:N, below:N, random:N words, prose:N bytes\n"
+	"  --unlearn F      two thirds are learnt and a share F of them taken back: what differs from never having learnt them\n"
 	"  --strip FILE     header names to leave out, one a line\n"
 	"  --portable       only features that mean the same at any site\n"
 	"  --jobs N         parsers (default: processors)\n"
@@ -34,6 +36,7 @@ static const char usage[] =
 	"  --compare FILE   with the scores of an earlier run of the same mails, by paired bootstrap\n"
 	"  --plot FILE.svg  ROC and reliability (with --compare: of both)\n"
 	"  --write FILE     the table that was learnt, for policyctl model import\n"
+	"  --confidence F   of that table elsewhere: its log-odds times F (0 to 1), until lessons there correct it\n"
 	"  --json           figures as JSON\n";
 
 enum { RESAMPLES = 1000, TRAIN_MOST = 16 };
@@ -47,6 +50,7 @@ struct eval {
 	const char *train[TRAIN_MOST];
 	size_t train_count;
 	uint64_t seed;
+	double confidence, unlearn;
 	int shuffles, jobs;
 	bool json;
 };
@@ -312,6 +316,10 @@ compare_and_plot(struct eval *e, json_t *out)
 static bool
 table_write(const struct eval *e)
 {
+	if (e->confidence < 1) {
+		e->run.table->platt_a *= e->confidence;
+		e->run.table->platt_b *= e->confidence;
+	}
 	FILE *f = fopen(e->write, "we");
 	bool good = f && fwrite(e->run.table, sizeof *e->run.table, 1, f) == 1;
 
@@ -364,11 +372,32 @@ run_attack(struct eval *e, json_t *out)
 }
 
 static bool
+run_unlearn(struct eval *e, json_t *out)
+{
+	struct unlearnt u;
+
+	if (!unlearn_measure(e->order, e->corpus.count, e->unlearn, e->seed, e->arena, &u))
+		return false;
+	double within = u.scored ? 100.0 * u.within / u.scored : 0;
+
+	json_object_update_missing_new(out, json_pack("{s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:i,s:i}", "lessons", (int)u.lessons, "taken_back", (int)u.taken_back,
+	    "counters", (int)u.counters, "counters_differ", (int)u.counters_differ, "scored", (int)u.scored, "within_half_a_nat_percent", within,
+	    "largest", u.largest, "flips", (int)u.flips, "flips_beyond_half_a_nat", (int)u.flips_beyond));
+	if (!e->json)
+		printf("%zu learnt, %zu of them taken back, against never having learnt these:\n%zu of %zu counters differ; of %zu scores %.2f %% lie within 0.5 nats "
+		    "(the furthest %.2f apart); %zu decisions differ, %zu of them by more\n", u.lessons, u.taken_back, u.counters_differ, u.counters, u.scored,
+		    within, u.largest, u.flips, u.flips_beyond);
+	return true;
+}
+
+static bool
 run_all(struct eval *e, json_t *out)
 {
 	struct figures f;
 
 	put_in_order(e, e->order_name, e->seed);
+	if (e->unlearn > 0)
+		return run_unlearn(e, out);
 	if (e->attack)
 		return run_attack(e, out);
 	run_once(e);
@@ -411,9 +440,9 @@ read_options(struct eval *e, int argc, char **argv)
 {
 	static const struct option options[] = { { "order", 1, NULL, 'o' }, { "seed", 1, NULL, 's' }, { "shuffles", 1, NULL, 'n' },
 	    { "feedback", 1, NULL, 'f' }, { "train", 1, NULL, 't' }, { "noise", 1, NULL, 'e' }, { "guard", 0, NULL, 'g' },
-	    { "customers", 1, NULL, 'c' }, { "attack", 1, NULL, 'a' }, { "strip", 1, NULL, 'x' }, { "portable", 0, NULL, 'p' },
+	    { "customers", 1, NULL, 'c' }, { "unlearn", 1, NULL, 'u' }, { "attack", 1, NULL, 'a' }, { "strip", 1, NULL, 'x' }, { "portable", 0, NULL, 'p' },
 	    { "jobs", 1, NULL, 'J' }, { "save", 1, NULL, 'S' }, { "compare", 1, NULL, 'C' }, { "plot", 1, NULL, 'P' },
-	    { "write", 1, NULL, 'w' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { 0 } };
+	    { "write", 1, NULL, 'w' }, { "confidence", 1, NULL, 'k' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { 0 } };
 
 	optind = 0;
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -451,6 +480,10 @@ read_options(struct eval *e, int argc, char **argv)
 			if (e->run.own == OWN_NONE && strcmp(optarg, "global") != 0)
 				return bad_value("customers", optarg, "global, both or own");
 			break;
+		case 'u':
+			if (!share(optarg, &e->unlearn))
+				return bad_value("unlearn", optarg, "a share between 0 and 1");
+			break;
 		case 'a':
 			e->attack = optarg;
 			break;
@@ -474,6 +507,10 @@ read_options(struct eval *e, int argc, char **argv)
 			break;
 		case 'w':
 			e->write = optarg;
+			break;
+		case 'k':
+			if (!share(optarg, &e->confidence))
+				return bad_value("confidence", optarg, "a number between 0 and 1");
 			break;
 		case 'j':
 			e->json = true;
@@ -523,6 +560,7 @@ cmd_eval(int argc, char **argv)
 	e->corpus.spool = e->lessons.spool = -1;
 	e->order_name = "hash";
 	e->seed = 1;
+	e->confidence = 1;
 	e->json = ctl_json;
 	e->jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	e->arena = arena_open(MAX_SCAN_MEMORY);

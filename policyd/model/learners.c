@@ -448,18 +448,34 @@ learners_train(struct table *t, const struct features *f, int label, struct less
 	t->lessons++;
 }
 
-void
-learners_untrain(struct table *t, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed)
+/* Of A's step what this lesson alone has taught: on words that no lesson left in B has. The rest is shared with lessons that
+ * have since adjusted to it; subtracting it from them too takes more than was given (measured: 2 % of the lessons taken
+ * back by their recorded steps moved every score by 4 nats, this way by 0.2). */
+static void
+a_take_back(struct table *t, const struct features *f, double g)
 {
-	if (effect->trained & 1u << LEARNER_A)
-		a_step(t->a, A_BITS, f, effect->g[LEARNER_A], -1, seed);
-	if (effect->trained & 1u << LEARNER_C)
-		c_step(t, f, effect->g[LEARNER_C], -1, seed);
+	double units = A_RATE * g * a_scale(f) * A_STEP;
+
+	for (uint32_t i = 0; i < f->words.count; i++) {
+		const struct evidence *e = &t->b[f->words.hash[i] & ((1u << B_BITS) - 1)];
+		int16_t *at = &t->a[f->words.hash[i] & ((1u << A_BITS) - 1)];
+		double v = *at - rint(units);
+
+		if (e->count[SPAM] + e->count[HAM] == 0)
+			*at = (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
+	}
+}
+
+void
+learners_untrain(struct table *t, const struct features *f, int label, const struct lesson_effect *effect)
+{
 	if (effect->trained & 1u << LEARNER_B && t->trained[label] > 0) {
 		b_count(t, &f->words, label, -1);
 		b_count(t, &f->pairs, label, -1);
 		t->trained[label]--;
 	}
+	if (effect->trained & 1u << LEARNER_A)
+		a_take_back(t, f, (double)effect->g[LEARNER_A]);
 	for (int i = 0; i < LEARNERS; i++)
 		bin_take(&t->calibration[i], label, effect->bin[i]);
 	if (t->seen[label] > 0)

@@ -55,9 +55,9 @@ void learners_plan(const struct table *t, const struct customer *c, const struct
  * present table and replace the plan's. Where none is trained the plan's are used and `f` may be NULL: only the calibration
  * learns. `seed` drives the stochastic rounding, so that a rebuild gives the same table. */
 void learners_train(struct table *t, const struct features *f, int label, struct lesson_effect *effect, uint64_t seed);
-/* Takes back what `effect` says was done: B's counters exactly unless they were halved since, A and C by the opposite
- * step, calibration by the same bin. */
-void learners_untrain(struct table *t, const struct features *f, int label, const struct lesson_effect *effect, uint64_t seed);
+/* Takes back what `effect` says was done: B's counters exactly unless they were halved since, calibration by the same bin, of
+ * A what no other lesson shares; C keeps it. Small models are made anew soon after (trainer/rebuild.h), which leaves no trace. */
+void learners_untrain(struct table *t, const struct features *f, int label, const struct lesson_effect *effect);
 
 /* The same to a customer's table. All is additive there: the order of lessons does not matter, and taking one back leaves
  * no trace but in weights and counters that were full. */

@@ -11,6 +11,9 @@
 #include "policyd/trainer/ledger.h"
 #include "policyd/trainer/rebuild.h"
 
+/* When a rebuild is due: for small models after any lesson, for larger ones when a share of 1 / OUT_OF_ORDER is new. */
+enum { ALWAYS_BELOW = 2000, OUT_OF_ORDER = 20 };
+
 static const char key_base[] = "{model:global}:base", key_snapshot[] = "{model:global}:snapshot", key_next[] = "{model:global}:base-next",
 	key_lease[] = "{model:global}:lease", key_rebuilt[] = "{model:global}:rebuilt", key_lessons[] = "{model:global}:lessons";
 
@@ -113,7 +116,7 @@ rebuild(struct follower *f, const char *upto)
 {
 	struct table *t = spare(f);
 
-	if (t == NULL || !load_base(f, t) || !rebuild_table(f->redis, t, upto))
+	if (t == NULL || !load_base(f, t) || !rebuild_table(f->redis, t, upto, f->leads))
 		return false;
 	t->unordered = 0;
 	take_over(f, t);
@@ -147,7 +150,7 @@ apply(void *arg, const char *id, const struct lesson *lesson, const struct featu
 		if (lesson->op == LEDGER_LEARN)
 			learners_train(t, features, label, &effect, lesson_seed(lesson->digest));
 		else
-			learners_untrain(t, features, label, &effect, lesson_seed(lesson->digest));
+			learners_untrain(t, features, label, &effect);
 		t->unordered++;
 		metrics_add(M_TRAINED, 1);
 	}
@@ -234,7 +237,9 @@ silent:
 bool
 follow_in_order(const struct follower *f)
 {
-	return f->table->unordered == 0 || f->table->seen[HAM] + f->table->seen[SPAM] >= REBUILD_BELOW;
+	uint32_t all = f->table->seen[HAM] + f->table->seen[SPAM], out = f->table->unordered;
+
+	return out == 0 || all >= REBUILD_BELOW || (all >= ALWAYS_BELOW && out < all / OUT_OF_ORDER);
 }
 
 /* ---- care ---- */
@@ -291,6 +296,17 @@ follow_care(struct follower *f)
 /* ---- base ---- */
 
 bool
+follow_is_new(struct follower *f)
+{
+	redisReply *reply = redis_say(f->redis, 4, (const char *const[]){ "EXISTS", key_lessons, key_base, key_snapshot });
+	bool none = reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 0;
+
+	if (reply)
+		freeReplyObject(reply);
+	return none;
+}
+
+bool
 follow_import(struct follower *f, const struct table *table, const char *name)
 {
 	struct table *t = spare(f);
@@ -328,7 +344,7 @@ follow_verify(struct follower *f, char *why, size_t room)
 	bool good = t && own && follow_step(f) && get_text(f->redis, key_rebuilt, rebuilt, sizeof rebuilt) && load_base(f, own);
 
 	if (good && ledger_before("0-0", rebuilt) && ledger_before(own->place, rebuilt))
-		good = rebuild_table(f->redis, own, rebuilt);
+		good = rebuild_table(f->redis, own, rebuilt, false);
 	if (good) {
 		memcpy(last, own->place, sizeof last);
 		step.t = own;

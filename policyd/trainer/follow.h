@@ -39,9 +39,11 @@ void follow_open(struct follower *f, struct table *table, struct redis *redis);
 bool follow_step(struct follower *f);
 /* Now and then: the lease, a rebuild once teaching pauses, snapshots, retention. */
 void follow_care(struct follower *f);
-/* While the order of lessons does not yet lie in digests: a rebuild is still to come. */
+/* False: a rebuild is still to come. */
 bool follow_in_order(const struct follower *f);
 
+/* Redis knows of no lesson and no base yet. */
+bool follow_is_new(struct follower *f);
 /* A table as the new base, with all lessons of the ledger on top of it. */
 bool follow_import(struct follower *f, const struct table *table, const char *name);
 /* The ledger applied to its base again, as every node did it: true when that gives the same bytes. */

@@ -148,6 +148,26 @@ ledger_known(struct redis *redis, const char *digest, bool *spam, struct lesson_
 }
 
 bool
+ledger_correct(struct redis *redis, const char *digest, bool spam, const struct lesson_effect *e)
+{
+	static const char script[] =
+		"local known = redis.call('HGET', KEYS[1], ARGV[1])\n"
+		"if known and string.match(known, '^%a+') == ARGV[2] then\n"
+		"  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. ARGV[3])\n"
+		"end\n"
+		"return 1\n";
+	char effect[128];
+
+	effect_print(e, effect, sizeof effect);
+	const char *argv[] = { "EVAL", script, "1", key_known, digest, spam ? "spam" : "ham", effect };
+	size_t lengths[7];
+
+	for (int i = 0; i < 7; i++)
+		lengths[i] = strlen(argv[i]);
+	return redis_append(redis, 7, argv, lengths);
+}
+
+bool
 ledger_mark_rebuild(struct redis *redis, const char *who)
 {
 	redisReply *reply = redis_say(redis, 6, (const char *const[]){ "EVAL", rebuild_script, "2", key_lessons, key_rebuilt, who });

@@ -49,6 +49,9 @@ enum lesson_result ledger_result(const redisReply *reply);
 /* What is known of a digest: 0 nothing, 1 it was learnt (then `spam`, `effect`), -1 Redis gave no answer. */
 int ledger_known(struct redis *redis, const char *digest, bool *spam, struct lesson_effect *effect);
 
+/* What is known of a lesson still in force becomes `effect`: a command appended, its reply to be read. */
+bool ledger_correct(struct redis *redis, const char *digest, bool spam, const struct lesson_effect *effect);
+
 /* Asks all nodes to make the model anew from here (rebuild.h). */
 bool ledger_mark_rebuild(struct redis *redis, const char *who);
 

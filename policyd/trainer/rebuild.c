@@ -7,6 +7,8 @@
 #include "policyd/base/map.h"
 #include "policyd/trainer/ledger.h"
 
+enum { CORRECT_AT_ONCE = 500 };
+
 struct kept {
 	char digest[65];
 	bool spam, gone, has_features;
@@ -69,8 +71,12 @@ take(void *arg, const char *id, const struct lesson *lesson, const struct featur
 static void
 train(struct pile *p, struct kept *k, const struct features *f)
 {
+	int label = k->spam ? SPAM : HAM;
+
+	if (p->young && f)
+		learners_plan(p->table, NULL, f, label, &k->effect);
 	if (f || k->effect.trained == 0)
-		learners_train(p->table, f, k->spam ? SPAM : HAM, &k->effect, lesson_seed(k->digest));
+		learners_train(p->table, f, label, &k->effect, lesson_seed(k->digest));
 }
 
 /* The second: their features, applied at once or kept to be put in order. */
@@ -114,8 +120,29 @@ train_in_order(struct pile *p)
 	arena_close(a);
 }
 
+static bool
+correct_all(struct redis *redis, struct pile *p)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < p->count && good; i += CORRECT_AT_ONCE) {
+		size_t n = p->count - i < CORRECT_AT_ONCE ? p->count - i : CORRECT_AT_ONCE, sent = 0;
+
+		for (size_t k = i; k < i + n; k++)
+			sent += !p->at[k]->gone && ledger_correct(redis, p->at[k]->digest, p->at[k]->spam, &p->at[k]->effect);
+		for (; sent > 0; sent--) {
+			redisReply *reply = redis_next(redis);
+
+			good &= reply != NULL;
+			if (reply)
+				freeReplyObject(reply);
+		}
+	}
+	return good;
+}
+
 bool
-rebuild_table(struct redis *redis, struct table *table, const char *upto)
+rebuild_table(struct redis *redis, struct table *table, const char *upto, bool correct)
 {
 	struct pile p = { .table = table };
 	char start[sizeof table->place];
@@ -129,6 +156,8 @@ rebuild_table(struct redis *redis, struct table *table, const char *upto)
 	good = good && ledger_read(redis, start, upto[0] ? upto : "0-0", use, &p) && !p.failed;
 	if (good && p.young)
 		train_in_order(&p);
+	if (good && p.young && correct)
+		good = correct_all(redis, &p);
 	if (upto != table->place)
 		snprintf(table->place, sizeof table->place, "%s", upto);
 	for (size_t i = 0; i < p.count; i++) {

@@ -16,6 +16,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/model/guard.h"
+#include "policyd/trainer/rebuild.h"
 
 enum { REDIS_MS = 2000, REPLY_MS = 2000, BATCH = OWN_BATCH };
 
@@ -108,6 +109,8 @@ teach_pool(struct trainer *t, struct waiting *w, size_t count)
 		if (!w[i].readable)
 			continue;
 		learners_plan(t->table, NULL, &w[i].features, l->spam ? SPAM : HAM, &l->effect);
+		if (t->table->seen[HAM] + t->table->seen[SPAM] < REBUILD_BELOW)
+			l->effect.trained = (1u << LEARNERS) - 1;      /* a rebuild will tell, and needs its features */
 		w[i].held = l->op == LEDGER_LEARN && l->weight < 1 && guard_holds((double)l->effect.z, l->spam ? SPAM : HAM, lesson_seed(l->digest));
 		w[i].appended = !w[i].held && ledger_append(t->redis, l, w[i].packed);
 	}
@@ -308,6 +311,21 @@ open_all(struct trainer *t)
 	return true;
 }
 
+/* A new pool knows what the starter model knows (make model; made with portable features of an open corpus). */
+static void
+start_with_starter(struct trainer *t)
+{
+	int fd = t->table->place[0] || t->table->seen[HAM] ? -1 : open(POLICYD_SHARE "/starter.tbl", O_RDONLY | O_CLOEXEC);
+	struct span bytes = fd < 0 ? (struct span){ NULL, 0 } : map_fd(fd);
+	const struct table *starter = bytes.n == sizeof(struct table) ? (const void *)bytes.p : NULL;
+
+	if (fd >= 0)
+		close(fd);
+	if (starter && table_is_sound(starter) && follow_is_new(&t->follower) && follow_import(&t->follower, starter, "starter"))
+		log_info("model: begins with the starter model");
+	unmap(bytes);
+}
+
 static void
 follow(struct trainer *t)
 {
@@ -331,6 +349,7 @@ trainer_main(struct child *self)
 	t->self = self;
 	if (!open_all(t))
 		return 1;
+	start_with_starter(t);
 	follow(t);
 	tell_ready(t);
 	for (;;) {
