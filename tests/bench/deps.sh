@@ -1,11 +1,11 @@
 #!/bin/sh
-# What `make bench` and `make eval` need beside `make deps`: the peers (rspamd, clamd, clamav-milter) and a resolver, unpacked
+# What `make bench` and `make eval` need beside `make deps`: the peers (rspamd, clamd, clamav-milter, bogofilter, CRM114) and a resolver, unpacked
 # privately under build/peers with the libraries they miss, so that no service of this machine comes into being; and npm,
 # from Debian, for the corpus. A peer that cannot be had is skipped by the bench, which says so.
 set -eu
 cd "$(dirname "$0")/../.."
 peers="rspamd clamav-daemon clamav-milter unbound libluajit2-5.1-2 libhyperscan5 libsodium23 libunwind8 libprotobuf-c1
- libpython3.11 libnghttp2-14 libcurl4 libncurses6 libtinfo6"
+ libpython3.11 bogofilter-bdb bogofilter-common crm114 libgsl27 libgslcblas0 libtre5 libnghttp2-14 libcurl4 libncurses6 libtinfo6"
 
 sudo=""
 [ "$(id -u)" = 0 ] || sudo=sudo

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""bogofilter and CRM114 (OSBF), from Debian's packages, on the same mails in the same order as policyctl eval: each mail is
+classified, then learnt with its true label.
+
+  corpus/peers.py SCORES     SCORES is what `policyctl eval --save` wrote; prints a line each like eval's, and CPU a mail
+
+rspamd's classifier is not run: by its own design it learns from Redis asynchronously and refuses to classify below 200
+lessons of each class, so that this protocol would measure something else."""
+import math
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PEERS = os.path.join(TOP, "build", "peers")
+LIBS = os.path.join(PEERS, "usr/lib/x86_64-linux-gnu") + ":" + os.path.join(PEERS, "usr/lib/aarch64-linux-gnu")
+
+
+def program(*names):
+    for name in names:
+        for path in (shutil.which(name), os.path.join(PEERS, "usr/bin", name)):
+            if path and os.access(path, os.X_OK):
+                return path
+    return None
+
+
+def run(args, mail, d):
+    env = dict(os.environ, LD_LIBRARY_PATH=LIBS)
+    with open(mail, "rb") as f:
+        return subprocess.run(args, stdin=f, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=d, env=env).stdout.decode("latin-1")
+
+
+class Bogofilter:
+    name = "bogofilter"
+
+    def __init__(self, d):
+        self.d, self.p = d, program("bogofilter-bdb", "bogofilter")
+
+    def score(self, mail):
+        words = run([self.p, "-C", "-d", self.d, "-T"], mail, self.d).split()
+        p = float(words[1]) if len(words) > 1 else 0.5
+        return p - 0.5
+
+    def learn(self, mail, spam):
+        run([self.p, "-C", "-d", self.d, "-s" if spam else "-n"], mail, self.d)
+
+
+class Crm114:
+    name = "CRM114 OSBF"
+
+    def __init__(self, d):
+        self.d, self.p = d, program("crm")
+        for name in ("ham.css", "spam.css"):
+            self.learn(os.devnull, name == "spam.css")
+
+    def score(self, mail):
+        out = run([self.p, "-{ isolate (:s:); { classify <osbf unique microgroom> ( ham.css | spam.css ) (:s:) } output /:*:s:/ }"], mail, self.d)
+        found = re.search(r"pR:\s*(-?[0-9.]+)", out)
+        return -float(found.group(1)) if found else 0.0
+
+    def learn(self, mail, spam):
+        run([self.p, "-{ learn <osbf unique microgroom> ( %s.css ) }" % ("spam" if spam else "ham")], mail, self.d)
+
+
+def figures(judged):
+    ham, spam = [z for z, s in judged if not s], [z for z, s in judged if s]
+    wrong, below, i = 0.0, 0, 0
+    order = sorted(judged)
+    while i < len(order):
+        k, n = i, [0, 0]
+        while k < len(order) and order[k][0] == order[i][0]:
+            n[order[k][1]] += 1
+            k += 1
+        wrong += n[0] * (below + n[1] / 2)
+        below += n[1]
+        i = k
+    hm, sm = sum(z > 0 for z in ham), sum(z <= 0 for z in spam)
+    rate = [(hm + 0.5) / (len(ham) + 1), (sm + 0.5) / (len(spam) + 1)]
+    lam = 1 / (1 + math.exp(-sum(math.log(r / (1 - r)) for r in rate) / 2))
+    limit = sorted(ham, reverse=True)[int(len(ham) * 0.001)]
+    return 100 * wrong / (len(ham) * len(spam)), 100 * lam, 100 * sum(z <= limit for z in spam) / len(spam), hm, sm
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    with open(sys.argv[1]) as f:
+        mails = [(parts[1] == "spam", parts[4]) for parts in (line.rstrip("\n").split(" ", 4) for line in f)]
+    print("%-22s %9s %7s %8s %5s %5s" % ("", "1-ROCA%", "LAM%", "miss.1%", "hm", "sm"))
+    for peer in (Bogofilter, Crm114):
+        with tempfile.TemporaryDirectory() as d:
+            p = peer(d)
+            if p.p is None:
+                print("%-22s not here (make deps-bench)" % peer.name)
+                continue
+            judged, before = [], resource.getrusage(resource.RUSAGE_CHILDREN)
+            for n, (spam, path) in enumerate(mails):
+                judged.append((p.score(path), int(spam)))
+                p.learn(path, spam)
+                if sys.stderr.isatty() and n % 50 == 0:
+                    sys.stderr.write("\r%s: %d of %d" % (peer.name, n, len(mails)))
+            if sys.stderr.isatty():
+                sys.stderr.write("\r%60s\r" % "")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / len(mails)
+            print("%-22s %9.4f %7.3f %8.2f %5d %5d   %.1f ms CPU a mail, two processes each" % ((peer.name,) + figures(judged) + (cpu * 1000,)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
