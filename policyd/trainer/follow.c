@@ -152,6 +152,8 @@ apply(void *arg, const char *id, const struct lesson *lesson, const struct featu
 		else
 			learners_untrain(t, features, label, &effect);
 		t->unordered++;
+		if (lesson->op == LEDGER_UNLEARN)    /* a rebuild leaves no trace of it: soon */
+			t->unordered += (t->seen[HAM] + t->seen[SPAM]) / OUT_OF_ORDER + 1;
 		metrics_add(M_TRAINED, 1);
 	}
 	snprintf(t->place, sizeof t->place, "%s", id);

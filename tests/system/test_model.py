@@ -35,8 +35,8 @@ def folder(d, name, mails):
 class Redis:
     """A redis-server of our own."""
 
-    def __init__(self, d, *settings):
-        self.d, self.port, self.settings = d, free_port(), settings
+    def __init__(self, d, *settings, port=None):
+        self.d, self.port, self.settings = d, port or free_port(), settings
         os.makedirs(d("redis-%d" % self.port))
         self.start()
 
@@ -54,6 +54,24 @@ class Redis:
 
     def close(self):
         self.p.stop()
+
+
+def cluster(test):
+    """Three masters and three replicas; their ports."""
+    nodes = []
+    for _ in range(6):
+        while True:                          # the bus takes port + 10000
+            port = free_port()
+            if port < 50000:
+                break
+        r = Redis(test.d, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0", port=port)
+        test.addCleanup(r.close)
+        nodes.append(r)
+    made = subprocess.run(["redis-cli", "--cluster", "create"] + ["127.0.0.1:%d" % r.port for r in nodes] + ["--cluster-replicas", "1", "--cluster-yes"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    test.assertEqual(made.returncode, 0, made.stdout.decode())
+    wait_until(lambda: all("cluster_state:ok" in r.say("CLUSTER", "INFO") for r in nodes), 20)
+    return [r.port for r in nodes]
 
 
 class Node(Policyd):
@@ -185,6 +203,19 @@ class Model(unittest.TestCase):
         wait_until(lambda: abs(b.score(news[0], "x@acme.example")["bayes_points"] - after["acme"]) < 1e-6, 5)
         self.assertEqual(n.json("unlearn", self.d("news"), "--for", "bob@acme.example")["unlearnt"], 29)
         wait_until(lambda: abs(b.score(news[0], "x@acme.example")["bayes_points"] - before["acme"]) < 1e-6, 5)
+
+    def test_cluster(self):
+        """The same lessons on a Cluster of three masters with a replica each: keys of one model lie together, scripts name them."""
+        ports = cluster(self)
+        n = Node(self.d, type("Any", (), {"port": ports[0]}), "clustered")
+        self.addCleanup(n.close)
+        n.ctl("learn", "spam", folder(self.d, "spam", [mail(i, 1) for i in range(60)]))
+        n.ctl("learn", "ham", folder(self.d, "ham", [mail(i, 0) for i in range(60)]))
+        self.settled(n)
+        self.assertEqual(n.json("unlearn", folder(self.d, "back", [mail(3, 1)]))["unlearnt"], 1)
+        self.settled(n)
+        self.assertEqual((n.model()["spam"], n.model()["ham"]), (59, 60))
+        n.ctl("model", "verify")
 
     def test_redis_dies(self):
         """Redis is killed with -9 while lessons come: what was acknowledged is there, nothing is there twice, mail goes on."""
