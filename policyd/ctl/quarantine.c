@@ -1,23 +1,37 @@
-/* quarantine.c - policyctl quarantine list|show|release|delete|stats|rebuild. */
+/* quarantine.c - policyctl quarantine: all that the review pages do (quarantine/store/requests.h). */
 #include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "policyd/base/clock.h"
 #include "policyd/base/ipc.h"
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
 
 static const char usage[] =
-	"usage: policyctl quarantine list [--rcpt A] [--domain D] [--customer C] [--sender A] [--class C] [--state S] [--limit N] [--offset N]\n"
-	"       policyctl quarantine show ID [--raw]     (--raw: the mail's exact bytes)\n"
-	"       policyctl quarantine release ID [--rcpt A] [--again]\n"
-	"       policyctl quarantine delete ID [--rcpt A]\n"
-	"       policyctl quarantine stats | rebuild\n"
-	"  states: new releasing released deleted expired.  --json prints JSON.\n";
+	"usage: policyctl quarantine list [FILTER...] [--sort newest|oldest|closest|points|size] [--limit N] [--cursor C | --all]\n"
+	"       policyctl quarantine show ID [--n N | --rcpt A] [--raw]\n"
+	"       policyctl quarantine ACTION ID... [--n N | --rcpt A] [--note TEXT] [--again] [--risky] [--allow]\n"
+	"       policyctl quarantine stats [--by day,customer,class] [--since T] [--until T] [--customer C]\n"
+	"       policyctl quarantine rules [--since T] [--customer C]\n"
+	"       policyctl quarantine rebuild\n"
+	"\n"
+	"  FILTER   --rcpt A  --domain D  --customer C  --class C  --state S  (each may stand several times)\n"
+	"           --sender A  --from-domain D  --search WORDS  --symbol RULE  --message-id I  --queue-id I  --body HEX\n"
+	"           --since T  --until T  --points-min P  --points-max P\n"
+	"  T        2025-01-31, seconds since 1970, or an age: 90m, 12h, 7d\n"
+	"  states   new seen requested releasing released deleted expired\n"
+	"  ACTION   release, approve (what was requested), delete, undo (for ten minutes), request, deny, seen, unseen,\n"
+	"           ham, spam, unvote (a vote, learnt by the classifier).  ID... may be - : one a line from standard input\n"
+	"  --raw    the mail's exact bytes        --again  also what was released before\n"
+	"  --risky  also when today's scan finds a virus in it\n"
+	"  --allow  with release: and put its sender, or its list, on the recipient's allow list\n"
+	"  --json   prints JSON.  Exit code: 0 all done, 1 not all, 2 asked wrongly\n";
 
 static void
 when(const json_t *entry, char to[32])
@@ -60,7 +74,7 @@ show_list(const json_t *reply)
 static void
 show_entry(const json_t *reply)
 {
-	static const char *const fields[] = { "class", "sender", "from", "subject", "message_id", "client", "queue_id" };
+	static const char *const fields[] = { "class", "sender", "from", "subject", "message_id", "client", "helo", "queue_id", "allow" };
 	json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
 	size_t i;
 	char time[32];
@@ -80,7 +94,8 @@ show_entry(const json_t *reply)
 	json_array_foreach(json_object_get(reply, "entries"), i, e) {
 		printf("recipient   <");
 		print_safe(ctl_text(e, "recipient"));
-		printf("> %s, %.2f points; ", ctl_text(e, "state"), ctl_number(e, "points"));
+		printf("> %s, %.2f points, his quarantine begins at %.2f%s; ", ctl_text(e, "state"), ctl_number(e, "points"), ctl_number(e, "quarantine"),
+		    strcmp(ctl_text(e, "mode"), "copy") == 0 ? ", a copy of what was rejected" : "");
 		print_safe(ctl_text(e, "note"));
 		puts("");
 	}
@@ -88,107 +103,354 @@ show_entry(const json_t *reply)
 		printf("DAMAGED     %s (%s)\n", ctl_text(reply, "why"), ctl_text(reply, "segment"));
 }
 
-/* 1 when any recipient did not get there. */
 static int
-show_results(const json_t *reply)
+copy_out(const json_t *reply, int fd)
 {
-	size_t i;
-	json_t *r;
-	int code = 0;
-
-	json_array_foreach(json_object_get(reply, "results"), i, r) {
-		printf("<%s> %s: %s\n", ctl_text(r, "recipient"), ctl_text(r, "state"), ctl_text(r, "reply"));
-		if (!json_is_true(json_object_get(r, "done")))
-			code = 1;
-	}
-	return code;
-}
-
-static int
-copy_out(int fd)
-{
-	struct span bytes = map_fd(fd);
+	struct span bytes = fd >= 0 ? map_fd(fd) : (struct span){ NULL, 0 };
 	bool good = bytes.p && fwrite(bytes.p, 1, bytes.n, stdout) == bytes.n;
 
+	if (fd < 0)
+		fprintf(stderr, "policyctl: %s\n", ctl_text(reply, "why"));
+	else
+		close(fd);
 	unmap(bytes);
-	close(fd);
 	return good ? 0 : 1;
 }
 
 static void
 show_stats(const json_t *reply)
 {
+	static const char *const columns[] = { "stored", "released", "requested", "deleted", "expired", "ham", "spam" };
 	const char *name;
-	json_t *value;
+	json_t *value, *row;
+	size_t i;
 
-	printf("%d mails for %d recipients in %d segments, %.1f MB, %d damaged records\n", (int)ctl_number(reply, "mails"),
-	    (int)ctl_number(reply, "recipients"), (int)ctl_number(reply, "segments"), ctl_number(reply, "bytes") / 1e6,
-	    (int)ctl_number(reply, "damaged"));
+	if (json_object_get(reply, "mails"))
+		printf("%d mails for %d recipients in %d segments, %.1f MB, %d damaged records\n", (int)ctl_number(reply, "mails"),
+		    (int)ctl_number(reply, "recipients"), (int)ctl_number(reply, "segments"), ctl_number(reply, "bytes") / 1e6,
+		    (int)ctl_number(reply, "damaged"));
 	json_object_foreach(json_object_get(reply, "states"), name, value)
 		printf("  %-10s %d\n", name, (int)json_integer_value(value));
+	json_array_foreach(json_object_get(reply, "rows"), i, row) {
+		if (i == 0) {
+			printf("\n%-10s  %-16s %-12s", "day", "customer", "class");
+			for (size_t k = 0; k < sizeof columns / sizeof *columns; k++)
+				printf(" %9s", columns[k]);
+			puts("");
+		}
+		printf("%-10s  %-16s %-12s", ctl_text(row, "day"), ctl_text(row, "customer"), ctl_text(row, "class"));
+		for (size_t k = 0; k < sizeof columns / sizeof *columns; k++)
+			printf(" %9d", (int)ctl_number(row, columns[k]));
+		puts("");
+	}
+}
+
+static void
+show_rules(const json_t *reply)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(json_object_get(reply, "rules"), i, row)
+		printf("%-32s released %6d   voted ham %6d\n", ctl_text(row, "symbol"), (int)ctl_number(row, "released"), (int)ctl_number(row, "ham"));
+}
+
+/* ---- what is asked ---- */
+
+/* "2025-01-31", seconds since 1970, "7d" ago. -1: none of them. */
+static json_int_t
+parse_time(const char *text)
+{
+	struct tm tm = { .tm_isdst = -1 };
+	char *end;
+	long long n = strtoll(text, &end, 10);
+
+	if (sscanf(text, "%4d-%2d-%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday) == 3) {
+		tm.tm_year -= 1900;
+		tm.tm_mon -= 1;
+		return (json_int_t)mktime(&tm);
+	}
+	if (end == text || n < 0)
+		return -1;
+	if (*end == '\0')
+		return n;
+	if (end[1] != '\0' || !strchr("mhd", *end))
+		return -1;
+	return wall_s() - n * (*end == 'm' ? 60 : *end == 'h' ? 3600 : 86400);
+}
+
+enum kind { TEXT, TEXTS, NUMBER, POINTS, WHEN, FLAG, WORDS };
+static const struct {
+	const char *option, *field;
+	enum kind kind;
+} options[] = {
+	{ "rcpt", "rcpt", TEXTS }, { "domain", "domain", TEXTS }, { "customer", "customer", TEXTS }, { "class", "class", TEXTS },
+	{ "state", "state", TEXTS }, { "sender", "sender", TEXT }, { "from-domain", "from_domain", TEXT }, { "search", "search", TEXT },
+	{ "symbol", "symbol", TEXT }, { "message-id", "message_id", TEXT }, { "queue-id", "queue_id", TEXT }, { "body", "body", TEXT },
+	{ "since", "since", WHEN }, { "until", "until", WHEN }, { "points-min", "points_min", POINTS }, { "points-max", "points_max", POINTS },
+	{ "sort", "sort", TEXT }, { "limit", "limit", NUMBER }, { "offset", "offset", NUMBER }, { "cursor", "cursor", TEXT }, { "n", "n", NUMBER },
+	{ "note", "note", TEXT }, { "by", "by", WORDS }, { "raw", "raw", FLAG }, { "again", "again", FLAG }, { "risky", "risky", FLAG },
+	{ "all", "all", FLAG }, { "allow", "allow", FLAG }, { "json", "json", FLAG }, { "help", "help", FLAG },
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static bool
+take_option(json_t *request, int k, char *value)
+{
+	const char *field = options[k].field;
+	json_t *old = json_object_get(request, field);
+	char *end;
+	long long number;
+	double points;
+
+	switch (options[k].kind) {
+	case FLAG:
+		return json_object_set_new(request, field, json_true()) == 0;
+	case TEXT:
+		return json_object_set_new(request, field, json_string(value)) == 0;
+	case TEXTS:
+		if (old == NULL)
+			json_object_set_new(request, field, old = json_array());
+		return json_array_append_new(old, json_string(value)) == 0;
+	case WORDS:
+		json_object_set_new(request, field, old = json_array());
+		for (char *word = strtok(value, ","); word; word = strtok(NULL, ","))
+			json_array_append_new(old, json_string(word));
+		return true;
+	case NUMBER:
+		number = strtoll(value, &end, 10);
+		json_object_set_new(request, field, json_integer(number));
+		break;
+	case POINTS:
+		points = strtod(value, &end);
+		json_object_set_new(request, field, json_real(points));
+		break;
+	case WHEN:
+		number = parse_time(value);
+		json_object_set_new(request, field, json_integer(number));
+		end = number < 0 ? value : "";
+		break;
+	default:
+		return false;
+	}
+	if (end != value && *end == '\0')
+		return true;
+	fprintf(stderr, "policyctl: --%s \"%s\": expected %s\n", options[k].option, value, options[k].kind == WHEN ?
+	    "2025-01-31, seconds since 1970, or an age like 90m, 12h, 7d" : "a number");
+	return false;
+}
+
+/* NULL: asked wrongly, and it was said. */
+static json_t *
+read_options(int argc, char **argv)
+{
+	struct option list[OPTIONS + 1] = { { 0 } };
+	json_t *request = json_object();
+
+	for (int k = 0; k < OPTIONS; k++)
+		list[k] = (struct option){ options[k].option, options[k].kind == FLAG ? no_argument : required_argument, NULL, k + 1000 };
+	optind = 0;
+	for (int c; (c = getopt_long(argc, argv, "", list, NULL)) != -1;)
+		if (c == '?' || !take_option(request, c - 1000, optarg)) {
+			if (c == '?')
+				fputs(usage, stderr);
+			json_decref(request);
+			return NULL;
+		}
+	return request;
+}
+
+static int
+say(const json_t *reply, void (*show)(const json_t *reply))
+{
+	int code = ctl_check(reply);
+
+	if (code == 0 && ctl_json) {
+		json_dumpf(reply, stdout, JSON_INDENT(1));
+		puts("");
+	} else if (code == 0) {
+		show(reply);
+	}
+	return code;
+}
+
+/* Page after page, as they come. */
+static int
+list(json_t *request)
+{
+	bool all = json_is_true(json_object_get(request, "all"));
+	int code;
+
+	if (all)
+		json_object_set_new(request, "limit", json_integer(1000));
+	for (;;) {
+		json_t *reply = ctl_once(json_deep_copy(request), NULL);
+		bool more = json_is_true(json_object_get(reply, "more"));
+
+		code = say(reply, show_list);
+		if (code == 0 && more && !all && !ctl_json)
+			fprintf(stderr, "policyctl: there are more: --cursor %s, or --all\n", ctl_text(reply, "cursor"));
+		json_object_set(request, "cursor", json_object_get(reply, "cursor"));
+		json_decref(reply);
+		if (code != 0 || !more || !all)
+			return code;
+	}
+}
+
+static int
+show(json_t *request, const char *id)
+{
+	int fd = -1;
+	bool raw = json_is_true(json_object_get(request, "raw"));
+
+	json_object_set_new(request, "id", json_string(id));
+	if (json_is_array(json_object_get(request, "rcpt")))
+		json_object_set(request, "rcpt", json_array_get(json_object_get(request, "rcpt"), 0));
+	json_t *reply = ctl_once(json_incref(request), &fd);
+	int code = raw ? ctl_check(reply) : say(reply, show_entry);
+
+	if (code == 0 && raw)
+		code = copy_out(reply, fd);
+	json_decref(reply);
+	return code;
+}
+
+static const char *
+who(void)
+{
+	static char name[128];
+	const struct passwd *pw = getpwuid(getuid());
+
+	snprintf(name, sizeof name, "policyctl %s", pw ? pw->pw_name : "?");
+	return name;
+}
+
+/* The recipients that a release has reached: their allow lists get what the entry names. */
+static int
+allow(const json_t *results)
+{
+	size_t i;
+	json_t *r;
+	int code = 0;
+
+	json_array_foreach(results, i, r) {
+		if (!json_is_true(json_object_get(r, "done")))
+			continue;
+		json_t *shown = ctl_once(json_pack("{s:s, s:s, s:O}", "cmd", "quarantine.show", "id", ctl_text(r, "id"), "n", json_object_get(r, "n")), NULL);
+		const char *key = ctl_text(json_array_get(json_object_get(shown, "entries"), 0), "allow");
+		json_t *set = NULL;
+
+		if (key[0])
+			set = ctl_once(json_pack("{s:s, s:o, s:s, s:{s:{s:{s:s, s:s}}}}", "cmd", "policy.set", "key",
+			    json_sprintf("mailbox:%s", ctl_text(r, "recipient")), "who", who(), "values", "allow", key, "by", who(), "comment",
+			    "released from the quarantine"), NULL);
+		else
+			fprintf(stderr, "policyctl: <%s>: that mail names no sender that could be put on a list\n", ctl_text(r, "recipient"));
+		if (set == NULL || ctl_check(set) != 0)
+			code = 1;
+		else if (!ctl_json)
+			printf("<%s> always gets mail of %s\n", ctl_text(r, "recipient"), key);
+		json_decref(set);
+		json_decref(shown);
+	}
+	return code;
+}
+
+static void
+show_results(const json_t *reply)
+{
+	size_t i;
+	json_t *r;
+
+	json_array_foreach(json_object_get(reply, "results"), i, r)
+		printf("%s <%s> %s: %s\n", ctl_text(r, "id"), ctl_text(r, "recipient"), ctl_text(r, "state"), ctl_text(r, "reply"));
+}
+
+static json_t *
+read_ids(int argc, char **argv, const json_t *request)
+{
+	const json_t *rcpts = json_object_get(request, "rcpt"), *n = json_object_get(request, "n");
+	json_t *ids = json_array();
+	char line[128];
+
+	for (int i = 0; i < argc; i++) {
+		bool more = true;
+
+		for (bool lines = strcmp(argv[i], "-") == 0; more; more = lines) {
+			if (lines && fgets(line, sizeof line, stdin) == NULL)
+				break;
+			line[strcspn(line, " \r\n")] = '\0';
+			json_t *one = json_pack("{s:s}", "id", lines ? line : argv[i]);
+
+			if (n)
+				json_object_set(one, "n", (json_t *)n);
+			if (json_array_size(rcpts) > 0)
+				json_object_set(one, "rcpt", json_array_get(rcpts, 0));
+			json_array_append_new(ids, one);
+		}
+	}
+	return ids;
+}
+
+static int
+change(json_t *request, const char *op, int argc, char **argv)
+{
+	size_t i;
+	json_t *r;
+
+	json_object_set_new(request, "op", json_string(op));
+	json_object_set_new(request, "cmd", json_string("quarantine.change"));
+	json_object_set_new(request, "actor", json_string(who()));
+	json_object_set_new(request, "ids", read_ids(argc, argv, request));
+	json_object_del(request, "rcpt");
+	json_object_del(request, "n");
+	json_t *reply = ctl_once(json_incref(request), NULL);
+	int code = say(reply, show_results);
+
+	json_array_foreach(json_object_get(reply, "results"), i, r)
+		if (!json_is_true(json_object_get(r, "done")))
+			code = code ? code : 1;
+	if (json_is_true(json_object_get(request, "allow")) && (strcmp(op, "release") == 0 || strcmp(op, "approve") == 0))
+		code |= allow(json_object_get(reply, "results"));
+	json_decref(reply);
+	return code;
 }
 
 int
 cmd_quarantine(int argc, char **argv)
 {
-	static const struct option options[] = { { "rcpt", 1, NULL, 'r' }, { "domain", 1, NULL, 'd' }, { "customer", 1, NULL, 'c' },
-	    { "sender", 1, NULL, 's' }, { "class", 1, NULL, 'k' }, { "state", 1, NULL, 't' }, { "limit", 1, NULL, 'l' },
-	    { "offset", 1, NULL, 'o' }, { "raw", 0, NULL, 'w' }, { "again", 0, NULL, 'a' }, { "json", 0, NULL, 'j' },
-	    { "help", 0, NULL, 'h' }, { 0 } };
-	static const struct { const char *name; bool id; } kinds[] = { { "list", false }, { "show", true }, { "release", true },
-	    { "delete", true }, { "stats", false }, { "rebuild", false } };
-	json_t *request = json_object();
-	int json = ctl_json, fd = -1, index = 0;
-	bool raw = false;
-	size_t k = 0;
+	static const char *const ops[] = { "release", "approve", "delete", "undo", "request", "deny", "seen", "unseen", "ham", "spam", "unvote" };
+	json_t *request = read_options(argc, argv);
+	int code = 2, left = argc - optind;
 
-	optind = 0;
-	for (int c; (c = getopt_long(argc, argv, "", options, &index)) != -1;) {
-		if (c == 'j')
-			json = 1;
-		else if (c == 'w' || c == 'a') {
-			raw |= c == 'w';
-			json_object_set_new(request, c == 'w' ? "raw" : "again", json_true());
-		} else if (c == 'l' || c == 'o')
-			json_object_set_new(request, options[index].name, json_integer(atoll(optarg)));
-		else if (c == 'h' || c == '?') {
-			fputs(usage, c == 'h' ? stdout : stderr);
-			json_decref(request);
-			return c == 'h' ? 0 : 2;
-		} else
-			json_object_set_new(request, options[index].name, json_string(optarg));
-	}
-	while (k < sizeof kinds / sizeof *kinds && (optind >= argc || strcmp(argv[optind], kinds[k].name) != 0))
-		k++;
-	if (k == sizeof kinds / sizeof *kinds || argc - optind != (kinds[k].id ? 2 : 1)) {
-		fputs(usage, stderr);
-		json_decref(request);
+	if (request == NULL)
 		return 2;
-	}
-	const char *kind = kinds[k].name;
+	const char *kind = left > 0 ? argv[optind] : "";
+	bool is_op = false;
 
+	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+		is_op |= strcmp(kind, ops[i]) == 0;
+	ctl_json |= json_is_true(json_object_get(request, "json"));
 	json_object_set_new(request, "cmd", json_sprintf("quarantine.%s", kind));
-	if (kinds[k].id)
-		json_object_set_new(request, "id", json_string(argv[optind + 1]));
-	json_t *reply = ctl_once(request, &fd);
-	int code = ctl_check(reply);
+	if (json_object_get(request, "help")) {
+		fputs(usage, stdout);
+		code = 0;
+	} else if (strcmp(kind, "list") == 0 && left == 1) {
+		code = list(request);
+	} else if (strcmp(kind, "show") == 0 && left == 2) {
+		code = show(request, argv[optind + 1]);
+	} else if (is_op && left >= 2) {
+		code = change(request, kind, left - 1, argv + optind + 1);
+	} else if ((strcmp(kind, "stats") == 0 || strcmp(kind, "rules") == 0 || strcmp(kind, "rebuild") == 0) && left == 1) {
+		if (json_is_array(json_object_get(request, "customer")))
+			json_object_set(request, "customer", json_array_get(json_object_get(request, "customer"), 0));
+		json_t *reply = ctl_once(json_incref(request), NULL);
 
-	if (code == 0 && raw && fd >= 0)
-		code = copy_out(fd);
-	else if (code == 0 && raw) {
-		fprintf(stderr, "policyctl: %s\n", ctl_text(reply, "why"));
-		code = 1;
-	} else if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
-	} else if (code == 0 && strcmp(kind, "list") == 0)
-		show_list(reply);
-	else if (code == 0 && strcmp(kind, "show") == 0)
-		show_entry(reply);
-	else if (code == 0 && (strcmp(kind, "release") == 0 || strcmp(kind, "delete") == 0))
-		code = show_results(reply);
-	else if (code == 0)
-		show_stats(reply);
-	json_decref(reply);
+		code = say(reply, strcmp(kind, "rules") == 0 ? show_rules : show_stats);
+		json_decref(reply);
+	} else {
+		fputs(usage, stderr);
+	}
+	json_decref(request);
 	return code;
 }

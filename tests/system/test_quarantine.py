@@ -205,6 +205,41 @@ class Quarantine(unittest.TestCase):
         self.assertTrue(self.store.ask("change", op="release", ids=[entry["id"]])["results"][0]["done"])
         self.assertEqual([m[2] for m in self.sink.to("copy@acme.example")], [data])
 
+    def test_policyctl(self):
+        """What the pages do, policyctl does."""
+        for i in range(4):
+            self.hold(["ctl@acme.example"], subject="by hand %d" % i)
+        held = self.pd.json("quarantine", "list", "--rcpt", "ctl@acme.example", "--search", "by hand", "--since", "1h", "--class", "spam",
+                            "--symbol", "TEST_EIGHT", "--customer", "acme", "--points-min", "7.5", "--sort", "oldest")["entries"]
+        ids = [e["id"] for e in sorted(held, key=lambda e: e["subject"])]
+        self.assertEqual(len(ids), 4)
+        pages = self.pd.ctl("quarantine", "list", "--rcpt", "ctl@acme.example", "--limit", "3")
+        self.assertEqual((len(pages.stdout.splitlines()), b"--cursor" in pages.stderr), (3, True))
+        self.assertEqual(len(self.pd.ctl("quarantine", "list", "--rcpt", "ctl@acme.example", "--all").stdout.splitlines()), 4)
+
+        def states():
+            return [self.pd.json("quarantine", "show", i)["entries"][0]["state"] for i in ids]
+        self.pd.ctl("quarantine", "request", ids[0], "--note", "mine")
+        self.pd.ctl("quarantine", "delete", "-", data="\n".join(ids[1:3]).encode())
+        self.assertEqual(states(), ["requested", "deleted", "deleted", "new"])
+        self.pd.ctl("quarantine", "undo", ids[1])
+        self.pd.ctl("quarantine", "deny", ids[0])
+        self.pd.ctl("quarantine", "seen", ids[3])
+        self.assertEqual(states(), ["seen", "new", "deleted", "seen"])
+        out = self.pd.ctl("quarantine", "release", ids[3], "--allow").stdout.decode()
+        self.assertIn("always gets mail of from:ann@sender.example", out)
+        self.assertIn("from:ann@sender.example", self.pd.ctl("policy", "get", "ctl@acme.example").stdout.decode())
+        self.assertEqual(self.pd.ctl("quarantine", "approve", ids[1], check=False).returncode, 1)
+        self.assertEqual(self.pd.ctl("quarantine", "release", "qnone", check=False).returncode, 1)
+        self.pd.ctl("quarantine", "ham", ids[3])
+        self.pd.ctl("quarantine", "unvote", ids[3])
+        rows = self.pd.json("quarantine", "stats", "--by", "customer,class", "--since", "1d", "--customer", "acme")["rows"]
+        self.assertTrue(rows[0]["released"] >= 1 and rows[0]["customer"] == "acme", rows)
+        self.assertIn(b"TEST_EIGHT", self.pd.ctl("quarantine", "rules").stdout)
+        for wrong in (["list", "--since", "yesterday"], ["list", "--limit", "many"], ["release"], ["sell", "x"], ["list", "--state", "gone"]):
+            r = self.pd.ctl("quarantine", *wrong, check=False)
+            self.assertEqual((r.returncode, r.stdout, r.stderr != b""), (2, b"", True), wrong)
+
     # ---- what is on the disk ----
 
     def segments(self):
