@@ -14,7 +14,7 @@
 #include "policyd/ctl/commands.h"
 
 static const char usage[] =
-	"usage: policyctl quarantine list [FILTER...] [--sort newest|oldest|closest|points|size] [--limit N] [--cursor C | --all]\n"
+	"usage: policyctl quarantine list [FILTER...] [--sort newest|oldest|closest|points|size] [--limit N] [--cursor C | --all] [--pool]\n"
 	"       policyctl quarantine show ID [--n N | --rcpt A] [--raw]\n"
 	"       policyctl quarantine ACTION ID... [--n N | --rcpt A] [--note TEXT] [--again] [--risky] [--allow]\n"
 	"       policyctl quarantine stats [--by day,customer,class] [--since T] [--until T] [--customer C]\n"
@@ -28,6 +28,7 @@ static const char usage[] =
 	"  states   new seen requested releasing released deleted expired\n"
 	"  ACTION   release, approve (what was requested), delete, undo (for ten minutes), request, deny, seen, unseen,\n"
 	"           ham, spam, unvote (a vote, learnt by the classifier).  ID... may be - : one a line from standard input\n"
+	"  --pool   with --rcpt: what all nodes that share a Redis hold for him\n"
 	"  --raw    the mail's exact bytes        --again  also what was released before\n"
 	"  --risky  also when today's scan finds a virus in it\n"
 	"  --allow  with release: and put its sender, or its list, on the recipient's allow list\n"
@@ -67,6 +68,8 @@ show_list(const json_t *reply)
 		print_safe(ctl_text(e, "recipient"));
 		printf(">  ");
 		print_safe(ctl_text(e, "subject"));
+		if (ctl_text(e, "node")[0])
+			printf("  at %s", ctl_text(e, "node"));
 		puts("");
 	}
 }
@@ -190,7 +193,7 @@ static const struct {
 	{ "since", "since", WHEN }, { "until", "until", WHEN }, { "points-min", "points_min", POINTS }, { "points-max", "points_max", POINTS },
 	{ "sort", "sort", TEXT }, { "limit", "limit", NUMBER }, { "offset", "offset", NUMBER }, { "cursor", "cursor", TEXT }, { "n", "n", NUMBER },
 	{ "note", "note", TEXT }, { "by", "by", WORDS }, { "raw", "raw", FLAG }, { "again", "again", FLAG }, { "risky", "risky", FLAG },
-	{ "all", "all", FLAG }, { "allow", "allow", FLAG }, { "json", "json", FLAG }, { "help", "help", FLAG },
+	{ "all", "all", FLAG }, { "pool", "pool", FLAG }, { "allow", "allow", FLAG }, { "json", "json", FLAG }, { "help", "help", FLAG },
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

@@ -7,6 +7,10 @@
  *                           first: n, time_ms, who, note, changes: [[key, old JSON, new JSON], ...]
  *                           all four written by the broker, for policyctl and the API (customers_write.c)
  * {h:<hash>}e, i, a  list, set, list   history of a mail (history.h), written by the broker
+ * {q:<hash>}:l     zset     what a mailbox has in quarantine, on all nodes: "NODE ID N" by time (s); each has
+ * {q:<hash>}:NODE ID N  string  JSON for a list, expiring with the entry
+ * {q:nodes}        hash     NODE -> JSON: mark of what it has written, url of its review; all three by the stores
+ *                           (quarantine/store/nodes.c)
  */
 #ifndef POLICYD_STORE_KEYS_H
 #define POLICYD_STORE_KEYS_H

@@ -16,6 +16,9 @@ void asker_reply_fd(struct asker *a, uint32_t id, json_t *reply, int fd);       
 void asker_error(struct asker *a, uint32_t id, const char *why, int code);
 void asker_done(struct asker *a);                                               /* a question less in work */
 
+/* nodes.c */
+void nodes_list(struct asker *a, uint32_t id, json_t *request);
+
 /* change.c */
 void change_start(struct asker *a, uint32_t id, json_t *request);
 

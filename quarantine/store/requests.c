@@ -80,6 +80,11 @@ static void
 list(struct asker *a, uint32_t id, json_t *request)
 {
 	char why[256];
+
+	if (json_is_true(json_object_get(request, "pool"))) {
+		nodes_list(a, id, request);
+		return;
+	}
 	json_t *reply = index_list(a->store->index, request, why, sizeof why);
 
 	if (reply)

@@ -24,6 +24,10 @@
  *                  (hex), body (hex; the same for mails that share it, "" for short ones), symbols ("NAME=points ..."), allow (the key for
  *                  "release and always allow": policy.put takes it; never a bounce address), expires, undo_until (0: nothing to undo)}
  *
+ *         "pool": true: of all nodes that share a Redis (redis.url), for "rcpt" (or the scope's "rcpts", 16 at most), newest
+ *         first, with "class", "state", "limit", "cursor": ENTRY as short as a list needs it, "node": where it is held, and
+ *         "nodes": {node: url of its review}: a mail is opened there. A cache: a second or so behind
+ *
  * show    {"cmd": "quarantine.show", "id", "n" or "rcpt" (else all recipients in scope), "raw": bool}
  *      -> {"entries": [ENTRY..], "symbols": [{"name", "points", "evidence"}..], "damaged": bool, "why", "segment", "offset"};
  *         with "raw" the exact bytes come beside it as a sealed memfd, unless damaged

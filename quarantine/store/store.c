@@ -126,6 +126,9 @@ commit_round(struct store *s)
 			p->failed = true;
 			snprintf(p->why, sizeof p->why, "%s", why);
 		}
+		for (uint32_t i = 0; !p->failed && !p->stored.again && i < p->stored.count; i++)
+			if (i == 0 || strcmp(p->stored.ids[i], p->stored.ids[i - 1]) != 0)
+				nodes_put(s, p->stored.ids[i], -1);
 		answer(p);
 		p = next;
 	}
@@ -231,6 +234,8 @@ store_changes(struct store *s, struct state_change *changes, size_t count)
 		index_segment(s->index, places[i].name, places[i].offset + places[i].length, 0);
 	}
 	index_commit(s->index);
+	for (size_t i = 0; i < count && good; i++)
+		nodes_put(s, changes[i].id, changes[i].rcpt->n);
 	free(places);
 	return good;
 }
@@ -244,6 +249,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	release_tick(s);
 	lesson_tick(s);
+	nodes_tick(s);
 	if (s->first == NULL)
 		store_expire(s);
 }
@@ -322,6 +328,8 @@ open_all(struct store *s, char *why, size_t room)
 	s->deliver = s->base ? link_open(s->base, path) : NULL;
 	snprintf(path, sizeof path, "%s/control.sock", s->self->config->run);
 	s->broker = s->deliver ? link_open_lazy(s->base, path) : NULL;
+	if (s->broker)
+		nodes_open(s);
 	snprintf(why, room, "no memory");
 	return s->broker != NULL;
 }

@@ -24,6 +24,7 @@ struct store {
 	bool teaching;                       /* a vote is with the broker, to be a lesson */
 	int64_t teach_at_ms;
 	unsigned teach_tries;                /* of the vote that is due */
+	struct nodes *nodes;                  /* the list that nodes share; NULL: there is none */
 	struct eviction *evictions;          /* due when the present round is on the disk */
 	unsigned releasing;                  /* with a worker or deliver now */
 };
@@ -58,6 +59,11 @@ bool stored_unpack(struct unpack *u, struct arena *a, struct stored_meta *meta);
 void store_expire(struct store *s);
 /* Bring the index up to what the segments hold; `anew` empties it first. */
 void store_recover(struct store *s, bool anew);
+
+/* nodes.c: an entry is here, or has changed; -1: all recipients of that mail. After it is durable. */
+void nodes_open(struct store *s);
+void nodes_put(struct store *s, const char *id, int64_t n);
+void nodes_tick(struct store *s);
 
 /* lesson.c */
 void lesson_tick(struct store *s);
