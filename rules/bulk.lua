@@ -6,7 +6,7 @@ local undelivered = re([[undeliver|delivery|returned|return(?:ing)? mail|failure
 local quoted = re([[(?:^|\n)\s?(?:>|\|) ?\S]])
 
 rule {
-  symbol = "IN_CONVERSATION", score = -1.3, group = "bulk",
+  symbol = "IN_CONVERSATION", score = -2.5, group = "bulk",
   description = "Answers a mail by its number, and quotes it",
   tests = {
     { headers = { Subject = "Re: lunch", ["In-Reply-To"] = "<1@b.example>" }, text = "Yes!\n\n> Lunch on Friday?\n> Ann", hit = true },
@@ -18,7 +18,7 @@ rule {
 }
 
 rule {
-  symbol = "BOUNCE", score = -1.3, group = "bulk",
+  symbol = "BOUNCE", score = -2.5, group = "bulk",
   description = "A report on the delivery of another mail, or a server's answer to one",
   tests = {
     { raw = "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nx\n--b--\n", hit = true },
@@ -32,7 +32,7 @@ rule {
 }
 
 rule {
-  symbol = "SIGNED_LIST_POST", score = -0.7, group = "bulk", present = { "List-Post", "X-Mailman-Version" },
+  symbol = "SIGNED_LIST_POST", score = -2.1, group = "bulk", present = { "List-Post", "X-Mailman-Version" },
   description = "A post of a discussion list",
   tests = {
     { headers = { ["List-Post"] = "<mailto:l@lists.example>" }, hit = true },
@@ -41,7 +41,7 @@ rule {
 }
 
 rule {
-  symbol = "PATCH_OR_CODE", score = -1.1, group = "bulk", body = { [[(?:^|\n)(?:diff --git |--- a/|\+\+\+ b/|@@ -\d+,\d+ \+\d+)]], "" },
+  symbol = "PATCH_OR_CODE", score = -0.6, group = "bulk", body = { [[(?:^|\n)(?:diff --git |--- a/|\+\+\+ b/|@@ -\d+,\d+ \+\d+)]], "" },
   description = "Carries a patch",
   tests = {
     { headers = { Subject = "x" }, text = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n", hit = true },
@@ -69,7 +69,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_LAW_QUOTED", score = 1.2, group = "bulk",
+  symbol = "BULK_LAW_QUOTED", score = 0.1, group = "bulk",
   body = [[\b(?:bill s\.? ?1618|section 301|under bill|can-?spam act|this (?:message|e-?mail) (?:is|was) (?:sent )?in (?:full )?compliance|not (?:be )?considered spam|cannot be considered spam|house bill|h\.?r\.? ?\d{4})\b]],
   description = "Quotes a law by which it is no spam",
   tests = {
@@ -79,7 +79,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_ADDRESS_LISTS", score = 0.9, group = "bulk",
+  symbol = "BULK_ADDRESS_LISTS", score = 0.1, group = "bulk",
   body = [[\b(?:(?:million|\d[\d,.]{0,12}000|fresh|targeted|bulk|opt-?in|e-?mail) (?:e-?mail )?(?:addresses|leads|lists?)\b|bulk e-?mail\w*|e-?mail (?:marketing campaign|blast|lists?|extractor|harvest\w*)|mass mail\w*|reach millions|seo (?:services?|experts?|agency)|first page of google|search engine (?:submission|rankings?)|website (?:traffic|visitors|ranking)|web ?design (?:services?|company)|backlinks?)\b]],
   description = "Sells addresses, sending, or a place in search engines",
   tests = {
@@ -89,7 +89,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_TOLL_FREE", score = 0.3, group = "bulk",
+  symbol = "BULK_TOLL_FREE", score = 0.1, group = "bulk",
   body = [[\b1?[\s.-]?\(?8(?:00|33|44|55|66|77|88)\)?[\s.-]\d{3}[\s.-]\d{4}\b]],
   description = "A toll-free number to call",
   tests = {
@@ -99,7 +99,7 @@ rule {
 }
 
 rule {
-  symbol = "BULK_UNSUBSCRIBE_WITHOUT_HEADER", score = 0.3, group = "bulk", missing = { "List-Unsubscribe", "List-Id", "X-Mailman-Version" },
+  symbol = "BULK_UNSUBSCRIBE_WITHOUT_HEADER", score = 0.1, group = "bulk", missing = { "List-Unsubscribe", "List-Id", "X-Mailman-Version" },
   body = [[\b(?:unsubscribe|opt[- ]?out|remov(?:e|al) (?:from|instructions|request)|abmelden|se d[ée]sabonner|d[ée]sinscri\w+|darse de baja|cancelar (?:a )?(?:inscri|assinatura)|uitschrijven)\b]],
   description = "Speaks of unsubscribing, but has no header for it: honest bulk mail has",
   tests = {

@@ -22,7 +22,7 @@ local function is_list(msg)
 end
 
 rule {
-  symbol = "REPLY_TO_ELSEWHERE", score = 0.6, group = "headers",
+  symbol = "REPLY_TO_ELSEWHERE", score = 0.3, group = "headers",
   description = "Replies leave the author's domain, and it is no mailing list",
   tests = {
     { headers = { From = "a@shop.example", ["Reply-To"] = "b@other.example" }, hit = true },
@@ -38,7 +38,7 @@ rule {
 }
 
 rule {
-  symbol = "REPLY_TO_FREEMAIL", score = 1.7, group = "headers",
+  symbol = "REPLY_TO_FREEMAIL", score = 0.1, group = "headers",
   description = "Written from a domain of its own, to be answered at a free mailbox",
   tests = {
     { headers = { From = "ceo@firm.example", ["Reply-To"] = "ceo.firm@gmail.com" }, hit = true },
@@ -52,7 +52,7 @@ rule {
 }
 
 rule {
-  symbol = "REPLY_TO_OTHER_FREEMAIL", score = 2.0, group = "headers",
+  symbol = "REPLY_TO_OTHER_FREEMAIL", score = 0.1, group = "headers",
   description = "Written from one free mailbox, to be answered at another",
   tests = {
     { headers = { From = "a.one@yahoo.com", ["Reply-To"] = "b.two@hotmail.com" }, hit = true },
@@ -68,7 +68,7 @@ rule {
 local words_address = re([[[\w.+-]{2,}@(?:[\w-]+\.)+[a-z]{2,}]], "i")
 
 rule {
-  symbol = "FROM_NAME_IS_OTHER_ADDRESS", score = 0.3, group = "headers",
+  symbol = "FROM_NAME_IS_OTHER_ADDRESS", score = 0.1, group = "headers",
   description = "The author's name shows an address that is not his",
   tests = {
     { headers = { From = "\"security@bank.example\" <x@evil.example>" }, hit = true },
@@ -121,7 +121,7 @@ rule {
 }
 
 rule {
-  symbol = "MESSAGE_ID_MISSING", score = 0.3, group = "headers", missing = "Message-ID", none = { "BOUNCE" },
+  symbol = "MESSAGE_ID_MISSING", score = 0.1, group = "headers", missing = "Message-ID", none = { "BOUNCE" },
   description = "No Message-ID: neither the author's program nor his server gave one",
   tests = {
     { headers = { From = "a@b.example" }, hit = true },
@@ -130,7 +130,7 @@ rule {
 }
 
 rule {
-  symbol = "MESSAGE_ID_ODD", score = 1.4, group = "headers", header = "Message-ID",
+  symbol = "MESSAGE_ID_ODD", score = 0.9, group = "headers", header = "Message-ID",
   lacks = [[^\s*<[^<>@\s]+@(?:[^<>@\s]+\.[^<>@\s]+|localhost[^<>@\s]*|[\w-]{2,})>]],
   description = "A Message-ID that is not of the form <unique@host>",
   tests = {
@@ -141,7 +141,7 @@ rule {
 }
 
 rule {
-  symbol = "MESSAGE_ID_FOREIGN_FREEMAIL", score = 1.1, group = "headers",
+  symbol = "MESSAGE_ID_FOREIGN_FREEMAIL", score = 0.7, group = "headers",
   description = "From a free mailbox, but its provider did not number it",
   tests = {
     { headers = { From = "joe1234@hotmail.com", ["Message-ID"] = "<0001@pc.localdomain>" }, hit = true },
@@ -160,7 +160,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_DIGITS", score = 0.3, group = "headers",
+  symbol = "FROM_DIGITS", score = 0.1, group = "headers",
   description = "The author's address is full of digits",
   tests = {
     { headers = { From = "mike9273645@firm.example" }, hit = true },
@@ -174,7 +174,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_RANDOM_HOST", score = 0.8, group = "headers",
+  symbol = "FROM_RANDOM_HOST", score = 0.1, group = "headers",
   description = "The author's domain looks made up by a program",
   tests = {
     { headers = { From = "a@xk7qpzr9wvt2b.example" }, hit = true },
@@ -189,7 +189,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_NO_DOT", score = 1.9, group = "headers",
+  symbol = "FROM_NO_DOT", score = 2.5, group = "headers",
   description = "The author's address has no domain, or one without a dot",
   tests = {
     { headers = { From = "Admin <admin@server>" }, hit = true },
@@ -207,7 +207,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_IS_TO", score = 0.7, group = "headers",
+  symbol = "FROM_IS_TO", score = 0.2, group = "headers",
   description = "Author and recipient are the same address",
   tests = {
     { headers = { From = "me@firm.example", To = "Me <ME@firm.example>" }, hit = true },
@@ -220,7 +220,7 @@ rule {
 }
 
 rule {
-  symbol = "FROM_NAME_SHOUTS", score = 0.9, group = "headers", header = "From", matches = { [[^"?[^a-z<@]*[A-Z]{3,}[^a-z<@]+[A-Z]{2,}[^a-z<@]*"?\s*<]], "" },
+  symbol = "FROM_NAME_SHOUTS", score = 0.7, group = "headers", header = "From", matches = { [[^"?[^a-z<@]*[A-Z]{3,}[^a-z<@]+[A-Z]{2,}[^a-z<@]*"?\s*<]], "" },
   description = "The author's name is all capitals, of several words",
   tests = {
     { headers = { From = "MR JAMES OKORO <j@x.example>" }, hit = true },
@@ -230,7 +230,7 @@ rule {
 }
 
 rule {
-  symbol = "MAILER_BULK", score = 1.2, group = "headers", header = "X-Mailer",
+  symbol = "MAILER_BULK", score = 0.1, group = "headers", header = "X-Mailer",
   matches = [[\b(?:bulk ?mail|mass ?mail|group ?mail|emailer|direct ?mail|mailking|advanced mass|the ?bat! \(v1\.|aristotle|worldmerge|eboomer|dm ?mailer|leaf ?mailer|king ?mailer|smart_send|microsoft cdo for windows 2000|phpmailer [1-4]\.|swiftmailer|python smtplib|e-?mail ?sender)]],
   description = "Sent by a program that sends to very many",
   tests = {
@@ -241,7 +241,7 @@ rule {
 }
 
 rule {
-  symbol = "OUTLOOK_WITHOUT_MARKS", score = 2.0, group = "headers",
+  symbol = "OUTLOOK_WITHOUT_MARKS", score = 0.8, group = "headers",
   description = "Says it is Outlook Express, but lacks the marks that program always left",
   tests = {
     { headers = { ["X-Mailer"] = "Microsoft Outlook Express 6.00.2600.0000", ["Message-ID"] = "<1@x.example>" }, hit = true },
@@ -254,7 +254,7 @@ rule {
 }
 
 rule {
-  symbol = "PRIORITY_HIGH", score = 1.3, group = "headers",
+  symbol = "PRIORITY_HIGH", score = 1.5, group = "headers",
   description = "Marked urgent by its author, which friends seldom do",
   tests = {
     { headers = { ["X-Priority"] = "1 (Highest)" }, hit = true },
@@ -267,7 +267,7 @@ rule {
 }
 
 rule {
-  symbol = "REPLY_WITHOUT_THREAD", score = 0.6, group = "headers",
+  symbol = "REPLY_WITHOUT_THREAD", score = 0.1, group = "headers",
   description = "The subject claims an answer, but the mail answers nothing",
   tests = {
     { headers = { Subject = "Re: your account", From = "a@b.example" }, hit = true },

@@ -10,7 +10,7 @@ local function followed(link)
 end
 
 rule {
-  symbol = "LINK_TO_ADDRESS", score = 1.4, group = "links", uri = [[^https?://(?:[^/@]*@)?\d{1,3}(?:\.\d{1,3}){3}(?:[:/?#]|$)]],
+  symbol = "LINK_TO_ADDRESS", score = 1, group = "links", uri = [[^https?://(?:[^/@]*@)?\d{1,3}(?:\.\d{1,3}){3}(?:[:/?#]|$)]],
   description = "A link to a bare IP address",
   tests = {
     { headers = { Subject = "x" }, text = "see http://203.0.113.7/login", hit = true },
@@ -19,7 +19,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_WITH_PORT", score = 0.2, group = "links",
+  symbol = "LINK_WITH_PORT", score = 0.1, group = "links",
   description = "A link to an unusual port",
   tests = {
     { headers = { Subject = "x" }, text = "see http://firm.example:8081/x", hit = true },
@@ -33,7 +33,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_WITH_USER", score = 2.0, group = "links",
+  symbol = "LINK_WITH_USER", score = 0.1, group = "links",
   description = "A link with a user name before its host, which hides the host",
   tests = {
     { headers = { Subject = "x" }, html = "<a href=\"http://www.bank.example@evil.example/\">x</a>", hit = true },
@@ -47,7 +47,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_SHORTENER", score = 1.1, group = "links",
+  symbol = "LINK_SHORTENER", score = 1.4, group = "links",
   uri = [[^https?://(?:www\.)?(?:bit\.ly|tinyurl\.com|t\.co|goo\.gl|ow\.ly|is\.gd|buff\.ly|rebrand\.ly|cutt\.ly|shorturl\.at|rb\.gy|t\.ly|tiny\.cc|s\.id|lnkd\.in|bl\.ink|short\.gy|qrco\.de|urlz\.fr|v\.gd|adf\.ly|shorte\.st|t2m\.io|n9\.cl|x\.gd|2\.ly|snip\.ly|soo\.gd|clck\.ru|dlvr\.it|gg\.gg|kutt\.it|tiny\.one|linkr\.bio|linktr\.ee)/\w]],
   description = "A link that hides its target behind a shortener",
   tests = {
@@ -57,7 +57,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_CHEAP_TLD", score = 0.6, group = "links",
+  symbol = "LINK_CHEAP_TLD", score = 0.1, group = "links",
   uri = [[^https?://[^/:?#]+\.(?:xyz|top|icu|click|live|club|shop|online|site|fun|buzz|rest|cyou|monster|space|website|store|tk|ml|ga|cf|gq|work|link|loan|win|bid|date|download|review|stream|trade|quest|sbs|cfd|bond|beauty|hair|skin|makeup|homes|autos|lol|best|life|world|today|info|biz|pw|su|cam|surf|email|agency)(?:[:/?#]|$)]],
   description = "A link below a top-level domain where names cost next to nothing",
   tests = {
@@ -67,7 +67,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_FREE_HOSTING", score = 0.4, group = "links",
+  symbol = "LINK_FREE_HOSTING", score = 0.1, group = "links",
   uri = [[^https?://[^/:?#]*(?:\.(?:web\.app|firebaseapp\.com|pages\.dev|workers\.dev|herokuapp\.com|netlify\.app|vercel\.app|glitch\.me|weebly\.com|wixsite\.com|blogspot\.[a-z.]+|azurewebsites\.net|web\.core\.windows\.net|blob\.core\.windows\.net|r2\.dev|ipfs\.dweb\.link|ngrok\.io|000webhostapp\.com|godaddysites\.com|square\.site|webflow\.io|repl\.co|plesk\.page|surge\.sh|onrender\.com|myftpupload\.com|duckdns\.org|ddns\.net|translate\.goog|backblazeb2\.com|linodeobjects\.com|digitaloceanspaces\.com|cloudfront\.net|appspot\.com|run\.app|on-fleek\.app|wpengine\.com|ukit\.me|yolasite\.com|jimdosite\.com|strikingly\.com|mystrikingly\.com|webnode\.[a-z]+|cprapid\.com))|^https?://(?:storage\.googleapis\.com|storage\.cloud\.google\.com|s3[.-][^/]*amazonaws\.com|[^/]*\.s3[.-][^/]*amazonaws\.com|firebasestorage\.googleapis\.com|ipfs\.io|cloudflare-ipfs\.com|sites\.google\.com|forms\.gle|docs\.google\.com/(?:forms|presentation)|forms\.office\.com|www\.geocities\.com|telegra\.ph)/]],
   description = "A link to a page that anybody may put up in a minute",
   tests = {
@@ -78,7 +78,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_OPEN_REDIRECT", score = 0.4, group = "links",
+  symbol = "LINK_OPEN_REDIRECT", score = 0.1, group = "links",
   uri = [[^https?://[^\n]{4,}?[?&/=](?:url|u|q|redirect\w*|redir|goto|target|dest\w*|link|r|rurl|adurl|continue|next|to)=https?(?::|%3a)|^https?://(?:www\.)?(?:google\.[a-z.]+/(?:url|amp|travel/clk)|googleadservices\.com|[^/]*doubleclick\.net|l\.facebook\.com/l\.php|t\.umblr\.com/redirect|www\.youtube\.com/redirect|[^/]*\.safelinks\.protection\.outlook\.com|r\.search\.yahoo\.com|rd\.yahoo\.com|srd\.yahoo\.com|drs\.yahoo\.com|[^/]*list-manage\.com/track/click|[^/]*sendgrid\.net/(?:ls|wf)/click|www\.bing\.com/ck/a|slack-redir\.net)]],
   description = "A link that only passes the reader on to another",
   tests = {
@@ -88,7 +88,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_DEEP_HOST", score = 1.2, group = "links", uri = [[^https?://(?:[^./:?#\n]+\.){5,}[^./:?#\n]+(?:[:/?#]|$)]],
+  symbol = "LINK_DEEP_HOST", score = 0.1, group = "links", uri = [[^https?://(?:[^./:?#\n]+\.){5,}[^./:?#\n]+(?:[:/?#]|$)]],
   description = "A link whose host has six labels or more",
   tests = {
     { headers = { Subject = "x" }, text = "see http://www.bank.example.secure.login.evil.example/", hit = true },
@@ -97,7 +97,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_BAIT_WORDS", score = 0.4, group = "links",
+  symbol = "LINK_BAIT_WORDS", score = 0.1, group = "links",
   uri = [[^https?://[^/\n]*(?:login|signin|secure|verif|account|update|support|billing|wallet|webmail|paypal|apple|microsoft|office365|amazon|netflix|bank)[^/\n]*-[^/\n]*\.[a-z]{2,}|^https?://[^/\n]*-(?:login|signin|secure|verif\w*|account|update|support|billing|wallet|webmail|auth)\.]],
   description = "A host made of the words that calm people: secure-login-update",
   tests = {
@@ -107,7 +107,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_CARRIES_RECIPIENT", score = 0.2, group = "links",
+  symbol = "LINK_CARRIES_RECIPIENT", score = 0.1, group = "links",
   description = "A link carries the recipient's address",
   tests = {
     { headers = { To = "ann@firm.example", Subject = "x" }, text = "http://evil.example/login?e=ann@firm.example", hit = true },
@@ -124,7 +124,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_ENCODED_HOST", score = 1.0, group = "links",
+  symbol = "LINK_ENCODED_HOST", score = 0.1, group = "links",
   description = "A link written so that its host cannot be read: percent signs, whole numbers, hexadecimal",
   tests = {
     { headers = { Subject = "x" }, html = "<a href=\"http://3405803783/x\">x</a>", hit = true },
@@ -139,7 +139,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_ALONE", score = 1.3, group = "links",
+  symbol = "LINK_ALONE", score = 0.1, group = "links",
   description = "Hardly any text in HTML beside one link",
   tests = {
     { headers = { Subject = "x" }, html = "look <a href=\"http://evil.example/x\">here</a>", hit = true },
@@ -155,7 +155,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_ONE_FOREIGN_SITE", score = 0.7, group = "links",
+  symbol = "LINK_ONE_FOREIGN_SITE", score = 1.4, group = "links",
   description = "All links lead to one site, and it is not the author's",
   tests = {
     { headers = { From = "a@bank.example", Subject = "x" }, html = "<a href=\"http://evil.example/a\">a</a><a href=\"http://evil.example/b\">b</a>", hit = true },
@@ -178,7 +178,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_SHOWS_OTHER_SITE", score = 0.2, group = "links",
+  symbol = "LINK_SHOWS_OTHER_SITE", score = 0.1, group = "links",
   description = "The text of a link names another site than it leads to, outside of lists and newsletters",
   tests = {
     { headers = { Subject = "x" }, html = "<a href=\"http://evil-example.net/\">http://www.bank-example.com/</a>", hit = true },
@@ -193,7 +193,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_CLICK_HERE", score = 0.5, group = "links",
+  symbol = "LINK_CLICK_HERE", score = 0.1, group = "links",
   description = "A link that says no more than: click",
   tests = {
     { headers = { Subject = "x" }, html = "<a href=\"http://x.example/\">CLICK HERE NOW</a>", hit = true },
@@ -207,7 +207,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_FORM", score = 0.2, group = "links",
+  symbol = "LINK_FORM", score = 0.1, group = "links",
   description = "A form in the mail itself, to be sent somewhere",
   tests = {
     { headers = { Subject = "x" }, html = "<form action=\"http://evil.example/post.php\"><input name=p type=password></form>", hit = true },
@@ -221,7 +221,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_PHP_IN_DEPTH", score = 0.2, group = "links",
+  symbol = "LINK_PHP_IN_DEPTH", score = 0.1, group = "links",
   uri = [[^https?://[^/\n]+/(?:[^?\n]*/)?(?:wp-content|wp-includes|wp-admin|\.well-known|cgi-bin|images|img|css|js|tmp|uploads?|cache|plugins|themes)/[^?\n]*\.(?:php|html?)(?:[?#]|$)]],
   description = "A page where no site keeps pages: a broken-in server",
   tests = {
@@ -231,7 +231,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_RANDOM_PATH", score = 2.0, group = "links",
+  symbol = "LINK_RANDOM_PATH", score = 0.9, group = "links",
   uri = [[^http://[^/\n]+/(?:[a-z]{1,3}/)?(?=[A-Za-z0-9]*[a-z][A-Za-z0-9]*[A-Z0-9])(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{28,}/?$]],
   description = "A link that is nothing but a long made-up word on a host without TLS",
   tests = {
@@ -241,7 +241,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_MAILTO_REMOVE", score = 0.2, group = "links",
+  symbol = "LINK_MAILTO_REMOVE", score = 0.1, group = "links",
   body = [[\b(?:to (?:be )?(?:removed?|unsubscribe|opt[- ]?out)|remove (?:me|yourself|your (?:name|e-?mail|address))|(?:if you (?:no longer|do not|don't) (?:wish|want) to receive))\b[^\n]{0,80}(?:click|reply|e-?mail|send|visit)|\bopt(?:ed)?[- ](?:in|out)\b|this (?:is not spam|e-?mail (?:is|was) (?:not unsolicited|sent to opt))|you (?:are )?receiv\w+ this (?:e-?mail|message|offer|special)? ?(?:because|since|as)]],
   description = "Explains how to be removed, or why it is no spam",
   tests = {

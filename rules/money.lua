@@ -24,7 +24,7 @@ rule {
 }
 
 rule {
-  symbol = "MILLIONS", score = 0.5, group = "money",
+  symbol = "MILLIONS", score = 0.2, group = "money",
   body = [[(?:(?:US)?\$|USD|EUR|GBP|€|£)\s?\d[\d.,]{0,12}\s?(?:million|mil\b|m\b|billion)|\d[\d.,]*\s?(?:million|billion)\s(?:(?:united states|us|u\.s\.)\s)?(?:dollars|euros?|pounds)|\$\s?\d{1,3}(?:,\d{3}){2,}]],
   description = "Millions in some currency",
   tests = {
@@ -34,7 +34,7 @@ rule {
 }
 
 rule {
-  symbol = "WORK_AT_HOME", score = 0.8, group = "money",
+  symbol = "WORK_AT_HOME", score = 0.4, group = "money",
   body = [[\b(?:work(?:ing)? (?:at|from) home\b.{0,60}\$|home[- ]based business|be your own boss|earn(?:ing)?s? (?:up to |over |at least )?\$\s?\d|make (?:up to |over )?\$\s?\d[\d,]*|financial(?:ly)? (?:freedom|independen\w+)|extra income|multi-?level marketing|mlm\b|unlimited (?:income|earning)|income potential|\$\d[\d,]+ (?:a|per|every) (?:day|week|month))]],
   description = "An income without work",
   tests = {
@@ -54,7 +54,7 @@ rule {
 }
 
 rule {
-  symbol = "MONEY_BACK", score = 0.5, group = "money",
+  symbol = "MONEY_BACK", score = 0.1, group = "money",
   body = [[\b(?:(?:money|satisfaction)[- ]back|100% (?:guarante+d?|free|satisf\w+|natural|legal|risk)|risk[- ]free|no (?:obligation|risk|catch|gimmicks?|hidden (?:costs?|fees?))|satisfaction guarante+d|free (?:trial|sample|quote|consultation|gift|bonus|membership)|act (?:now|today|fast)|while supplies last|limited[- ]time|order (?:now|today)|call (?:now|today) )]],
   description = "The hawker's phrases: risk-free, act now, money back",
   tests = {
@@ -64,7 +64,7 @@ rule {
 }
 
 rule {
-  symbol = "MIRACLE_REMEDY", score = 1.3, group = "money",
+  symbol = "MIRACLE_REMEDY", score = 0.6, group = "money",
   body = [[\b(?:viagra|cialis|levitra|herbal (?:remed|viagra|supplement)|growth hormone|hgh\b|penis|breast enlargement|weight[- ]loss|lose (?:\d+ |up to |that )?(?:pounds|lbs|weight|fat)|burn(?:s|ing)? fat|fat[- ]burn\w+|anti-?aging|sexual (?:performance|desire|stamina)|impotence|online pharmac\w+|no prescription|toe ?nail fungus|blood sugar|keto (?:diet|gummies)|cbd (?:oil|gummies)|tinnitus|testosterone)]],
   description = "Remedies for what ails the reader",
   tests = {
@@ -84,7 +84,7 @@ rule {
 }
 
 rule {
-  symbol = "CRYPTO_TEXT", score = 2.0, group = "money",
+  symbol = "CRYPTO_TEXT", score = 2.5, group = "money",
   body = [[\b(?:metamask|trust ?wallet|seed phrase|recovery phrase|wallet (?:verification|connect|address|will be)|(?:your|a) (?:crypto|bitcoin|btc|eth) wallet|\d[\d.]* ?(?:btc|bitcoins?)\b|btc wallet|crypto ?currenc\w+|bitcoin (?:payment|transfer|investment|mining|deposit)|airdrop)\b|\b(?:bc1[a-z0-9]{25,}|[13][a-km-zA-HJ-NP-Z1-9]{32,33})\b]],
   description = "Crypto money, wallets, their addresses",
   tests = {
@@ -94,7 +94,7 @@ rule {
 }
 
 rule {
-  symbol = "SEXTORTION", score = 1.8, group = "money", 
+  symbol = "SEXTORTION", score = 0.1, group = "money", 
   description = "Claims to have filmed the reader, and wants to be paid",
   tests = {
     { headers = { Subject = "x" }, text = "I have hacked your device and recorded you by your webcam. Send bitcoin within 48 hours.", hit = true },
@@ -106,7 +106,7 @@ rule {
 }
 
 rule {
-  symbol = "DEAR_SOMEBODY", score = 1.2, group = "money",
+  symbol = "DEAR_SOMEBODY", score = 1.6, group = "money",
   body = [[(?:^|\n)\s*(?:dear|hello|hi|attention|attn)[ ,:]*(?:valued |our |esteemed |loyal |e-?mail |account |mailbox )*(?:friend|customer|user|member|client|sir(?:\s?/\s?| or )?(?:madam)?|madam|beneficiary|winner|homeowner|home owner|investor|account (?:owner|holder|user)|e-?mail (?:owner|user)|webmail user|subscriber|sir or madam|sir\b|cardholder|card holder|beloved|recipient)\b]],
   description = "Addresses a reader whose name it does not know",
   tests = {
@@ -116,7 +116,7 @@ rule {
 }
 
 rule {
-  symbol = "LOTTERY_TEXT", score = 0.4, group = "money",
+  symbol = "LOTTERY_TEXT", score = 0.1, group = "money",
   body = [[\b(?:lotter(?:y|ies)|sweepstakes?|you(?:'ve| have| are)? (?:been )?(?:won|selected|chosen) |winning (?:number|ticket|notification)|claim (?:your|the) (?:prize|reward|gift|winnings|free)|lucky (?:winner|draw|recipient)|you(?:'re| are) (?:a|the|our|one of) (?:lucky )?winners?|gift card|(?:exclusive|your) reward|survey (?:and|to) (?:win|receive|get))]],
   description = "The reader has won something",
   tests = {
@@ -126,7 +126,7 @@ rule {
 }
 
 rule {
-  symbol = "STOCK_TIP", score = 0.3, group = "money",
+  symbol = "STOCK_TIP", score = 0.1, group = "money",
   body = [[\b(?:(?:hot|penny|strong) stocks?|stock (?:alert|pick|tip)|otc ?bb|strong buy|forward[- ]looking statements|investors? alert|price target|undervalued stock)]],
   description = "Talks up a share",
   tests = {

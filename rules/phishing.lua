@@ -45,7 +45,7 @@ for _, brand in ipairs(brands) do
 end
 
 rule {
-  symbol = "BRAND_NAME_FOREIGN", score = 0.5, group = "phishing",
+  symbol = "BRAND_NAME_FOREIGN", score = 0.1, group = "phishing",
   description = "The author's name is a brand's, his domain is not",
   tests = {
     { headers = { From = "PayPal Support <service@evil.example>" }, hit = true },
@@ -68,7 +68,7 @@ rule {
 }
 
 rule {
-  symbol = "BRAND_SUBJECT_FOREIGN", score = 0.4, group = "phishing",
+  symbol = "BRAND_SUBJECT_FOREIGN", score = 0.1, group = "phishing",
   description = "A brand in the subject, and neither the author nor any link is its own",
   tests = {
     { headers = { From = "a@evil.example", Subject = "Your Netflix membership" }, html = "<a href=\"http://evil.example/\">go</a>", hit = true },
@@ -90,7 +90,7 @@ rule {
 }
 
 rule {
-  symbol = "VERIFY_ACCOUNT_TEXT", score = 0.5, group = "phishing",
+  symbol = "VERIFY_ACCOUNT_TEXT", score = 0.1, group = "phishing",
   body = [[\b(?:(?:verify|confirm|validate|update|re-?activate|restore|secure|review) (?:your|you|the) (?:\w+ ){0,3}(?:account|identity|information|details|mailbox|e-?mail|password|payment|billing|wallet|profile|ownership)|(?:your|the) (?:\w+ ){0,3}(?:account|mailbox|access|wallet|profile|card|e-?mail) (?:\w+ ){0,3}(?:suspended|limited|restricted|locked|blocked|deactivated|terminated|on hold|disabled|compromised|expired?s?|closed))]],
   description = "An account must be verified, or is about to be closed",
   tests = {
@@ -101,7 +101,7 @@ rule {
 }
 
 rule {
-  symbol = "VERIFY_ACCOUNT_ABROAD", score = 2.0, group = "phishing",
+  symbol = "VERIFY_ACCOUNT_ABROAD", score = 0.1, group = "phishing",
   body = [[\b(?:(?:v[ée]rifi(?:er|ez)|confirm(?:er|ez)|mettre [àa] jour|actualis(?:er|ez)) (?:votre|vos|le)\b|votre (?:compte|colis|carte)\b.{0,60}(?:suspen|bloqu|expir|limit|attente)|(?:ihr|ihre|ihres) (?:konto|paket|zugang|karte|mitgliedschaft)\b.{0,80}(?:gesperrt|eingeschr|abgelaufen|best[äa]tig|aktualis|warten)|(?:su|tu) (?:cuenta|paquete|tarjeta|env[íi]o)\b.{0,80}(?:suspend|bloque|verific|actualiz|pendiente|limitad)|(?:sua|seu) (?:conta|encomenda|pacote|cart[ãa]o|cadastro|acesso|cpf)\b.{0,80}(?:suspens|bloquead|verific|atualiz|pendente|expir|cancelad)|clique (?:aqui|no bot)|regulariz\w+|(?:uw|je) (?:account|pakket|rekening)\b.{0,80}(?:geblokkeerd|verlop|opgeschort))]],
   description = "The same in French, German, Spanish, Portuguese, Dutch",
   tests = {
@@ -122,7 +122,7 @@ rule {
 }
 
 rule {
-  symbol = "DEADLINE_TEXT", score = 0.5, group = "phishing",
+  symbol = "DEADLINE_TEXT", score = 0.1, group = "phishing",
   body = [[\b(?:with?in (?:the next )?(?:\d+|twenty[- ]four|forty[- ]eight) ?(?:\(\d+\) )?(?:hours|hrs|business days|days)|in (?:24|48|72) (?:hours|h\b)|innerhalb von \d+ (?:stunden|tagen)|dans (?:les )?\d+ heures|en (?:las pr[oó]ximas )?\d+ horas|em (?:at[ée] )?\d+ horas|before it(?:'s| is) too late|expires? (?:today|soon|tonight|in \d)|as soon as possible or|immediately to avoid|to avoid (?:\w+ ){0,3}(?:suspension|interruption|closure|termination|deactivation|cancellation|disruption|loss))]],
   description = "A deadline, or something to be avoided by haste",
   tests = {
@@ -132,7 +132,7 @@ rule {
 }
 
 rule {
-  symbol = "PARCEL_FEE_TEXT", score = 0.3, group = "phishing", none = { "BOUNCE", "IN_CONVERSATION" },
+  symbol = "PARCEL_FEE_TEXT", score = 0.1, group = "phishing", none = { "BOUNCE", "IN_CONVERSATION" },
   body = [[\b(?:(?:parcel|package|shipment|delivery|paquete|paket|colis|encomenda|pacote|pakket)\b[^\n]{0,120}\b(?:customs|fees?|unpaid|could not be delivered|undeliverable|reschedul\w+|confirm (?:your )?(?:address|payment|shipping)|failed|held|aduan\w+|alf[âa]nd\w+|zoll|douane|frais|taxa|tasa|pendente|pendiente|attente|retid\w+)|(?:re-?schedule|confirm) (?:your |the )?(?:delivery|shipment|parcel|package)|tracking (?:number|code|id)[: #]{1,3}[A-Z]{2}[-\d]{6,})]],
   description = "A parcel that cannot come until something is paid or confirmed",
   tests = {
@@ -142,7 +142,7 @@ rule {
 }
 
 rule {
-  symbol = "CALL_THIS_NUMBER", score = 0.2, group = "phishing",
+  symbol = "CALL_THIS_NUMBER", score = 0.1, group = "phishing",
   description = "An invoice or renewal nobody ordered, and a telephone number to complain at",
   tests = {
     { headers = { Subject = "x" }, text = "Your subscription has been renewed for $399.99. To cancel call +1 (888) 555-0123 today.", hit = true },
@@ -154,7 +154,7 @@ rule {
 }
 
 rule {
-  symbol = "ALARM_AND_LINK", score = 0.5, group = "phishing", any = { "SUBJECT_ACCOUNT_ALARM", "SUBJECT_SIGN_IN", "VERIFY_ACCOUNT_TEXT", "MAILBOX_FULL_TEXT", "VERIFY_ACCOUNT_ABROAD" },
+  symbol = "ALARM_AND_LINK", score = 0.1, group = "phishing", any = { "SUBJECT_ACCOUNT_ALARM", "SUBJECT_SIGN_IN", "VERIFY_ACCOUNT_TEXT", "MAILBOX_FULL_TEXT", "VERIFY_ACCOUNT_ABROAD" },
   description = "An alarm about an account, and links to places where a bank has none",
   tests = {
     { headers = { From = "a@evil.example", Subject = "Your account has been suspended" }, text = "http://x.web.app/login", hit = true },
@@ -167,7 +167,7 @@ rule {
 }
 
 rule {
-  symbol = "STRANGER_WITH_DEADLINE", score = 0.5, group = "phishing", all = { "DEADLINE_TEXT" },
+  symbol = "STRANGER_WITH_DEADLINE", score = 0.1, group = "phishing", all = { "DEADLINE_TEXT" },
   any = { "DEAR_SOMEBODY", "SUBJECT_NAMES_RECIPIENT", "LINK_CARRIES_RECIPIENT", "HTML_ONLY" },
   description = "A deadline from somebody who does not know the reader",
   tests = {

@@ -16,7 +16,7 @@ local function text_parts(msg)
 end
 
 rule {
-  symbol = "HTML_ONLY", score = 0.5, group = "structure",
+  symbol = "HTML_ONLY", score = 1.1, group = "structure",
   description = "HTML without a plain text beside it",
   tests = {
     { headers = { Subject = "x" }, html = "<p>Hello</p>", hit = true },
@@ -30,7 +30,7 @@ rule {
 }
 
 rule {
-  symbol = "HTML_SHORT_PICTURE", score = 0.9, group = "structure",
+  symbol = "HTML_SHORT_PICTURE", score = 1.4, group = "structure",
   description = "A picture in HTML, and next to no words",
   tests = {
     { headers = { Subject = "x" }, html = "<a href=\"http://x.example/\"><img src=\"http://x.example/a.jpg\"></a>", hit = true },
@@ -46,7 +46,7 @@ rule {
 }
 
 rule {
-  symbol = "HTML_BASE64", score = 0.7, group = "structure",
+  symbol = "HTML_BASE64", score = 0.8, group = "structure",
   description = "HTML in base64, though it is mostly ASCII",
   tests = {
     { raw = "Subject: x\nMIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\n" ..
@@ -61,7 +61,7 @@ rule {
 }
 
 rule {
-  symbol = "TEXT_BASE64", score = 1.1, group = "structure",
+  symbol = "TEXT_BASE64", score = 0.1, group = "structure",
   description = "Plain text in base64, though it is mostly ASCII",
   tests = {
     { raw = "Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n" ..
@@ -78,7 +78,7 @@ rule {
 }
 
 rule {
-  symbol = "CHARSET_ASIAN_LEGACY", score = 1.5, group = "structure",
+  symbol = "CHARSET_ASIAN_LEGACY", score = 0.1, group = "structure",
   description = "Text in a legacy charset of East Asia",
   tests = {
     { raw = "Subject: x\nContent-Type: text/plain; charset=gb2312\n\nhello\n", hit = true },
@@ -92,7 +92,7 @@ rule {
 }
 
 rule {
-  symbol = "MIME_VERSION_MISSING", score = 0.5, group = "structure", missing = "MIME-Version", header = "Content-Type",
+  symbol = "MIME_VERSION_MISSING", score = 0.1, group = "structure", missing = "MIME-Version", header = "Content-Type",
   matches = [[^\s*(?:text/html|multipart/(?:alternative|related))]],
   description = "HTML or alternatives, but no MIME-Version",
   tests = {
@@ -103,7 +103,7 @@ rule {
 }
 
 rule {
-  symbol = "BODY_EMPTY", score = 0.9, group = "structure",
+  symbol = "BODY_EMPTY", score = 1.4, group = "structure",
   description = "Nothing to read at all",
   tests = {
     { headers = { Subject = "x" }, text = " ", hit = true },
@@ -113,7 +113,7 @@ rule {
 }
 
 rule {
-  symbol = "TEXT_SHOUTS", score = 1.4, group = "structure",
+  symbol = "TEXT_SHOUTS", score = 0.1, group = "structure",
   description = "Much of the text is in capitals",
   tests = {
     { headers = { Subject = "x" }, text = ("BUY THIS NOW AND SAVE MONEY TODAY "):rep(5), hit = true },
@@ -126,7 +126,7 @@ rule {
 }
 
 rule {
-  symbol = "TEXT_MARKS", score = 1.2, group = "structure", body = [[!{3,}|\${3,}|[!?]{5,}]],
+  symbol = "TEXT_MARKS", score = 1.3, group = "structure", body = [[!{3,}|\${3,}|[!?]{5,}]],
   description = "Rows of exclamation marks or dollar signs",
   tests = {
     { headers = { Subject = "x" }, text = "Buy now!!!", hit = true },
@@ -135,7 +135,7 @@ rule {
 }
 
 rule {
-  symbol = "TEXT_RANDOM_WORDS", score = 2.0, group = "structure",
+  symbol = "TEXT_RANDOM_WORDS", score = 0.1, group = "structure",
   description = "Ends in a made-up word: to make each copy differ",
   tests = {
     { headers = { Subject = "x" }, text = "Buy it.\n\nqkd83jdkw2k", hit = true },
@@ -145,7 +145,7 @@ rule {
 }
 
 rule {
-  symbol = "ATTACHMENT_HTML", score = 0.3, group = "structure", file_name = [[\.(?:s?html?|xht(?:ml)?|svg|mht(?:ml)?)$]],
+  symbol = "ATTACHMENT_HTML", score = 0.1, group = "structure", file_name = [[\.(?:s?html?|xht(?:ml)?|svg|mht(?:ml)?)$]],
   description = "A web page or drawing as an attachment: opened outside of the mail program's care",
   tests = {
     { headers = { Subject = "x" }, text = "y", attachments = { { name = "invoice.html", type = "text/html", data = "<p>x" } }, hit = true },
@@ -164,7 +164,7 @@ rule {
 }
 
 rule {
-  symbol = "ATTACHMENT_ARCHIVE_ALONE", score = 1.9, group = "structure",
+  symbol = "ATTACHMENT_ARCHIVE_ALONE", score = 0.1, group = "structure",
   description = "An archive, and hardly a word about it",
   tests = {
     { headers = { Subject = "x" }, text = "see it", attachments = { { name = "a.zip", type = "application/zip" } }, hit = true },

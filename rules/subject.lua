@@ -4,7 +4,7 @@ local capitals, small, written = re("[A-Z]"), re("[a-z]"), re([[\S]])
 local tagged = re([[^\s*(?:re:\s*)?\[]], "i")
 
 rule {
-  symbol = "SUBJECT_SHOUTS", score = 1.0, group = "subject",
+  symbol = "SUBJECT_SHOUTS", score = 0.9, group = "subject",
   description = "The subject is all capitals",
   tests = {
     { headers = { Subject = "URGENT BUSINESS PROPOSAL" }, hit = true },
@@ -18,7 +18,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_RANDOM_TAIL", score = 1.9, group = "subject", subject = { [[\S\s{5,}\S{3,24}$|\s[a-z]{2,9}\d{1,2}[a-z]{2,9}\d?$]], "" },
+  symbol = "SUBJECT_RANDOM_TAIL", score = 1.7, group = "subject", subject = { [[\S\s{5,}\S{3,24}$|\s[a-z]{2,9}\d{1,2}[a-z]{2,9}\d?$]], "" },
   description = "The subject ends in a made-up word, set off by spaces: to make each copy differ",
   tests = {
     { headers = { Subject = "Lose weight now           xkwqz" }, hit = true },
@@ -27,7 +27,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_MANY_MARKS", score = 0.6, group = "subject", subject = [[!{2,}|!.*!|\?!|!\?|\?{3,}]],
+  symbol = "SUBJECT_MANY_MARKS", score = 0.5, group = "subject", subject = [[!{2,}|!.*!|\?!|!\?|\?{3,}]],
   description = "Several exclamation marks in the subject",
   tests = {
     { headers = { Subject = "Free money!!" }, hit = true },
@@ -36,7 +36,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_MONEY", score = 1.0, group = "subject", subject = [=[(?:(?:\$|€|£)\s?\d[\d.,]{0,12}\d{2}|\b\d[\d,.]{3,15}\s?(?:usd|eur|gbp|dollars?|euros?)\b)]=],
+  symbol = "SUBJECT_MONEY", score = 0.4, group = "subject", subject = [=[(?:(?:\$|€|£)\s?\d[\d.,]{0,12}\d{2}|\b\d[\d,.]{3,15}\s?(?:usd|eur|gbp|dollars?|euros?)\b)]=],
   description = "A sum of money in the subject",
   tests = {
     { headers = { Subject = "You have $1,000.00 waiting" }, hit = true },
@@ -45,7 +45,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_FREE_OFFER", score = 0.4, group = "subject",
+  symbol = "SUBJECT_FREE_OFFER", score = 0.3, group = "subject",
   subject = [[\b(?:free\b(?!\s?(?:bsd|software|nas|dos))|guarante+d?|save up to|lowest (?:price|rate)|limited time|act now|no (?:cost|obligation|risk)|risk[- ]free|special (?:offer|promotion)|(?:\d\d|100) ?% (?:off|free)|last chance|winn?er|prize|congratulations?|giveaway|gift card|reward)\b]],
   description = "The subject offers something for nothing",
   tests = {
@@ -55,7 +55,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_CREDIT", score = 1.6, group = "subject",
+  symbol = "SUBJECT_CREDIT", score = 0.1, group = "subject",
   subject = [[\b(?:mortgage|refinanc\w+|loans?\b|debts?\b|credit (?:card|report|score|repair)|life insurance|home ?owners?|interest rates?|get out of debt|cash (?:advance|loan))]],
   description = "The subject speaks of loans, debts or insurance",
   tests = {
@@ -65,7 +65,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_BODY_CARE", score = 1.3, group = "subject",
+  symbol = "SUBJECT_BODY_CARE", score = 0.1, group = "subject",
   subject = [[\b(?:viagra|cialis|weight ?loss|lose (?:\d+ )?(?:weight|pounds|lbs)|lose up to|keto|cbd\b|enlarge\w*|erect\w*|pharmacy|pills?\b|anti-?aging|growth hormone|hgh\b|diabet\w+|blood sugar|belly fat|tinnitus|prostate|neuropathy|nail fungus|memory loss)]],
   description = "The subject sells remedies",
   tests = {
@@ -75,7 +75,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_ADULT", score = 1.1, group = "subject",
+  symbol = "SUBJECT_ADULT", score = 0.1, group = "subject",
   subject = [[\b(?:xxx|porn\w*|sex(?:y|ual)?\b|naked|nude|hot (?:girls?|women|wives|teens?)|horny|adult (?:dating|site|content)|teens?\b|milf|naughty|singles? (?:near|in your)|lonely (?:wives|women))]],
   description = "The subject sells sex",
   tests = {
@@ -85,7 +85,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_ACCOUNT_ALARM", score = 0.6, group = "subject",
+  symbol = "SUBJECT_ACCOUNT_ALARM", score = 0.1, group = "subject",
   subject = [[\b(?:account|mailbox|e-?mail|password|wallet|card|profile|access|membership|subscription|session|domain|conta|compte|konto|cuenta)\b.{0,40}\b(?:suspen\w+|lock(?:ed)?|block(?:ed)?|limit(?:ed|ation)|restrict\w+|verif\w+|expir\w+|deactivat\w+|disabled?|closed?|closure|hold|on hold|terminat\w+|compromised|unusual|bloque\w+|gesperrt|suspendid\w+|bloquead\w+|expirad\w+)|\b(?:verify|confirm|update|secure|validate|restore|reactivate) (?:your|you|the)\b.{0,30}\b(?:account|mailbox|identity|information|wallet|e-?mail|details)]],
   description = "The subject alarms about an account",
   tests = {
@@ -96,7 +96,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_SIGN_IN", score = 0.7, group = "subject",
+  symbol = "SUBJECT_SIGN_IN", score = 0.1, group = "subject",
   subject = [[\b(?:unusual|suspicious|new|unrecogni[sz]ed|unauthori[sz]ed)\b.{0,20}\b(?:sign-? ?in|log-? ?in|activity|transaction|device)|security alert|action required|immediate action|final (?:notice|warning|reminder)|last (?:notice|warning|reminder)|password (?:expir\w+|reset required)]],
   description = "The subject alarms about somebody's sign-in, or demands action",
   tests = {
@@ -106,7 +106,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_PARCEL", score = 1.2, group = "subject", none = { "BOUNCE" },
+  symbol = "SUBJECT_PARCEL", score = 0.1, group = "subject", none = { "BOUNCE" },
   subject = [[\b(?:parcel|package|delivery|shipment|paquete|paket|colis|pacote|encomenda|pakket)\b.{0,40}\b(?:waiting|pending|held|hold|failed|attempt|undeliver\w+|fee|customs|confirm|on its way|could not|unsuccessful|aguard\w+|pendient\w+|attente|retid\w+|wartet)|\b(?:waiting|pending|undelivered|unclaimed|held)\b.{0,20}\b(?:parcel|package|delivery|shipment)]],
   description = "A parcel waits for something",
   tests = {
@@ -116,7 +116,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_CRYPTO", score = 1.6, group = "subject",
+  symbol = "SUBJECT_CRYPTO", score = 0.1, group = "subject",
   subject = [[\b(?:bitcoins?|btc|crypto\w*|ethereum|eth\b|binance|coinbase|metamask|trust ?wallet|blockchain|usdt|airdrop|nft)\b]],
   description = "The subject speaks of crypto money",
   tests = {
@@ -126,7 +126,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_WORK_AT_HOME", score = 0.7, group = "subject",
+  symbol = "SUBJECT_WORK_AT_HOME", score = 0.1, group = "subject",
   subject = [[\b(?:work (?:at|from) home|home[- ]based|earn (?:\$|money|extra|cash|up to)|make (?:money|\$|extra)|extra (?:income|cash)|income|get (?:rich|paid)|millionaire|financial freedom|business opportunit\w+|be your own boss|quit your job)\b]],
   description = "The subject promises an income",
   tests = {
@@ -136,7 +136,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_EMOJI", score = 0.4, group = "subject", subject = { [=[[\x{1F300}-\x{1FAFF}\x{2600}-\x{27BF}\x{1F1E6}-\x{1F1FF}]|\x{FE0F}]=], "u" },
+  symbol = "SUBJECT_EMOJI", score = 0.1, group = "subject", subject = { [=[[\x{1F300}-\x{1FAFF}\x{2600}-\x{27BF}\x{1F1E6}-\x{1F1FF}]|\x{FE0F}]=], "u" },
   description = "Pictures in the subject",
   tests = {
     { headers = { Subject = "=?UTF-8?B?8J+UpSBIb3Qgb2ZmZXI=?=" }, hit = true },
@@ -145,7 +145,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_FANCY_LETTERS", score = 1.8, group = "subject", header = "Subject", matches = { [=[[\x{1D400}-\x{1D7FF}\x{FF21}-\x{FF5A}\x{24B6}-\x{24E9}]|[a-z][\x{200B}-\x{200D}\x{2060}\x{00AD}][a-z]|[A-Za-z][\x{0430}-\x{044F}]|[\x{0430}-\x{044F}][A-Za-z]]=], "u" },
+  symbol = "SUBJECT_FANCY_LETTERS", score = 0.1, group = "subject", header = "Subject", matches = { [=[[\x{1D400}-\x{1D7FF}\x{FF21}-\x{FF5A}\x{24B6}-\x{24E9}]|[a-z][\x{200B}-\x{200D}\x{2060}\x{00AD}][a-z]|[A-Za-z][\x{0430}-\x{044F}]|[\x{0430}-\x{044F}][A-Za-z]]=], "u" },
   description = "Letters that only look like letters, to get past filters",
   tests = {
     { headers = { Subject = "Verify your acc\u{43e}unt" }, hit = true },
@@ -154,7 +154,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_GAPPY", score = 1.1, group = "subject", subject = { [[\b(?:[A-Za-z][ ._*-]){4,}[A-Za-z]\b]], "" },
+  symbol = "SUBJECT_GAPPY", score = 0.1, group = "subject", subject = { [[\b(?:[A-Za-z][ ._*-]){4,}[A-Za-z]\b]], "" },
   description = "A word of the subject is written with gaps",
   tests = {
     { headers = { Subject = "V.I.A.G.R.A for you" }, hit = true },
@@ -163,7 +163,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_EMPTY", score = 1.3, group = "subject",
+  symbol = "SUBJECT_EMPTY", score = 0.1, group = "subject",
   description = "No subject",
   tests = {
     { headers = { From = "a@b.example" }, text = "x", hit = true },
@@ -173,7 +173,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_NAMES_RECIPIENT", score = 0.6, group = "subject",
+  symbol = "SUBJECT_NAMES_RECIPIENT", score = 0.1, group = "subject",
   description = "The recipient's address or its local part stands in the subject",
   tests = {
     { headers = { To = "jane.doe@firm.example", Subject = "jane.doe, your mailbox is full" }, hit = true },

@@ -18,7 +18,7 @@ static const char help[] =
     "                                             INDEX has \"ham|spam PATH\" lines\n"
     "       policyctl rules bench [--pcre] [--quiet] INDEX...    time of each rule, the dearest first\n"
     "       policyctl rules diff OLD NEW [--customer ID] INDEX...    which mails get another outcome from directory NEW\n"
-    "       policyctl rules tune INDEX...         points for all rules, fitted to labelled mail, as a scores{} to be read; also\n"
+    "       policyctl rules tune [--penalty X] INDEX...   points for all rules, fitted to labelled mail, as a scores{} to be read; also\n"
     "                                             policyctl tune\n"
     "       policyctl rules status                what a running policyd holds back, and what that would have changed\n"
     "       policyctl rules promote SYMBOL [--canary N] [--why TEXT]    put in force, or in N of 100 mails; on all nodes, at once\n"
@@ -156,14 +156,14 @@ usage(const char *what)
 int
 cmd_rules(int argc, char **argv)
 {
-	enum { FALSE_POSITIVES = 256, MAILS, HITS, JUNIT, PCRE, QUIET, PREFIX, CUSTOMER, CANARY, OFF, WHY };
+	enum { FALSE_POSITIVES = 256, MAILS, HITS, JUNIT, PCRE, QUIET, PREFIX, CUSTOMER, CANARY, OFF, WHY, PENALTY };
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "rules", required_argument, NULL, 'r' },
 	    { "jobs", required_argument, NULL, 'j' }, { "output", required_argument, NULL, 'o' }, { "help", no_argument, NULL, 'h' },
 	    { "false-positives", no_argument, NULL, FALSE_POSITIVES }, { "mails", no_argument, NULL, MAILS },
 	    { "hits", no_argument, NULL, HITS }, { "junit", no_argument, NULL, JUNIT }, { "pcre", no_argument, NULL, PCRE },
 	    { "quiet", no_argument, NULL, QUIET }, { "prefix", required_argument, NULL, PREFIX },
 	    { "customer", required_argument, NULL, CUSTOMER }, { "canary", required_argument, NULL, CANARY }, { "off", no_argument, NULL, OFF },
-	    { "why", required_argument, NULL, WHY }, { NULL, 0, NULL, 0 } };
+	    { "why", required_argument, NULL, WHY }, { "penalty", required_argument, NULL, PENALTY }, { NULL, 0, NULL, 0 } };
 	static struct config config;
 	struct rules_options o = { .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN), .config_file = ctl_config_path };
 	const char *what;
@@ -197,6 +197,7 @@ cmd_rules(int argc, char **argv)
 				return 2;
 			}
 			break;
+		case PENALTY: o.penalty = atof(optarg); break;
 		case OFF: o.mode = "off"; break;
 		case WHY: o.why = optarg; break;
 		default: return usage("");

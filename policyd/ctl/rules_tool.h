@@ -32,6 +32,7 @@ struct rules_options {
 	const char *prefix, *out, *customer;
 	bool junit, alone, quiet;
 	int share;                           /* of a canary */
+	double penalty;                      /* of tune; 0: by cross-validation */
 	const char *why, *mode;
 };
 int rules_corpus(const struct config *config, char *const *indexes, int index_count, const struct rules_options *o);

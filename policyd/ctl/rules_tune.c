@@ -16,7 +16,7 @@
 #include "policyd/ctl/rules_measure.h"
 
 enum { LEAST_HITS = 3, FOLDS = 5, MAX_ROUNDS = 200 };
-static const double HAM_WEIGHT = 10.0, MOST_POINTS = 3.0;
+static const double HAM_WEIGHT = 10.0, MOST_POINTS = 2.5;
 
 struct problem {
 	const struct measured *m;
@@ -175,7 +175,7 @@ loss(const struct problem *p, int fold)
 static double
 choose_lambda(struct problem *p)
 {
-	static const double lambdas[] = { 0.3, 1, 3, 10 };
+	static const double lambdas[] = { 1, 3, 10, 30, 100 };
 	double best = lambdas[0], least = HUGE_VAL;
 
 	for (size_t i = 0; i < sizeof lambdas / sizeof *lambdas; i++) {
@@ -261,7 +261,7 @@ rules_tune(const struct config *config, char *const *indexes, int index_count, c
 			for (size_t s = 0; s < m.symbol_count; s++)
 				p.fixed[s] = m.symbols[s].rule < 0 || m.symbols[s].helper || fabs(m.symbols[s].points) > 50 ||
 				    m.symbols[s].hits[0] + m.symbols[s].hits[1] < LEAST_HITS;
-			double lambda = choose_lambda(&p);
+			double lambda = o->penalty > 0 ? o->penalty : choose_lambda(&p);
 
 			held_out_points(&p, lambda, points);
 			fit(&p, lambda, -1);
