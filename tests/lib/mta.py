@@ -141,8 +141,19 @@ milter_default_action = tempfail
 class Sendmail:
     """One listener with INPUT_MAIL_FILTER; in its own UTS namespace for a host name with a dot."""
 
-    def __init__(self, d, sink_port, milter_port):
-        self.port = free_port()
+    # As in the README; the ports are replaced by free ones.
+    VARIANT = """DAEMON_OPTIONS(`Name=plain, Family=inet, Addr=127.0.0.1, Port=10026, InputMailFilters=')dnl
+MAILER_DEFINITIONS
+Mpolicyd, P=[IPC], F=mDFMuXz8, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\\r\\n, L=2040, T=DNS/RFC822/SMTP, A=TCP 127.0.0.1 8893
+LOCAL_RULE_0
+R$* < @ variant.internal . > $*	$#policyd $@ 127.0.0.1 $: $1 < @ variant.internal > $2
+R$* < @ variant.internal > $*	$#policyd $@ 127.0.0.1 $: $1 < @ variant.internal > $2
+"""
+
+    def __init__(self, d, sink_port, milter_port, lmtp=None):
+        """lmtp: the port of the stage for variants; `plain` is then a listener without the milter."""
+        self.port, self.plain = free_port(), free_port()
+        variant = self.VARIANT.replace("10026", str(self.plain)).replace("8893", str(lmtp)) if lmtp else ""
         root = os.path.join(MTA, "sendmail")
         cf = os.path.join(root, "usr/share/sendmail/cf")
         for sub in ("q", "etc"):
@@ -163,13 +174,13 @@ define(`SMART_HOST', `esmtp:[127.0.0.1]')dnl
 define(`ESMTP_MAILER_ARGS', `TCP $h {sink}')dnl
 INPUT_MAIL_FILTER(`policyd', `S=inet:{milter}@127.0.0.1, F=T, T=C:5s;S:10s;R:10s;E:60s')dnl
 MAILER(`smtp')dnl
-""".format(d=d("sm"), port=self.port, sink=sink_port, milter=milter_port))
+{variant}""".format(d=d("sm"), port=self.port, sink=sink_port, milter=milter_port, variant=variant))
         with open(d("sm/sm.cf"), "wb") as out:
             subprocess.check_call(["m4", "-D_CF_DIR_=%s/" % cf, cf + "/m4/cf.m4", d("sm/sm.mc")], stdout=out, cwd=cf + "/cf",
                                   stderr=subprocess.DEVNULL)
         self.p = Proc(["unshare", "--uts", "sh", "-c", "hostname sm.test.example; exec \"$0\" -bD -C\"$1\"",
                        os.path.join(root, "usr/libexec/sendmail/sendmail"), d("sm/sm.cf")], d("sm/log"))
-        wait_until(lambda: port_open(self.port), 60)
+        wait_until(lambda: port_open(self.port) and (lmtp is None or port_open(self.plain)), 60)
 
     def close(self):
         self.p.stop()
