@@ -77,6 +77,13 @@ returned(struct release *r)
 static void
 conclude(struct release *r, enum entry_state state, const char *note, const char *queue_id)
 {
+	struct seg_place place;
+	struct index_rcpt *now = NULL;
+	size_t count = 0;
+
+	if (index_find(r->store->index, r->id, &place, &now, &count) && r->rcpt.n < count)
+		r->rcpt.vote = now[r->rcpt.n].vote;      /* given while it was on its way */
+	free(now);
 	struct state_change change = { r->id, &r->rcpt, { .state = state, .before = STATE_RELEASING, .vote = r->rcpt.vote,
 	    .changed_s = wall_s(), .actor = r->rcpt.actor, .note = note } };
 

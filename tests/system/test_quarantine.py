@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import signal
+import sqlite3
 import unittest
 
 from tests.lib.mail import eicar, mail, points
@@ -303,6 +304,19 @@ class Quarantine(unittest.TestCase):
             f.seek(first["offset"] + 200)
             f.write(octet)
         self.assertEqual(self.sink.to("d0@acme.example") + self.sink.to("d1@acme.example"), [])
+
+    def test_index_of_another_version(self):
+        """An index that an older or newer policyd left behind is made anew from the segments."""
+        self.hold(["version@acme.example"], subject="another version")
+        self.store.ask("change", op="seen", ids=[self.entries(rcpt="version@acme.example")[0]["id"]])
+        before = sorted((e["id"], e["n"], e["state"]) for e in self.entries(limit=1000))
+        os.kill(self.pd.pids()["store"], signal.SIGSTOP)
+        with sqlite3.connect(self.d("state/quarantine/index.sqlite")) as db:
+            db.execute("PRAGMA user_version=1")
+        os.kill(self.pd.pids()["store"], signal.SIGKILL)
+        wait_until(self.pd.ready)
+        self.store = Store(self.d("state/run/store.sock"))
+        self.assertEqual(sorted((e["id"], e["n"], e["state"]) for e in self.entries(limit=1000)), before)
 
     def test_backup(self):
         """The keys into a file, sealed or not; without them nothing opens; back again, it does."""
