@@ -13,16 +13,17 @@
  *         FILTERS  "rcpt" "domain" "class" "state" (each a text or a list of texts), "customer", "sender", "from_domain",
  *                  "since", "until" (time < until), "search" (each word of it in From, sender or subject; case does not
  *                  matter), "symbol" (a rule's name), "message_id", "queue_id", "digest", "body", "points_min", "points_max"
- *         S        "newest" (default), "oldest"; "closest" (least above the own threshold first: likely false positives),
- *                  "points" (highest first), "size" (largest first): these three order the newest SORT_MOST that match (or as many as LOOK_MS allows)
+ *         S        "newest" (default), "oldest"; "closest" (to the own threshold: likely false positives first), "points" (highest
+ *                  first), "size" (largest first): these three order the newest SORT_MOST that match, or as many of them as
+ *                  can be looked at in LOOK_MS
  *      -> {"entries": [ENTRY..], "more": bool, "cursor": text, "looked": n}
  *         A page ends when it is full or enough rows were looked at (LOOK_MOST, LOOK_MS): then it may be short, even
  *         empty, with "more": true; the cursor goes on from there
  *         ENTRY    {id, n, time, sender, from, recipient, customer, subject, class, points, tag, quarantine, discard,
  *                  state, before, changed, actor, note, vote ("", "ham", "spam"), mode ("hold", "copy"), size, count
- *                  (arrivals), client, helo, message_id, queue_id, digest
- *                  (hex), body (hex; the same for mails that share it, "" for short ones), symbols ("NAME=points ..."), allow (the key for
- *                  "release and always allow": policy.put takes it; never a bounce address), expires, undo_until (0: nothing to undo)}
+ *                  (arrivals), client, helo, message_id, queue_id, digest (hex), body (hex; the same for mails that share
+ *                  it, "" for short ones), symbols ("NAME=points ..."), allow (what "release and always allow" puts on the
+ *                  list: "from:a@b.example"; never a bounce address), expires, undo_until (0: nothing to undo)}
  *
  *         "pool": true: of all nodes that share a Redis (redis.url), for "rcpt" (or the scope's "rcpts", 16 at most), newest
  *         first, with "class", "state", "limit", "cursor": ENTRY as short as a list needs it, "node": where it is held, and
@@ -35,13 +36,13 @@
  * change  {"cmd": "quarantine.change", "op": OP, "ids": ["id" | {"id", "n"} | {"id", "rcpt"}..] or "id" with "n" or "rcpt",
  *         "actor": who, "note": why, "again": bool, "risky": bool}; at most CHANGE_MOST entries at once; durable when answered
  *         OP       "seen" "unseen" "request" (ask for release) "deny" (a request) "release" "approve" (release what was
- *                  requested) "delete" "undo" (the last change but a release, within UNDO_S) "ham" "spam" "unvote":
- *         votes become lessons (lesson.c) within seconds, and are taken back again
+ *                  requested) "delete" "undo" (the last change but a release, within UNDO_S) "ham" "spam" "unvote"
+ *                  (votes become lessons within seconds, and are taken back again: lesson.c)
  *      -> {"results": [{"id", "n", "recipient", "state", "done": bool, "reply": sentence, "queue_id"}..]}
  *         release answers when the MTA has: done with its queue id; "releasing" with the reply when it is to be tried
  *         again; not done when it refused. "again": also what was released before. What was held for a virus, phish,
-         banned parts or as unscannable, or for an hour and more, is scanned once more: a virus found then is not released
-         unless "risky"
+ *         banned parts or as unscannable, or for an hour and more, is scanned once more: a virus found then is not released
+ *         unless "risky"
  *         "quarantine.release" and "quarantine.delete" are the same with that OP
  *
  * stats   {"cmd": "quarantine.stats", "by": ["day" "customer" "class"..], "since", "until", "customer"}
