@@ -131,6 +131,19 @@ tx_defer(struct tx *tx, const char *code, const char *xcode, const char *why)
 	tx_answer(tx, code, xcode, text);
 }
 
+/* Not for a virus: nobody shall be talked into it. */
+static void
+add_release_link(const struct tx *tx, char *text, size_t room)
+{
+	size_t n = strlen(text);
+
+	for (uint32_t i = 0; tx->config->review_url[0] && !(tx->scanned.classes & CLASS_VIRUS) && i < tx->recipient_count; i++)
+		if (tx->recipients[i].policy->release_link && tx_quarantine_id(tx, i)[0]) {
+			snprintf(text + n, room - n, "; to ask the recipient for it: %s/ask/%s", tx->config->review_url, tx_quarantine_id(tx, i));
+			return;
+		}
+}
+
 static void
 tx_conclude(struct tx *tx)
 {
@@ -140,6 +153,7 @@ tx_conclude(struct tx *tx)
 		const char *what = tx->scanned.classes & CLASS_VIRUS ? "a virus was found in it" : "it looks like spam";
 
 		snprintf(text, sizeof text, "Message refused: %s (ref %s)", what, tx->reference);
+		add_release_link(tx, text, sizeof text);
 		tx_answer(tx, "550", "5.7.1", text);
 	} else {
 		tx_answer(tx, "", "", "");

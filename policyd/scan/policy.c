@@ -30,6 +30,7 @@ const struct policy_field policy_fields[] = {
 	{ "reject_fallback", FIELD_OUTCOME, AT(reject_fallback), 1u << OUT_QUARANTINE | 1u << OUT_DISCARD,
 	    "instead of a reject that other recipients of the mail do not share", MERGE_NEAREST },
 	{ "keep_rejected", FIELD_BOOL, AT(keep_rejected), 0, "a copy of what is rejected after its data is kept in the quarantine", MERGE_NEAREST },
+	{ "release_link", FIELD_BOOL, AT(release_link), 0, "such a rejection tells the sender a link by which to ask for that copy", MERGE_NEAREST },
 	{ "virus", FIELD_OUTCOME, AT(virus), ANY_CLASS, "action on a virus", MERGE_NEAREST },
 	{ "phish", FIELD_OUTCOME, AT(phish), ANY_CLASS, "action on phishing", MERGE_NEAREST },
 	{ "banned", FIELD_OUTCOME, AT(banned), ANY_CLASS, "action on banned attachments", MERGE_NEAREST },

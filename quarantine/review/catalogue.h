@@ -153,6 +153,13 @@
 	X(T_MAY_CLOSE, "You can close this page.", "Sie können diese Seite schließen.") \
 	X(T_SIGN_IN_BY_MAIL, "Sign in by mail, without a password", "Per Mail anmelden, ohne Passwort") \
 	X(T_SIGN_IN_BY_MAIL_HOW, "We send a code to your mailbox; type it on the next page.", "Wir schicken einen Code an Ihr Postfach; geben Sie ihn auf der nächsten Seite ein.") \
+	X(T_ASK, "A mail of yours was refused", "Eine Mail von Ihnen wurde abgelehnt") \
+	X(T_ASK_HOW, "Its recipient has kept a copy. You can ask for it to be delivered: type the address that you sent it from.", \
+	  "Der Empfänger hat eine Kopie behalten. Sie können um die Zustellung bitten: Geben Sie die Adresse ein, von der Sie geschrieben haben.") \
+	X(T_ASK_ADDRESS, "Sent from", "Gesendet von") \
+	X(T_ASK_SEND, "Ask for it", "Darum bitten") \
+	X(T_ASKED, "If that mail came from this address, its recipient sees that you ask for it. Nothing else happens by itself.", \
+	  "Wenn jene Mail von dieser Adresse kam, sieht der Empfänger, dass Sie darum bitten. Von selbst geschieht weiter nichts.") \
 	X(T_ADDRESS, "Your mail address", "Ihre Mailadresse") \
 	X(T_SEND_CODE, "Send the code", "Code schicken") \
 	X(T_CODE_SENT, "If we look after that mailbox, a mail with a code is on its way to it. It is good for 15 minutes.", \

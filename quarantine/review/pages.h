@@ -49,6 +49,8 @@ void get_signin_mail(struct call *c);
 void post_signin_mail(struct call *c);
 void get_in(struct call *c);
 void post_in(struct call *c);
+void get_ask(struct call *c);
+void post_ask(struct call *c);
 void get_unsubscribe(struct call *c);
 void post_unsubscribe(struct call *c);
 

@@ -25,6 +25,8 @@ const struct route routes[] = {
 	{ HTTP_POST,  "/in/:",                          0,          ROUTE_PUBLIC | ROUTE_NO_CSRF, post_in },
 	{ HTTP_GET,   "/d/:",                           0,          ROUTE_PUBLIC,  get_link },
 	{ HTTP_POST,  "/d/:",                           0,          ROUTE_PUBLIC | ROUTE_NO_CSRF, post_link },
+	{ HTTP_GET,   "/ask/:",                         0,          ROUTE_PUBLIC,  get_ask },
+	{ HTTP_POST,  "/ask/:",                         0,          ROUTE_PUBLIC | ROUTE_NO_CSRF, post_ask },
 	{ HTTP_GET,   "/unsubscribe/:",                 0,          ROUTE_PUBLIC,  get_unsubscribe },
 	{ HTTP_POST,  "/unsubscribe/:",                 0,          ROUTE_PUBLIC | ROUTE_NO_CSRF, post_unsubscribe },
 	{ HTTP_POST,  "/signout",                       EVERYBODY,  0,             post_signout },

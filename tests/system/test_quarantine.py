@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import sqlite3
 import unittest
@@ -9,9 +10,10 @@ import unittest
 from tests.lib.mail import eicar, mail, points
 from tests.lib.milter import Milter
 from tests.lib.policyd import Policyd
-from tests.lib.procs import Dir, wait_until
+from tests.lib.procs import Dir, free_port, wait_until
 from tests.lib.sink import Sink
 from tests.lib.store import Store
+from tests.lib.web import Browser
 
 
 class Quarantine(unittest.TestCase):
@@ -348,6 +350,36 @@ class Quarantine(unittest.TestCase):
         self.assertFalse(wait_until(lambda: not self.store.ask("show", id=entry["id"])["damaged"]) is None)
         again = self.pd.ctl("restore", plain)
         self.assertIn(b"0 of them were not here", again.stdout)
+
+
+class ReleaseLink(unittest.TestCase):
+    def test_the_sender_asks(self):
+        """The rejection has a link; a GET of it, a scanner's POST and a wrong address ask for nothing; the sender's does."""
+        d, sink = Dir(), Sink()
+        self.addCleanup(d.close)
+        self.addCleanup(sink.close)
+        pd = Policyd(d, reinject=sink.port, review=free_port())
+        self.addCleanup(pd.close)
+        pd.set("domain:acme.example", customer="acme", tag="4", quarantine="6", discard="7", top_action="reject", keep_rejected="true", release_link="true")
+        milter = Milter(("127.0.0.1", pd.milter_port))
+        self.addCleanup(milter.close)
+        kind, text = milter.send(points(8, "please read"), ["a@acme.example"])["reply"]
+        path = re.search(r"http://[^/ ]+(/ask/[a-z0-9-]+)", text).group(1)
+        held = pd.quarantine(rcpt="a@acme.example")[0]
+        self.assertEqual((kind, path), ("y", "/ask/" + held["id"]))
+
+        def state():
+            return pd.quarantine(rcpt="a@acme.example")[0]["state"]
+        page = Browser(pd.review).get(path)
+        self.assertEqual(page.status, 200)
+        self.assertNotIn("please read", page.text)
+        answers = set()
+        for where, address in ((path, ""), (path, "eve@elsewhere.example"), ("/ask/qaaaaaaaaaaaaaaa", "ann@sender.example")):
+            answer = Browser(pd.review).post(where, {"address": address})
+            answers.add((answer.status, re.sub(r"/ask/[a-z0-9]*|nonce-[^'\"]*", "", answer.text)))
+        self.assertEqual((len(answers), state()), (1, "new"), answers)
+        Browser(pd.review).post(path, {"address": "Ann@Sender.example"})
+        self.assertEqual((state(), pd.quarantine(rcpt="a@acme.example")[0]["actor"]), ("requested", "ann@sender.example"))
 
 
 if __name__ == "__main__":
