@@ -57,6 +57,23 @@ tx_pack_job(struct tx *tx, struct buf *body)
 	free(first);
 }
 
+void
+job_pack_plain(struct broker *b, enum job kind, struct buf *body)
+{
+	const struct policy *policy = &b->config->policy_default;
+	struct session nobody = { 0 };
+	struct envelope none = { 0 };
+
+	pack_u8(body, (uint8_t)kind);
+	wire_pack_session(body, &nobody);
+	wire_pack_envelope(body, &none);
+	pack_u8(body, 0);
+	pack_u32(body, 1);
+	pack_span(body, span_make(policy, sizeof *policy));
+	pack_u32(body, 0);
+	watch_pack(b->watch, body);
+}
+
 static void
 count_fates(const struct tx *tx)
 {

@@ -342,18 +342,8 @@ static void
 submit_plain(struct request *r, enum job kind, job_callback done)
 {
 	struct buf body = { 0 };
-	struct session nobody = { 0 };
-	struct envelope none = { 0 };
-	struct policy policy = r->caller->broker->config->policy_default;
 
-	pack_u8(&body, (uint8_t)kind);
-	wire_pack_session(&body, &nobody);
-	wire_pack_envelope(&body, &none);
-	pack_u8(&body, 0);
-	pack_u32(&body, 1);
-	pack_span(&body, span_make(&policy, sizeof policy));
-	pack_u32(&body, 0);
-	watch_pack(r->caller->broker->watch, &body);
+	job_pack_plain(r->caller->broker, kind, &body);
 	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, done, NULL, r) == NULL)
 		request_reply(r, error("the scan queue is full; try again later", 1));
 }

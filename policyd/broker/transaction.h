@@ -118,5 +118,7 @@ void tell_refused(const struct tx *tx, const char *recipient, const char *reply)
 
 /* The job packet of a mail: what is known and the distinct scores that its recipients need; sets recipient.score. */
 void tx_pack_job(struct tx *tx, struct buf *body);
+/* A job packet for bytes without a transaction. What a kind adds of its own goes behind it. */
+void job_pack_plain(struct broker *b, enum job kind, struct buf *body);
 
 #endif

@@ -220,8 +220,6 @@ on_variant(struct peer *peer, struct packet *packet, struct unpack *u)
 	struct broker *b = peer->broker;
 	struct span variant = unpack_span(u), received = unpack_span(u);
 	struct order *o = packet->fd_count == 1 && !u->bad && !peer->order ? calloc(1, sizeof *o) : NULL;
-	struct session nobody = { 0 };
-	struct envelope none = { 0 };
 	struct buf body = { 0 };
 
 	if (o == NULL) {
@@ -230,14 +228,7 @@ on_variant(struct peer *peer, struct packet *packet, struct unpack *u)
 	}
 	*o = (struct order){ .peer = peer, .id = packet->id, .fd = packet->fds[0] };
 	packet->fd_count = 0;
-	pack_u8(&body, JOB_VARIANT);
-	wire_pack_session(&body, &nobody);
-	wire_pack_envelope(&body, &none);
-	pack_u8(&body, 0);
-	pack_u32(&body, 1);
-	pack_span(&body, span_make(&b->config->policy_default, sizeof b->config->policy_default));
-	pack_u32(&body, 0);                 /* no symbols found so far */
-	pack_u32(&body, 0);                 /* no rule in another mode */
+	job_pack_plain(b, JOB_VARIANT, &body);
 	pack_span(&body, variant);
 	pack_span(&body, received);
 	o->work = dispatch_submit(b->dispatch, &body, o->fd, clock_ms() + VARIANT_MS, made, NULL, o);
