@@ -165,6 +165,8 @@ define(`STATUS_FILE', `{d}/etc/status')dnl
 define(`confPID_FILE', `{d}/etc/pid')dnl
 define(`HELP_FILE', `{d}/etc/help')dnl
 define(`confSERVICE_SWITCH_FILE', `{d}/etc/service.switch')dnl
+define(`confQUEUE_LA', `1000')dnl
+define(`confREFUSE_LA', `1000')dnl
 FEATURE(`no_default_msa')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`nocanonify')dnl
