@@ -83,18 +83,31 @@ route_others(struct fate *fates, const uint32_t *order, size_t n, uint32_t stay,
 	out->tag_subject = out->flag && best->policy->subject_tag[0] != '\0';
 }
 
+/* Two who notice when they get the same: one wants no filter, or another flag or subject. Points and thresholds in a header
+ * are nothing that anybody's mail is sorted by. */
+static bool
+notices(const struct fate *a, const struct fate *b)
+{
+	return a->policy->filter != b->policy->filter || a->outcome != b->outcome ||
+	       (a->outcome == OUT_TAG && strcmp(a->policy->subject_tag, b->policy->subject_tag) != 0);
+}
+
 /* Without a way for variants the edits of a milter hold for all who remain: score headers for all, and the subject tag only
  * if every one of them wants one. The headers speak for the first tagged one, else for the first filtered one: with several
  * variants there is one. */
 static void
 fold_variants(const struct fate *fates, size_t count, struct settlement *out)
 {
+	const struct fate *first = NULL;
 	size_t filtered = count, tagged = count;
 
-	out->fallback = out->score_headers = out->tag_subject = true;
+	out->score_headers = out->tag_subject = true;
 	for (size_t i = 0; i < count; i++) {
 		if (!stays(&fates[i]))
 			continue;
+		if (first == NULL)
+			first = &fates[i];
+		out->fallback |= notices(first, &fates[i]);
 		if (fates[i].policy->filter && filtered == count)
 			filtered = i;
 		if (fates[i].outcome == OUT_TAG && tagged == count)
