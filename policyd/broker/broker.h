@@ -11,6 +11,7 @@
 #include "policyd/wire.h"
 
 struct event;
+struct meter;
 struct peer;
 
 enum { REFERENCE_ROOM = 16 };
@@ -37,6 +38,7 @@ struct broker {
 	struct lists *lists;
 	struct redis_async *redis;
 	struct customers *customers;
+	struct meter *meter;
 	struct dispatch *dispatch;
 	struct delegate *delegate;
 	struct watch *watch;                 /* rules in shadow, canaries */

@@ -13,6 +13,7 @@
 #include "policyd/broker/variants.h"
 #include "policyd/broker/watch.h"
 #include "policyd/store/customers.h"
+#include "policyd/store/meter.h"
 
 enum { STORE_RESERVE_MS = 1000 };
 
@@ -90,6 +91,30 @@ count_fates(const struct tx *tx)
 		metrics_add(M_VARIANT_FALLBACK, 1);
 }
 
+static const char *
+class_of(unsigned classes)
+{
+	return classes & CLASS_VIRUS ? "virus" : classes & CLASS_PHISH ? "phish" : classes & CLASS_BANNED ? "banned" :
+	    classes & CLASS_UNSCANNABLE ? "unscannable" : classes & CLASS_BULK ? "bulk" : "spam";
+}
+
+/* What his customer is billed for. The scan is one for all: its time is shared out by recipients. */
+static void
+meter_fates(const struct tx *tx)
+{
+	for (uint32_t i = 0; i < tx->recipient_count; i++) {
+		const struct fate *fate = &tx->fates[i];
+		unsigned classes = tx_classes(tx, &tx->recipients[i]);
+		bool found = (classes & ~(unsigned)CLASS_SPAM) != 0 || (fate->outcome != OUT_DELIVER && fate->outcome != OUT_DEFER);
+		const struct meter_use use = { .mail = tx->id, .outcome = fate->outcome, .bytes = tx->size,
+		    .class_name = !fate->policy->filter ? "unfiltered" : found ? class_of(classes) : "clean",
+		    .cpu_us = tx->scanned.cpu_us / tx->recipient_count,
+		    .byte_days = fate->store ? tx->size * fate->policy->retention_days : 0 };
+
+		meter_recipient(tx->broker->meter, fate->policy->customer, &use);
+	}
+}
+
 /* Everything is decided and stored: tell the gate, the log, and the history. */
 static void
 tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
@@ -124,6 +149,7 @@ tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
 
 	snprintf(reply, sizeof reply, "%s %s %s", code, xcode, text);
 	count_fates(tx);
+	meter_fates(tx);
 	tell_outcome(tx, code[0] ? reply : "250");
 	if (tx->gate && !body.failed)
 		ipc_send_wait(tx->gate->sock, &answer, GATE_SEND_MS);
@@ -236,9 +262,7 @@ class_name(const struct tx *tx)
 
 	for (uint32_t i = 0; i < tx->recipient_count; i++)
 		classes |= tx_classes(tx, &tx->recipients[i]);
-
-	return classes & CLASS_VIRUS ? "virus" : classes & CLASS_PHISH ? "phish" : classes & CLASS_BANNED ? "banned" :
-	    classes & CLASS_UNSCANNABLE ? "unscannable" : classes & CLASS_BULK ? "bulk" : "spam";
+	return class_of(classes);
 }
 
 struct copy {

@@ -11,6 +11,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/account.h"
+#include "policyd/broker/deprovision.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/render.h"
 #include "policyd/broker/transaction.h"
@@ -19,6 +20,7 @@
 #include "policyd/broker/watch.h"
 #include "policyd/net/dns.h"
 #include "policyd/store/customers.h"
+#include "policyd/store/meter.h"
 #include "policyd/store/history.h"
 #include "policyd/store/redis_async.h"
 
@@ -418,7 +420,12 @@ policy_done(void *arg, json_t *reply)
 static void
 policy(struct request *r)
 {
-	customers_request(r->caller->broker->customers, r->json, policy_done, r);
+	if (strcmp(field(r, "cmd"), "policy.remove_customer") == 0)
+		deprovision(r->caller->broker, r->json, policy_done, r);
+	else if (strcmp(field(r, "cmd"), "policy.meter") == 0)
+		meter_request(r->caller->broker->meter, r->json, policy_done, r);
+	else
+		customers_request(r->caller->broker->customers, r->json, policy_done, r);
 }
 
 static void

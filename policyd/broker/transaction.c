@@ -13,6 +13,7 @@
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/store/customers.h"
+#include "policyd/store/meter.h"
 
 enum { ANSWER_RESERVE_MS = 5000 };           /* of the message's time, kept for storing and telling */
 
@@ -205,6 +206,7 @@ rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const s
 
 		snprintf(reply, sizeof reply, "%s %s %s", check.code, check.xcode, check.text);
 		metrics_add(check.action == RCPT_REJECT ? M_REFUSED_AT_RCPT : M_DEFERRED, 1);
+		meter_refused(tx->broker->meter, policy->customer);
 		tell_refused(tx, raw, reply);
 	}
 	send_rcpt_answer(tx->gate, id, check.action, check.code, check.xcode, check.text);

@@ -28,6 +28,7 @@ usage(FILE *to)
 	    "       policyctl policy diff FILE [...]           what import would change\n"
 	    "       policyctl policy history KEY               who changed it, when, from what to what\n"
 	    "       policyctl policy rollback customer:ID TIME [--dry-run]    all its records back to how they were then\n"
+	    "       policyctl policy meter ID [FROM [TO]]      what a customer has used, by day (2026-12-31)\n"
 	    "       policyctl policy status                    how many records and classes, in how many bytes\n"
 	    "       policyctl policy remove-customer ID [--yes]           every record of it; prints a receipt\n"
 	    "  KEY is mailbox:USER@DOMAIN, domain:NAME, domain:*.NAME, customer:ID or tier:ID; USER@DOMAIN and NAME alone will do.\n"
@@ -126,7 +127,7 @@ show(const char *what, const json_t *reply)
 	} else if (strcmp(what, "rollback") == 0) {
 		json_array_foreach(json_object_get(reply, "changes"), i, one)
 			printf("%s\n  - %s\n  + %s\n", ctl_text(one, "key"), ctl_text(one, "old"), ctl_text(one, "new"));
-	} else if (strcmp(what, "remove-customer") == 0 || strcmp(what, "status") == 0) {
+	} else if (strcmp(what, "remove-customer") == 0 || strcmp(what, "status") == 0 || strcmp(what, "meter") == 0) {
 		json_dumpf(reply, stdout, JSON_INDENT(1));
 		puts("");
 	} else {
@@ -244,6 +245,13 @@ make_request(int argc, char **argv, const char *what)
 	}
 	if (strcmp(what, "status") == 0)
 		return request;
+	if (strcmp(what, "meter") == 0) {
+		static const char *const names[] = { "customer", "from", "to" };
+
+		for (int i = 0; i < argc && i < 3; i++)
+			json_object_set_new(request, names[i], json_string(argv[i]));
+		return request;
+	}
 	json_object_set_new(request, strcmp(what, "explain") == 0 ? "address" : "key", json_string(argv[0]));
 	json_object_set_new(request, "values", values = json_object());
 	json_object_set_new(request, "fields", fields = json_array());
@@ -268,7 +276,7 @@ make_request(int argc, char **argv, const char *what)
 int
 cmd_policy(int argc, char **argv)
 {
-	static const char *const kinds[] = { "get", "set", "unset", "explain", "list", "allow", "block", "unlist", "history", "rollback", "remove-customer", "status" };
+	static const char *const kinds[] = { "get", "set", "unset", "explain", "list", "allow", "block", "unlist", "history", "rollback", "remove-customer", "status", "meter" };
 	int json = ctl_json, kept = 1;
 	bool known = false;
 

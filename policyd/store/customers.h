@@ -46,6 +46,8 @@ void customers_canonical(struct span address, char *to, size_t room);
 typedef void (*customers_reply)(void *arg, json_t *reply);
 void customers_request(struct customers *c, json_t *request, customers_reply done, void *arg);
 
+enum { POLICY_LIST_ALL = 100000 };           /* "limit" of policy.list within one customer */
+
 json_t *customers_status(const struct customers *c);
 
 #endif

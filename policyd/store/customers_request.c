@@ -67,7 +67,7 @@ list(struct customers *c, json_t *request)
 	uint32_t r = after > 0 ? (uint32_t)after + 1 : 1;
 	char key[KEY_ROOM];
 
-	if (limit <= 0 || limit > LIST_MOST)
+	if (limit <= 0 || limit > (customer[0] ? POLICY_LIST_ALL : LIST_MOST))
 		limit = LIST_DEFAULT;
 	for (; r <= c->by_key.count && (json_int_t)json_array_size(records) < limit; r++) {
 		if (!c->records[r].present)
