@@ -214,7 +214,7 @@ decode_body(struct tree *t, struct part *p)
 		if (decode_uu_next(t->a, p->raw, &at, &name, &data)) {
 			p->data = data;
 			if (p->file_name.n == 0)
-				p->file_name = name;
+				p->file_name = name_utf8(t->a, name);
 		}
 	} else if (p->encoding.n == 0 || is_identity(p->encoding)) {
 		if (p->kind != PART_MULTIPART && p->kind != PART_MESSAGE &&
@@ -246,7 +246,7 @@ add_uuencoded(struct tree *t, int index)
 		p->type = SPAN("application/octet-stream");
 		p->encoding = SPAN("x-uuencode");
 		p->disposition = SPAN("attachment");
-		p->file_name = name;
+		p->file_name = name_utf8(t->a, name);
 		p->data = data;
 	}
 }

@@ -30,6 +30,14 @@ name_differs(struct span name, struct span other)
 	return b.n > 0 && !span_eq_nocase(a, b);
 }
 
+struct span
+name_utf8(struct arena *a, struct span name)
+{
+	bool unknown, wrong;
+
+	return charset_to_utf8(a, name, SPAN("utf-8"), &unknown, &wrong);
+}
+
 /* ".ｅｘｅ", or ".exe" with a Cyrillic letter: shown as one thing, and another to programs. */
 static bool
 is_confusable(struct span name)

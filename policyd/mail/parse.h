@@ -57,6 +57,8 @@ struct span content_param(const struct content *c, const char *name);
 
 /* names.c: what the part's file is called, by all its headers; notes where readings differ. */
 void names_read(struct arena *a, struct message *msg, struct part *p, const struct content *type, const struct content *disposition);
+/* A name that stands in a body (uuencode, yEnc, BinHex), where no charset is declared. */
+struct span name_utf8(struct arena *a, struct span name);
 /* What follows the last dot ("exe"); empty: none. */
 struct span name_extension(struct span name);
 /* Is `other` another kind of file than `name`? */

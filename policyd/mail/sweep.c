@@ -203,7 +203,7 @@ sweep_keep(struct sweep *s, struct span head, struct span data, const char *enco
 	p->encoding = span_of(encoding);
 	p->disposition = p->kind == PART_ATTACHMENT ? SPAN("attachment") : SPAN("inline");
 	p->data = data;
-	p->file_name = name.n > 0 ? name : name_of(s, head);
+	p->file_name = name.n > 0 ? name_utf8(t->a, name) : name_of(s, head);
 	attachment_read(t, index);
 	p = &t->msg->parts[index];
 	if (is_file(p->real_type) || is_new_name(s, p->file_name))

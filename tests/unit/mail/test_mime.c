@@ -213,6 +213,8 @@ test_names_that_deceive(void **state)
 
 	assert_true(span_eq(msg->parts[0].file_name, SPAN("a.txt")));
 	assert_true(span_eq(msg->parts[0].other_name, SPAN("a.exe")));
+	msg = parse(HEAD "\nbegin 644 \xe9t\xe9.zip\n#0V%T\nend\n");
+	assert_true(span_eq(msg->parts[1].file_name, SPAN("\xc3\xa9t\xc3\xa9.zip")));
 	msg = parse("Content-Disposition: attachment; filename=\"a.exe\"; filename*=utf-8''a.txt\n\nx\n");
 	assert_true(span_eq(msg->parts[0].other_name, SPAN("a.exe")));
 	assert_false(message_noted(msg, NOTE_AMBIGUOUS_NAME));
