@@ -170,7 +170,6 @@ sweep_body(struct sweep *s, struct span head, struct span body, bool again)
 		if (!sweep_afford(s, body.n * 5))
 			return;
 		data = decode_binhex(a, body, &name, &cut);
-
 		if (cut)
 			sweep_limit(s, "binhex");
 		sweep_keep(s, head, data, "binhex", name, true);
