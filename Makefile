@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench model run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-quarantine bench-mail eval install clean cover mutants suites-check bench-policy
+.PHONY: all help deps deps-bench model run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install clean cover mutants suites-check bench-policy
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -144,6 +144,12 @@ eval: deps-bench                           ## accuracy of the classifier, hits o
 web-suites: deps                           ## every mail of the hostile suites on the review pages, in a real browser
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing WEB_SUITES=all python3 tests/run.py tests/system/test_web.py:test_hostile_mails_do_nothing
+bench-rules: deps-bench                    ## what rules cost a mail: 100 and 10,000 patterns, 300 rules in Lua, those we ship
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@python3 tests/bench/rules.py $$(python3 -m tests.lib.corpus)
+test-import: deps-bench                    ## Debian's SpamAssassin rules, translated, beside SpamAssassin itself (EVERY=1: all mails)
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@sh tests/import/run.sh $$(python3 -m tests.lib.corpus)
 soak: deps                                 ## 1,000 reloads under load, 200 kills with variants on their way, digests over 30 days with kills
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 VARIANT_KILLS=200 DIGEST_DAYS=30 \

@@ -10,7 +10,7 @@ enum { MAX_CONDITIONS = 64, SHOWN_AROUND = 24, SHOWN_MATCH = 100 };
 /* --- from the rule kit: { kind, view, header, re } ... --- */
 
 static const char *const kind_names[] = { [COND_MATCH] = "match", [COND_LACKS] = "lacks", [COND_PRESENT] = "present",
-	[COND_MISSING] = "missing", [COND_EXPR] = "expr", [COND_CALL] = "call" };
+	[COND_MISSING] = "missing", [COND_EXPR] = "expr", [COND_CALL] = "call", [COND_IN_MAP] = "in_map" };
 
 static const char *
 text_at(lua_State *L, int table, int i)
@@ -105,6 +105,13 @@ declare_one(lua_State *L, struct rules *r, struct rule *rule, struct condition *
 		c->call = luaL_ref(L, LUA_REGISTRYINDEX);
 		rule->protect = true;
 		break;
+	case COND_IN_MAP:
+		c->view = view_number(L, r, text_at(L, at, 2), text_at(L, at, 3));
+		c->map = strdup(text_at(L, at, 4));
+		c->map_index = -1;
+		if (c->map == NULL)
+			luaL_error(L, "no memory");
+		break;
 	default:
 		luaL_error(L, "no condition \"%s\"", kind);
 	}
@@ -133,6 +140,7 @@ conditions_free(struct rule *rule)
 {
 	for (size_t i = 0; i < rule->condition_count; i++) {
 		free(rule->conditions[i].views);
+		free(rule->conditions[i].map);
 		expr_free(rule->conditions[i].expr);
 	}
 	free(rule->conditions);
@@ -204,6 +212,22 @@ count_matches(lua_State *L, struct judging *j, const struct condition *c, int mo
 				j->evidence = show_match(j->scan->arena, patterns_view_of(j->r->patterns, c->view), values[i], first, end);
 	}
 	return hits;
+}
+
+/* Some value of the view stands in the map; the map's line is the evidence. */
+static bool
+is_in_map(struct judging *j, const struct condition *c)
+{
+	struct span *values, entry;
+	size_t n = patterns_values(j->r->patterns, c->view, j->scan, &values);
+
+	for (size_t i = 0; i < n; i++)
+		if (named_map_has(j->r->maps[c->map_index].map, values[i], &entry)) {
+			j->evidence = arena_printf(j->scan->arena, SPAN_FMT " in %s: " SPAN_FMT, SPAN_ARG(span_head(values[i], 64)), c->map,
+			    SPAN_ARG(span_head(entry, 80)));
+			return true;
+		}
+	return false;
 }
 
 static bool
@@ -285,6 +309,9 @@ conditions_judge(lua_State *L, struct judging *j)
 			break;
 		case COND_CALL:
 			here = holds_call(L, j, c);
+			break;
+		case COND_IN_MAP:
+			here = is_in_map(j, c);
 			break;
 		}
 		if (here == 0)

@@ -138,6 +138,25 @@ resolve(struct rules *r, const struct names *names, const struct rule *rule, str
 	return -1;
 }
 
+static void
+resolve_map(struct rules *r, const struct rule *rule, struct condition *c)
+{
+	const char *names[MAX_MAPS], *near;
+	char text[300];
+
+	for (size_t i = 0; i < r->map_count; i++) {
+		if (strcmp(r->maps[i].name, c->map) == 0)
+			c->map_index = (int)i;
+		names[i] = r->maps[i].name;
+	}
+	if (c->map_index >= 0)
+		return;
+	near = nearest_name(c->map, names, r->map_count);
+	snprintf(text, sizeof text, "%s: no map is called %s%s%s%s", rule->symbol, c->map, near ? "; did you mean " : "", near ? near : "",
+	    near ? "?" : "");
+	complain(r->complaints, rule->where, c->map, -1, text);
+}
+
 /* --- the order: depth first, by what each looks at --- */
 
 struct walk {
@@ -160,6 +179,9 @@ bind_names(struct rules *r, const struct names *names, size_t i, int **out)
 
 	if (list == NULL)
 		return false;
+	for (size_t k = 0; k < rule->condition_count; k++)
+		if (rule->conditions[k].kind == COND_IN_MAP)
+			resolve_map(r, rule, &rule->conditions[k]);
 	for (size_t k = 0; k < rule->condition_count; k++) {
 		struct expr *e = rule->conditions[k].expr;
 

@@ -22,6 +22,8 @@
 --   uri = P                                some link, as "http://host/path", one a line: ^ and $ are its ends
 --   file_name = P                          some attachment's or archive member's name, one a line
 --   attachment = P                         "declared/type real/type name" of some attachment, one a line
+--   header = "From:domain", in_map = "name"       the header stands in that map; also client_in, sender_in, host_in = "name" for
+--                                          the SMTP client, the envelope's sender, the hosts of links
 --   meta = "A && (B || !C) && D + E >= 2"  an expression over symbols, of C or of other rules (expr.h)
 --   all = { "A", "B" }, any = {...}, none = {...}, at_least = 2    the same in lists: all of them, one of them (at_least so
 --                                          many), none of them
@@ -34,6 +36,11 @@
 --   flags = { "nice" }    nice: speaks for the mail, its score is below 0; net: needs the network
 --   symbol = "__NAME"     a helper: for other rules' meta only, never shown, no score
 --
+-- map { name = "freemail", type = "domains", values = { "gmail.com", ... } }     types: domains, addresses, cidr, exact, regex (maps.h)
+-- map { name = "partners", type = "cidr", file = "partners.map" }      beside the rule file; read anew when it changes
+-- map { name = "feed", type = "domains", url = "https://...", key = "..." }     fetched by `policyctl rules fetch-maps`, signed
+--                                          by an Ed25519 key (base64) in URL.sig
+--
 -- scores { FOO = 1.5, BAR = 0 }            other points than the rules say; the last file wins
 -- scores { customer = "acme", FOO = 0 }    for that customer's mailboxes
 -- scores { context = "submission", FOO = 0 }    on listeners of that context
@@ -44,8 +51,8 @@
 -- clamd = the virus that ClamAV finds; found = { SYMBOL = points } what else was found before the rules.
 
 local complain, warn, position, declare, is_note = complain, warn, position, declare, is_note
-local declare_score, nearest = declare_score, nearest
-for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "declare_score", "nearest" } do _ENV[name] = nil end
+local declare_score, nearest, declare_map, map_text = declare_score, nearest, declare_map, map_text
+for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "declare_score", "nearest", "declare_map", "map_text" } do _ENV[name] = nil end
 
 local LIST = "table"
 local fields = {
@@ -53,7 +60,7 @@ local fields = {
   header = "string", mime = "string", matches = true, lacks = true, missing = true, present = true, subject = true, body = true,
   hidden = true, paragraph = true, rawbody = true, full = true, uri = true, file_name = true, attachment = true,
   meta = "string", all = LIST, any = LIST, none = LIST, at_least = "number", max_shots = "number", one_shot = "boolean",
-  mode = "string", depends_on = LIST, flags = LIST,
+  mode = "string", depends_on = LIST, flags = LIST, in_map = "string", client_in = "string", sender_in = "string", host_in = "string",
 }
 local test_fields = {
   label = "string", headers = LIST, text = "string", html = "string", attachments = LIST, raw = "string", eml = "string",
@@ -85,6 +92,13 @@ local function match(kind, view, header, p)
   return { kind, view, header, pattern(p, (view == "uri" or view == "file_name" or view == "attachment") and "m" or "") }
 end
 
+local pattern_maps = {}                 -- name -> re() object: maps of patterns
+
+local function in_map(view, header, name)
+  if pattern_maps[name] then return { "match", view, header, pattern_maps[name] } end
+  return { "in_map", view, header, name }
+end
+
 local function list_meta(spec)
   local terms = {}
   if spec.all and #spec.all > 0 then terms[#terms + 1] = table.concat(spec.all, " && ") end
@@ -110,6 +124,10 @@ local function conditions(spec)
   if spec.meta then add { "expr", spec.meta } end
   if spec.missing then add { "missing", names(spec.missing) } end
   if spec.present then add { "present", names(spec.present) } end
+  if spec.client_in then add(in_map("client", "", spec.client_in)) end
+  if spec.sender_in then add(in_map("header", "EnvelopeFrom", spec.sender_in)) end
+  if spec.host_in then add(in_map("host", "", spec.host_in)) end
+  if spec.in_map then add(in_map(spec.header and "header" or "mime", spec.header or spec.mime, spec.in_map)) end
   for _, view in ipairs { "header", "mime" } do
     if spec[view] and spec.matches then add(match("match", view, spec[view], spec.matches)) end
     if spec[view] and spec.lacks then add(match("lacks", view, spec[view], spec.lacks)) end
@@ -260,7 +278,10 @@ function _ENV.rule(spec)
   end
   if not helper and (not spec.description or spec.description == "") then bad("no description") end
   if not helper and not spec.group then bad("no group") end
-  if (spec.header or spec.mime) and not (spec.matches or spec.lacks) then bad("header without matches or lacks", "header") end
+  if (spec.header or spec.mime) and not (spec.matches or spec.lacks or spec.in_map) then
+    bad("header without matches, lacks or in_map", "header")
+  end
+  if spec.in_map and not (spec.header or spec.mime) then bad("in_map without header", "in_map") end
   if (spec.matches or spec.lacks) and not (spec.header or spec.mime) then bad("matches or lacks without header", "matches") end
   if spec.header and spec.mime then bad("header and mime in one rule: write two, and a meta", "mime") end
   if spec.max_shots and (spec.one_shot or spec.max_shots < 1 or spec.max_shots > 1000) then
@@ -296,6 +317,54 @@ function _ENV.rule(spec)
     conditions = list, max_shots = spec.max_shots or 1, helper = helper, mode = mode, share = share,
     depends_on = spec.depends_on, tests = tests,
   }
+end
+
+local map_fields = { name = "string", type = "string", file = "string", values = LIST, url = "string", key = "string" }
+local map_types = { domains = true, addresses = true, cidr = true, exact = true, regex = true }
+local map_name = re([[^[a-z][a-z0-9_.-]{0,62}$]])
+local mapped = {}                       -- name -> where
+
+-- A list of patterns as one: each line stands for itself.
+local function join_patterns(text)
+  local parts = {}
+  for _, line in ipairs(re([[^[^\n]*$]], "m"):all(text, 100000)) do
+    line = re([[^\s*(.*?)\s*$]]):match(line)
+    if line ~= "" and not line:starts("#") then
+      local ok, why = pcall(re, line)
+      if not ok then error(tostring(why):sub(tostring(why):find("re: ") or 1), 0) end
+      parts[#parts + 1] = "(?:" .. line .. ")"
+    end
+  end
+  return re(#parts > 0 and table.concat(parts, "|") or "(?!)", "i")
+end
+
+function _ENV.map(spec)
+  local where, failed = position(2), false
+  local function bad(text, field)
+    failed = true
+    complain(where, "map " .. tostring(type(spec) == "table" and spec.name or "") .. ": " .. text, field)
+  end
+
+  if type(spec) ~= "table" then return bad("map must be given a table") end
+  check_fields(spec, map_fields, bad)
+  if failed then return end
+  local sources = (spec.file and 1 or 0) + (spec.values and 1 or 0) + (spec.url and 1 or 0)
+  if not spec.name or not map_name:test(spec.name) then bad("a name of small letters, digits, _ . - is expected", "name")
+  elseif mapped[spec.name] then bad("stands already at " .. mapped[spec.name], "name") end
+  if not map_types[spec.type] then bad("type must be domains, addresses, cidr, exact or regex" .. hint(spec.type, map_types), "type") end
+  if sources ~= 1 then bad("one of file, values and url is needed") end
+  if spec.url and not (spec.url:starts("https://") or spec.key) then bad("what does not come by https needs a key that signs it", "url") end
+  if spec.url and spec.type == "regex" then bad("patterns from elsewhere are programs of a stranger's: not by url", "url") end
+  if failed then return end
+  mapped[spec.name] = where
+  local lines = spec.values and table.concat(spec.values, "\n") or nil
+  if spec.type == "regex" then
+    local ok, made = pcall(function() return join_patterns(lines or map_text(where, spec.file)) end)
+    if not ok then return bad(tostring(made)) end
+    pattern_maps[spec.name] = made
+  else
+    declare_map(where, spec.name, spec.type, spec.url and "" or spec.file, lines)
+  end
 end
 
 local scored = {}                       -- "SYMBOL customer context" -> where

@@ -231,12 +231,104 @@ lua_declare_score(lua_State *L)
 	return 0;
 }
 
+static int64_t
+mtime_ns(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec : 0;
+}
+
+/* "file" beside the rule file of `where`, unless it is absolute; "" for one that is fetched: where the fetcher puts it. */
+static void
+map_path(const struct rules *r, const char *where, const char *name, const char *file, char *to, size_t room)
+{
+	const char *slash = strrchr(where, '/');
+
+	if (file[0] == '\0')
+		snprintf(to, room, "%s/%s.map", r->map_dir, name);
+	else if (file[0] == '/' || slash == NULL)
+		snprintf(to, room, "%s", file);
+	else
+		snprintf(to, room, "%.*s/%s", (int)(slash - where), where, file);
+}
+
+/* declare_map(where, name, type, file, values): file nil and values a text; file "" when it is fetched. */
+static int
+lua_declare_map(lua_State *L)
+{
+	struct rules *r = check_rules(L);
+	const char *where = luaL_checkstring(L, 1), *type = luaL_checkstring(L, 3), *file = luaL_optstring(L, 4, NULL);
+	enum map_type kind = 0;
+	char why[400] = "";
+
+	if (r->map_count == MAX_MAPS)
+		return luaL_error(L, "more than %d maps", MAX_MAPS);
+	if (r->map_count == r->map_room) {
+		size_t room = r->map_room ? r->map_room * 2 : 16;
+		struct rule_map *more = realloc(r->maps, room * sizeof *more);
+
+		if (more == NULL)
+			return luaL_error(L, "no memory");
+		r->maps = more;
+		r->map_room = room;
+	}
+	while (kind < MAP_TYPE__COUNT && strcmp(map_type_names[kind], type) != 0)
+		kind++;
+	struct rule_map *m = &r->maps[r->map_count];
+
+	*m = (struct rule_map){ .where = copy_text(L, where) };
+	r->map_count++;
+	snprintf(m->name, sizeof m->name, "%s", luaL_checkstring(L, 2));
+	if (file == NULL) {
+		m->map = named_map_read(where, kind, check_span(L, 5), why, sizeof why);
+	} else {
+		map_path(r, where, m->name, file, m->path, sizeof m->path);
+		m->mtime_ns = mtime_ns(m->path);
+		if (file[0] == '\0' && m->mtime_ns == 0) {
+			snprintf(why, sizeof why, "map %s: not fetched yet (policyctl rules fetch-maps); until then it holds nothing", m->name);
+			warn(r->complaints, where, "url", why);
+			m->map = named_map_read(where, kind, SPAN(""), why, sizeof why);
+		} else {
+			m->map = named_map_load(m->path, kind, why, sizeof why);
+		}
+	}
+	if (m->map == NULL)
+		complain(r->complaints, file ? NULL : where, NULL, -1, why);
+	return 0;
+}
+
+/* map_text(where, file): the bytes of a list of patterns. */
+static int
+lua_map_text(lua_State *L)
+{
+	char path[PATH_ROOM + 300];
+	FILE *f;
+	luaL_Buffer b;
+	size_t n;
+
+	map_path(check_rules(L), luaL_checkstring(L, 1), "", luaL_checkstring(L, 2), path, sizeof path);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return luaL_error(L, "%s: %s", path, strerror(errno));
+	luaL_buffinit(L, &b);
+	do {
+		char *to = luaL_prepbuffer(&b);
+
+		n = fread(to, 1, LUAL_BUFFERSIZE, f);
+		luaL_addsize(&b, n);
+	} while (n > 0);
+	fclose(f);
+	luaL_pushresult(&b);
+	return 1;
+}
+
 static int
 register_all(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "complain", lua_complain }, { "position", lua_position },
 	    { "is_note", lua_is_note }, { "declare", lua_declare }, { "declare_score", lua_declare_score }, { "warn", lua_warn },
-	    { "nearest", lua_nearest }, { NULL, NULL } };
+	    { "nearest", lua_nearest }, { "declare_map", lua_declare_map }, { "map_text", lua_map_text }, { NULL, NULL } };
 
 	message_register(L);
 	lua_getfield(L, LUA_REGISTRYINDEX, "globals");
@@ -439,6 +531,8 @@ load(const struct config *config, bool keep_tests, char *why, size_t room)
 	r->keep_tests = keep_tests;
 	r->score = LUA_NOREF;
 	r->complaints = &complaints;
+	if (config->state[0])
+		snprintf(r->map_dir, sizeof r->map_dir, "%s/maps", config->state);
 	load_all(r, config);
 	r->breakers = mmap(NULL, (r->count + 1) * sizeof *r->breakers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->breakers == MAP_FAILED) {
@@ -485,6 +579,11 @@ rules_free(struct rules *r)
 	}
 	for (size_t i = 0; i < r->override_count; i++)
 		free(r->overrides[i].where);
+	for (size_t i = 0; i < r->map_count; i++) {
+		named_map_free(r->maps[i].map);
+		free(r->maps[i].where);
+	}
+	free(r->maps);
 	if (r->breakers)
 		munmap(r->breakers, (r->count + 1) * sizeof *r->breakers);
 	patterns_close(r->patterns);
@@ -498,6 +597,15 @@ rules_free(struct rules *r)
 	free(r->by_pattern);
 	free(r->at);
 	free(r);
+}
+
+bool
+rules_stale(const struct rules *r)
+{
+	for (size_t i = 0; i < r->map_count; i++)
+		if (r->maps[i].path[0] && mtime_ns(r->maps[i].path) != r->maps[i].mtime_ns)
+			return true;
+	return false;
 }
 
 const char *

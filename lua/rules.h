@@ -21,6 +21,8 @@ struct rules;
 
 struct rules *rules_load(const struct config *config, char *why, size_t room);
 void rules_free(struct rules *rules);
+/* Has a file of a map changed since it was read? */
+bool rules_stale(const struct rules *rules);
 /* What is not wrong but worth a look, a line each; "" when there is nothing. */
 const char *rules_warnings(const struct rules *rules);
 struct patterns_info rules_patterns(const struct rules *rules);

@@ -5,12 +5,13 @@
 #include <stdatomic.h>
 
 #include "lua/expr.h"
+#include "lua/maps.h"
 #include "lua/patterns.h"
 #include "lua/rules.h"
 #include "lua/state.h"
 
 /* One thing that must hold. Those without a call of Lua or a pattern cannot fail and need no protection. */
-enum condition_kind { COND_MATCH, COND_LACKS, COND_PRESENT, COND_MISSING, COND_EXPR, COND_CALL };
+enum condition_kind { COND_MATCH, COND_LACKS, COND_PRESENT, COND_MISSING, COND_EXPR, COND_CALL, COND_IN_MAP };
 struct condition {
 	enum condition_kind kind;
 	int view;                            /* MATCH, LACKS: of rules->patterns */
@@ -19,6 +20,8 @@ struct condition {
 	int *views;                          /* PRESENT: one of them has something; MISSING: none */
 	size_t view_count;
 	struct expr *expr;
+	char *map;                           /* IN_MAP: its name, and which of rules->maps it is */
+	int map_index;
 	int call;                            /* registry reference: function(msg) -> false, true or evidence */
 };
 
@@ -64,6 +67,14 @@ struct outside {
 	uint32_t mail;
 };
 
+/* A map { } of a rule file. */
+struct rule_map {
+	char name[64], path[PATH_ROOM + 300];  /* path: "" for one written in the rule file itself */
+	char *where;
+	struct named_map *map;
+	int64_t mtime_ns;                    /* of the file as it was read; 0: not there */
+};
+
 /* One line of scores{}: other points for a symbol; the last that fits wins. */
 struct override {
 	char name[64], customer[64], context[32];
@@ -88,6 +99,9 @@ struct rules {
 	size_t todo_count;
 	struct outside *outside;
 	size_t outside_count, outside_room;
+	struct rule_map *maps;
+	size_t map_count, map_room;
+	char map_dir[PATH_ROOM + 40];        /* of fetched maps; "": none can be */
 	struct override *overrides;          /* of scores{}, in the order they were read */
 	size_t override_count, override_room;
 	uint32_t mail;

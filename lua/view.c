@@ -1,5 +1,6 @@
 #include "lua/view.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "lua/relays.h"
@@ -301,6 +302,17 @@ attachments(struct arena *a, const struct message *msg)
 	return lines_span(&l);
 }
 
+static void
+client_value(struct values *v, const struct scan *scan)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	if (scan->session.client.family == 0)
+		return;
+	ip_print(&scan->session.client, address);
+	add(v, arena_copy(v->arena, span_of(address)));
+}
+
 size_t
 view_values(const struct view *view, const struct scan *scan, struct span **values)
 {
@@ -322,6 +334,11 @@ view_values(const struct view *view, const struct scan *scan, struct span **valu
 	case VIEW_FILE_NAME:  add(&v, file_names(v.arena, msg)); break;
 	case VIEW_ATTACHMENT: add(&v, attachments(v.arena, msg)); break;
 	case VIEW_PARAGRAPH:  paragraph_values(&v, msg->subject, msg->text); break;
+	case VIEW_CLIENT:     client_value(&v, scan); break;
+	case VIEW_HOST:
+		for (size_t i = 0; i < msg->link_count; i++)
+			add(&v, msg->links[i].host);
+		break;
 	case VIEW__COUNT:     break;
 	}
 	*values = v.at;

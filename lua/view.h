@@ -9,6 +9,7 @@
  *           full (the mail as it came), uri (a link a line), file_name (a name a line),
  *           attachment ("declared/type real/type name", a line each part that is a file),
  *           paragraph (the subject, then the text, one value a paragraph, blanks made one: what SpamAssassin calls body)
+ *           client (the SMTP client's address), host (the host of each link)
  * Bounds  MAX_RULE_SUBJECT bytes a value (text: head and tail of a longer one), MAX_VIEW_VALUES values
  */
 #ifndef LUA_VIEW_H
@@ -21,7 +22,8 @@ enum { MAX_VIEW_VALUES = 1000 };
 #define VIEW_LIST(X)                                                                                      \
 	X(VIEW_HEADER, "header") X(VIEW_MIME, "mime") X(VIEW_SUBJECT, "subject") X(VIEW_BODY, "body")     \
 	X(VIEW_HIDDEN, "hidden") X(VIEW_RAWBODY, "rawbody") X(VIEW_FULL, "full") X(VIEW_URI, "uri")       \
-	X(VIEW_FILE_NAME, "file_name") X(VIEW_ATTACHMENT, "attachment") X(VIEW_PARAGRAPH, "paragraph")
+	X(VIEW_FILE_NAME, "file_name") X(VIEW_ATTACHMENT, "attachment") X(VIEW_PARAGRAPH, "paragraph") \
+	X(VIEW_CLIENT, "client") X(VIEW_HOST, "host")
 
 #define VIEW_ENUM(id, name) id,
 enum view_kind { VIEW_LIST(VIEW_ENUM) VIEW__COUNT };

@@ -53,6 +53,7 @@ enum wire {
 	                    /* zygote: W_HELLO again when it has taken a new config: older workers retire */
 	W_REAPED,           /* zygote: u32 pid, u32 wait status */
 	W_KILL,             /* broker: u32 pid */
+	W_ANEW,             /* zygote: a map has changed, its rules are read anew: older workers retire. No answer */
 
 	/* broker <-> worker */
 	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy),

@@ -40,6 +40,7 @@ struct worker {
 	struct event *readable;
 	struct work *work;                   /* NULL: idle */
 	uint64_t generation;                 /* of the settings it was forked with */
+	uint32_t revision;                   /* of its rules' maps */
 	bool has_digest, killed;
 	uint8_t digest[32];
 	int64_t since_ms;                    /* busy or idle */
@@ -51,6 +52,7 @@ struct zygote {
 	int sock;
 	struct event *readable;
 	uint64_t generation;
+	uint32_t revision;                   /* counts W_ANEW */
 	uint32_t cage;
 	struct { bool loaded; uint32_t signatures; int64_t time_s, changed_s; } av;
 	bool retired;
@@ -78,7 +80,8 @@ static void pump(struct dispatch *d);
 static bool
 outdated(const struct worker *worker)
 {
-	return worker->zygote->retired || worker->generation != worker->zygote->generation;
+	return worker->zygote->retired || worker->generation != worker->zygote->generation ||
+	       worker->revision != worker->zygote->revision;
 }
 
 static void
@@ -313,6 +316,7 @@ worker_add(struct zygote *z, uint32_t pid, int sock)
 	worker->pid = pid;
 	worker->sock = sock;
 	worker->generation = z->generation;
+	worker->revision = z->revision;
 	worker->since_ms = clock_ms();
 	worker->next = d->workers;
 	d->workers = worker;
@@ -478,6 +482,10 @@ on_zygote(evutil_socket_t fd, short what, void *arg)
 		}
 	} else if (packet.type == W_REAPED) {
 		reaped(&u);
+	} else if (packet.type == W_ANEW) {
+		z->revision++;
+		drop_outdated(d);
+		pump(d);
 	} else if (packet.type == W_HELLO) { /* it has taken new settings */
 		char skipped[32];
 

@@ -26,7 +26,7 @@
 #include "policyd/worker/worker.h"
 
 #ifdef POLICYD_TESTING
-enum { DATABASE_CHECK_MS = 1000, DATABASE_QUIET_S = 1, DATABASE_AGAIN_MS = 5000 };
+enum { DATABASE_CHECK_MS = 1000, DATABASE_QUIET_S = 1, DATABASE_AGAIN_MS = 5000, MAPS_CHECK_MS = 2000, MAPS_AGAIN_MS = 30 * 1000 };
 #else
 enum { DATABASE_CHECK_MS = 60 * 1000, DATABASE_QUIET_S = 5, DATABASE_AGAIN_MS = 600 * 1000 };
 #endif
@@ -39,7 +39,7 @@ struct zygote {
 	int workers;                         /* alive */
 	bool stopping;                       /* by the broker: no more forks; ends with the last worker */
 	int64_t told_ns, told_ms;            /* that change of the virus database the master knows of, since then */
-	int64_t check_ms;                    /* when to look at it again */
+	int64_t check_ms, maps_ms;           /* when to look at it, and at the rules' maps, again */
 	struct inbox master_inbox, broker_inbox;
 };
 
@@ -268,6 +268,30 @@ check_database(struct zygote *z)
 	tell_master(z, W_FRESH, "");
 }
 
+/* A map of the rules has changed: they are read anew, beside the old ones, and are in force when they load and pass their tests. */
+static void
+check_maps(struct zygote *z)
+{
+	char why[1024] = "";
+	struct packet anew = { .type = W_ANEW };
+
+	z->maps_ms = clock_ms() + MAPS_CHECK_MS;
+	if (z->stopping || z->broker < 0 || !rules_stale(z->kit.rules))
+		return;
+	struct rules *rules = rules_load_with_tests(z->kit.config, why, sizeof why);
+
+	if (rules == NULL || !rules_pass(rules, z->kit.config, why, sizeof why)) {
+		rules_free(rules);
+		log_error("a map has changed, and the rules do not load with it: %s; those in force stay", why);
+		z->maps_ms += MAPS_AGAIN_MS;         /* not every few seconds */
+		return;
+	}
+	rules_free(z->kit.rules);
+	z->kit.rules = rules;
+	log_info("a map has changed: rules are read anew");
+	ipc_send(z->broker, &anew);
+}
+
 /* True: end at once. The master does not stop a zygote that still has mail in hand: the broker does. */
 static bool
 from_master(struct zygote *z)
@@ -331,12 +355,14 @@ zygote_main(struct child *self)
 	while (!(z.stopping && z.workers == 0)) {
 		struct pollfd fds[] = { { self->master, POLLIN, 0 }, { z.broker, POLLIN, 0 }, { z.signals, POLLIN, 0 } };
 
-		int n = poll(fds, 3, clock_left_ms(z.check_ms));
+		int n = poll(fds, 3, clock_left_ms(z.check_ms < z.maps_ms ? z.check_ms : z.maps_ms));
 
 		if (n < 0 && errno != EINTR)
 			return 1;
 		if (clock_ms() >= z.check_ms)
 			check_database(&z);
+		if (clock_ms() >= z.maps_ms)
+			check_maps(&z);
 		if (fds[2].revents)
 			reap(&z);
 		if (fds[1].revents)

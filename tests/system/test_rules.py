@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 from tests.lib.policyd import Policyd
-from tests.lib.procs import BUILD, TOP, Dir
+from tests.lib.procs import BUILD, TOP, Dir, wait_until
 
 RULE = """rule {
   symbol = "WIRE_TODAY", score = %s, group = "money", mode = "shadow",
@@ -97,6 +97,28 @@ class NewcomersPath(unittest.TestCase):
                 write(RULE % ("8", "body"))
                 p.ctl("reload")
                 self.assertIn("in shadow: would add 8.00", p.ctl("scan", d("mail.eml"), "--explain").stdout.decode())
+            finally:
+                p.close()
+
+
+class Maps(unittest.TestCase):
+    def test_a_changed_map_is_in_force_in_seconds(self):
+        with contextlib.closing(Dir()) as d:
+            os.makedirs(d("rules"))
+            d.write("rules/a.lua", """map { name = "friends", type = "domains", file = "friends.map" }
+rule { symbol = "FROM_FRIEND", score = -1, group = "x", description = "d", header = "From:domain", in_map = "friends" }
+""")
+            d.write("rules/friends.map", "other.example\n")
+            p = Policyd(d, sample_rules=False, policy=False, rules=(d("rules"),))
+            try:
+                d.write("mail.eml", MAIL.decode())
+                scan = lambda: p.ctl("scan", d("mail.eml"), "--explain").stdout.decode()
+                self.assertNotIn("FROM_FRIEND", scan())
+                d.write("rules/friends.map", "other.example\nfirm.example our own\n")
+                wait_until(lambda: "firm.example in friends: firm.example our own" in scan(), 10)
+                d.write("rules/friends.map", "no domain\n")         # a broken one changes nothing, and is said
+                wait_until(lambda: "friends.map:1: \"no\" where a domain is expected" in p.log(), 10)
+                self.assertIn("FROM_FRIEND", scan())
             finally:
                 p.close()
 
