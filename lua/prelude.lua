@@ -363,7 +363,7 @@ function _ENV.map(spec)
     if not ok then return bad(tostring(made)) end
     pattern_maps[spec.name] = made
   else
-    declare_map(where, spec.name, spec.type, spec.url and "" or spec.file, lines)
+    declare_map(where, spec.name, spec.type, spec.url and "" or spec.file, lines, spec.url, spec.key)
   end
 end
 

@@ -253,7 +253,7 @@ map_path(const struct rules *r, const char *where, const char *name, const char 
 		snprintf(to, room, "%.*s/%s", (int)(slash - where), where, file);
 }
 
-/* declare_map(where, name, type, file, values): file nil and values a text; file "" when it is fetched. */
+/* declare_map(where, name, type, file, values, url, key): file nil and values a text; file "" and a url when it is fetched. */
 static int
 lua_declare_map(lua_State *L)
 {
@@ -280,6 +280,11 @@ lua_declare_map(lua_State *L)
 	*m = (struct rule_map){ .where = copy_text(L, where) };
 	r->map_count++;
 	snprintf(m->name, sizeof m->name, "%s", luaL_checkstring(L, 2));
+	m->type = kind;
+	if (!lua_isnoneornil(L, 6)) {
+		m->url = copy_text(L, luaL_checkstring(L, 6));
+		m->key = copy_text(L, luaL_optstring(L, 7, ""));
+	}
 	if (file == NULL) {
 		m->map = named_map_read(where, kind, check_span(L, 5), why, sizeof why);
 	} else {
@@ -582,6 +587,8 @@ rules_free(struct rules *r)
 	for (size_t i = 0; i < r->map_count; i++) {
 		named_map_free(r->maps[i].map);
 		free(r->maps[i].where);
+		free(r->maps[i].url);
+		free(r->maps[i].key);
 	}
 	free(r->maps);
 	if (r->breakers)
@@ -597,6 +604,17 @@ rules_free(struct rules *r)
 	free(r->by_pattern);
 	free(r->at);
 	free(r);
+}
+
+bool
+rules_fetched_map(const struct rules *r, size_t i, struct fetched_map *out)
+{
+	for (size_t k = 0; k < r->map_count; k++)
+		if (r->maps[k].url && i-- == 0) {
+			*out = (struct fetched_map){ r->maps[k].name, r->maps[k].url, r->maps[k].key, r->maps[k].path, r->maps[k].type };
+			return true;
+		}
+	return false;
 }
 
 bool

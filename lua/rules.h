@@ -11,6 +11,7 @@
 #ifndef LUA_RULES_H
 #define LUA_RULES_H
 
+#include "lua/maps.h"
 #include "lua/patterns.h"
 #include "policyd/config.h"
 #include "policyd/scan/scan.h"
@@ -21,6 +22,12 @@ struct rules;
 
 struct rules *rules_load(const struct config *config, char *why, size_t room);
 void rules_free(struct rules *rules);
+/* The maps that come from elsewhere: the i-th, false when there are no more. `key` "": https alone vouches for it. */
+struct fetched_map {
+	const char *name, *url, *key, *path;
+	enum map_type type;
+};
+bool rules_fetched_map(const struct rules *rules, size_t i, struct fetched_map *out);
 /* Has a file of a map changed since it was read? */
 bool rules_stale(const struct rules *rules);
 /* What is not wrong but worth a look, a line each; "" when there is nothing. */

@@ -71,6 +71,8 @@ struct outside {
 struct rule_map {
 	char name[64], path[PATH_ROOM + 300];  /* path: "" for one written in the rule file itself */
 	char *where;
+	char *url, *key;                     /* of a fetched one; else NULL */
+	enum map_type type;
 	struct named_map *map;
 	int64_t mtime_ns;                    /* of the file as it was read; 0: not there */
 };

@@ -23,6 +23,7 @@ static const char help[] =
     "       policyctl rules status                what a running policyd holds back, and what that would have changed\n"
     "       policyctl rules promote SYMBOL [--canary N] [--why TEXT]    put in force, or in N of 100 mails; on all nodes, at once\n"
     "       policyctl rules demote SYMBOL [--off] [--why TEXT]          to shadow (judged and shown, adds nothing), or off\n"
+    "       policyctl rules fetch-maps            get the maps that come from elsewhere, check their signatures, keep them\n"
     "       policyctl rules import-sa [-o FILE] [--prefix P] PATH...      SpamAssassin's .cf files (or directories of them)\n"
     "       policyctl rules import-rspamd [-o FILE] [--prefix P] PATH...  rspamd's multimap, regexp and composites\n"
     "  -c FILE   take rule directories and scorer from these settings (default: rules and lua here, else as installed)\n"
@@ -126,6 +127,15 @@ status(const struct config *config, char **argv, int argc, const struct rules_op
 	return rules_status();
 }
 
+static int
+fetch(const struct config *config, char **argv, int argc, const struct rules_options *o)
+{
+	(void)argv;
+	(void)argc;
+	(void)o;
+	return rules_fetch(config);
+}
+
 static const struct {
 	const char *name;
 	int least;                           /* arguments */
@@ -134,7 +144,7 @@ static const struct {
 } commands[] = {
 	{ "check", 0, true, check }, { "test", 0, true, test }, { "corpus", 1, false, corpus }, { "bench", 1, false, bench },
 	{ "diff", 3, false, diff }, { "tune", 1, false, tune }, { "promote", 1, false, promote }, { "demote", 1, false, demote },
-	{ "status", 0, false, status }, { "import-sa", 1, false, import_sa }, { "import-rspamd", 1, false, import_rspamd },
+	{ "status", 0, false, status }, { "fetch-maps", 0, false, fetch }, { "import-sa", 1, false, import_sa }, { "import-rspamd", 1, false, import_rspamd },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

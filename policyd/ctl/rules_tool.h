@@ -42,6 +42,7 @@ int rules_tests(const struct config *config, const struct rules_options *o);
 int rules_tune(const struct config *config, char *const *indexes, int index_count, const struct rules_options *o);
 int rules_set_mode(const struct config *config, const char *symbol, const char *mode, const struct rules_options *o);
 int rules_status(void);
+int rules_fetch(const struct config *config);
 int rules_import_files(const char *kind, char *const *paths, int count, const struct rules_options *o);
 
 #endif

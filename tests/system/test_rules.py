@@ -1,12 +1,16 @@
 """The newcomer's path, as README tells it: write a rule, be told what is wrong, fix it, test it, try it in shadow, look at a corpus,
 promote it, see it in `scan --explain`. And: one hostile rule costs nobody else his time; it is switched off, said and counted."""
+import base64
 import contextlib
+import http.server
+import io
 import os
 import subprocess
 import sys
 import threading
 import time
 import unittest
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 from tests.lib.policyd import Policyd
@@ -101,6 +105,74 @@ class NewcomersPath(unittest.TestCase):
                 p.close()
 
 
+CF = """# a small channel
+header   LOCAL_SUBJ    Subject =~ /\\bcheap\\s+(?:pills|watches)\\b/i
+header   LOCAL_NOMAILER X-Mailer !~ /Foo/
+header   __HAS_REPLY   exists:Reply-To
+body     LOCAL_BODY    /act now.{0,20}offer/i
+rawbody  LOCAL_RAW     m{<blink>}i
+uri      LOCAL_URI     /^https?:\\/\\/evil\\./
+mimeheader LOCAL_MIME  Content-Type =~ /name="?x\\.bin/
+meta     LOCAL_META    (LOCAL_SUBJ + LOCAL_BODY > 1) && !__HAS_REPLY && !NOT_THERE
+replace_tag   A  [a4@]
+body     LOCAL_TAG     /v<A>luable/i
+replace_rules LOCAL_TAG
+if (version < 3)
+body     OLD           /x/
+endif
+ifplugin Mail::SpamAssassin::Plugin::NoSuch
+else
+describe LOCAL_BODY    Act now
+endif
+score    LOCAL_SUBJ    0.1 0.2 0.3 1.5
+score    LOCAL_META    2
+header   NEEDS_NET     eval:check_rbl('x', 'bl.example.')
+header   NEEDS_MORE    eval:no_such_function()
+"""
+RSPAMD = """BLOCKED { type = "from"; filter = "email:domain"; map = ["evil.example"]; symbol = "FROM_EVIL"; score = 5.0; }
+"MONEY" { re = "Subject=/\\\\bcheap\\\\b/i & /act now/i{sa_body}"; score = 2.5; description = "Money"; }
+BOTH { expression = "FROM_EVIL & MONEY"; score = 4.0; }
+ELSE { type = "asn"; map = "x"; symbol = "ASN_BAD"; }
+"""
+IMPORT_MAIL = """From: a@evil.example
+Subject: cheap pills
+MIME-Version: 1.0
+Content-Type: text/html
+
+<blink>Act now, this OFFER is v4luable</blink> <a href="http://evil.example/x">x</a>
+"""
+
+
+class Imports(unittest.TestCase):
+    def hits(self, d, *args):
+        os.makedirs(d("out"), exist_ok=True)
+        r = ctl("rules", *args)
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        self.assertEqual(ctl("rules", "check", d("out")).returncode, 0)
+        d.write("c/1.eml", IMPORT_MAIL)
+        d.write("c/index", "spam 1.eml\n")
+        out = ctl("rules", "corpus", "-r", d("out"), "--hits", d("c/index")).stdout.decode()
+        return set(out.split("\t")[1].split()), r.stderr.decode()
+
+    def test_spamassassin(self):
+        with contextlib.closing(Dir()) as d:
+            d.write("in/local.cf", CF)
+            hits, report = self.hits(d, "import-sa", "-o", d("out/sa.lua"), d("in"))
+            self.assertLessEqual({"SA_LOCAL_" + n for n in ("SUBJ", "NOMAILER", "BODY", "RAW", "URI", "META", "TAG")}, hits)
+            self.assertFalse(hits & {"SA_LOCAL_MIME", "SA_OLD"})
+            self.assertIn("NEEDS_MORE: eval:no_such_function is not translated", report)
+            self.assertIn("1 left to policyd's own network tests", report)
+            with open(d("out/sa.lua")) as f:
+                self.assertIn("symbol = [[SA_LOCAL_SUBJ]], score = 1.5", f.read())
+
+    def test_rspamd(self):
+        with contextlib.closing(Dir()) as d:
+            d.write("in/a.conf", RSPAMD)
+            hits, report = self.hits(d, "import-rspamd", "-o", d("out/r.lua"), d("in"))
+            self.assertLessEqual({"RSPAMD_FROM_EVIL", "RSPAMD_MONEY", "RSPAMD_BOTH"}, hits)
+            self.assertIn("ASN_BAD: type asn is not translated", report)
+
+
 class Maps(unittest.TestCase):
     def test_a_changed_map_is_in_force_in_seconds(self):
         with contextlib.closing(Dir()) as d:
@@ -121,6 +193,61 @@ rule { symbol = "FROM_FRIEND", score = -1, group = "x", description = "d", heade
                 self.assertIn("FROM_FRIEND", scan())
             finally:
                 p.close()
+
+
+class FetchedMaps(unittest.TestCase):
+    def test_signed_cached_and_in_force(self):
+        with contextlib.closing(Dir()) as d:
+            os.makedirs(d("www"))
+            subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", d("key.pem")], check=True)
+            public = subprocess.run(["openssl", "pkey", "-in", d("key.pem"), "-pubout", "-outform", "DER"], stdout=subprocess.PIPE, check=True).stdout[-32:]
+
+            def publish(text, sign=None):
+                d.write("www/feed.map", text)
+                d.write("signed", sign or text)
+                subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", d("key.pem"), "-rawin", "-in", d("signed"), "-out", d("www/feed.map.sig")], check=True)
+
+            asked = []
+
+            class Serve(http.server.SimpleHTTPRequestHandler):
+                def log_message(self, *args):
+                    asked.append(args[1:])
+
+                def send_head(self):
+                    path = d("www", self.path.strip("/"))
+                    with open(path, "rb") as f:
+                        body = f.read()
+                    tag = '"%08x"' % zlib.crc32(body)
+                    known = self.headers.get("If-None-Match") == tag
+                    self.send_response(304 if known else 200)
+                    self.send_header("ETag", tag)
+                    self.end_headers()
+                    return io.BytesIO(b"" if known else body)
+
+            server = http.server.HTTPServer(("127.0.0.1", 0), Serve)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            d.write("rules/a.lua", """map { name = "feed", type = "domains", url = "http://127.0.0.1:%d/feed.map", key = "%s" }
+rule { symbol = "IN_FEED", score = 2, group = "x", description = "d", header = "From:domain", in_map = "feed" }
+""" % (server.server_port, base64.b64encode(public).decode()))
+            p = Policyd(d, sample_rules=False, policy=False, rules=(d("rules"),))
+            try:
+                d.write("mail.eml", MAIL.decode())
+                scan = lambda: p.ctl("scan", d("mail.eml"), "--explain").stdout.decode()
+                self.assertNotIn("IN_FEED", scan())                      # not fetched yet: said by check, and holds nothing
+                publish("firm.example a known one\n")
+                self.assertIn("feed: 1 entries", p.ctl("rules", "fetch-maps").stdout.decode())
+                wait_until(lambda: "in feed: firm.example a known one" in scan(), 10)
+                self.assertIn("feed: as it was", p.ctl("rules", "fetch-maps").stdout.decode())
+                publish("other.example\n", sign="something else\n")      # not what was signed: thrown away
+                r = p.ctl("rules", "fetch-maps", check=False)
+                self.assertEqual(r.returncode, 1)
+                self.assertIn("the signature is not that of its key", r.stderr.decode())
+                publish("no domain\n")                                   # signed, and no list of domains
+                self.assertIn("where a domain is expected", p.ctl("rules", "fetch-maps", check=False).stderr.decode())
+                self.assertIn("IN_FEED", scan())
+            finally:
+                p.close()
+                server.shutdown()
 
 
 HOSTILE = """rule { symbol = "HOSTILE", score = 1, group = "x", description = "runs away on some mail",
