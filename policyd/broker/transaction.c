@@ -167,7 +167,7 @@ send_rcpt_answer(struct gate *gate, uint32_t id, enum rcpt_action action, const 
 }
 
 static bool
-recipient_add(struct tx *tx, const char *raw, uint32_t index, const struct policy *policy, uint32_t class_id)
+recipient_add(struct tx *tx, const char *raw, uint32_t index, const struct policy *policy, uint32_t class_id, bool outbound)
 {
 	if (tx->recipient_count >= MAX_RECIPIENTS)
 		return false;
@@ -182,7 +182,8 @@ recipient_add(struct tx *tx, const char *raw, uint32_t index, const struct polic
 	}
 	struct recipient *r = &tx->recipients[tx->recipient_count];
 
-	*r = (struct recipient){ .raw = strdup(raw), .index = index, .policy = policy, .class_id = class_id };
+	*r = (struct recipient){ .raw = strdup(raw), .index = index, .policy = policy, .class_id = class_id,
+	    .outbound = outbound };
 	if (r->raw == NULL)
 		return false;
 	tx->recipient_count++;
@@ -190,7 +191,7 @@ recipient_add(struct tx *tx, const char *raw, uint32_t index, const struct polic
 }
 
 static void
-rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const struct policy *policy, uint32_t class_id)
+rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const struct policy *policy, uint32_t class_id, bool outbound)
 {
 	const struct conn *conn = tx->conn;
 	struct rcpt_check check;
@@ -199,7 +200,7 @@ rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const s
 
 	rcpt_decide(tx->config, policy, conn->lists_state == LISTS_KNOWN ? &conn->lists : NULL, &tx->session.client,
 	    tx->relayed ? LISTED_NOT : customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL), tx->reference, &check);
-	if (check.action == RCPT_ACCEPT && !recipient_add(tx, raw, index, policy, class_id))
+	if (check.action == RCPT_ACCEPT && !recipient_add(tx, raw, index, policy, class_id, outbound))
 		check = (struct rcpt_check){ RCPT_DEFER, "452", "4.5.3", "Too many recipients; try the rest later" };
 	if (check.action != RCPT_ACCEPT) {
 		char reply[MAX_REPLY_TEXT + 32];
@@ -210,6 +211,22 @@ rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const s
 		tell_refused(tx, raw, reply);
 	}
 	send_rcpt_answer(tx->gate, id, check.action, check.code, check.xcode, check.text);
+}
+
+/* Direction is each recipient's own: somebody of ours gets mail by his policy, whoever sends it. Mail of one of ours (a login, a
+ * submission listener, own networks) to somebody who is not goes by the sender's policy for what leaves. */
+static const struct policy *
+policy_of(const struct tx *tx, struct span rcpt, uint32_t *class_id, bool *outbound)
+{
+	struct customers *customers = tx->broker->customers;
+	const struct session *s = &tx->session;
+	bool login = s->login[0] != '\0', ours = login || strcmp(s->context, "submission") == 0 ||
+	    nets_have(tx->config->own_networks, tx->config->own_network_count, &s->client);
+	struct span sender = login && strchr(s->login, '@') ? span_of(s->login) : span_of(tx->envelope.sender);
+
+	metrics_add(M_POLICY_LOOKUPS, 1);
+	*outbound = ours && !customers_know(customers, rcpt) && customers_know(customers, sender);
+	return *outbound ? customers_outbound(customers, sender, class_id) : customers_lookup(customers, rcpt, class_id);
 }
 
 static void
@@ -231,9 +248,9 @@ on_rcpt(struct gate *gate, uint32_t id, struct unpack *u)
 		send_rcpt_answer(gate, id, RCPT_REJECT, "550", "5.1.1", "No such recipient here");
 		return;
 	}
-	const struct policy *policy = customers_lookup(gate->broker->customers, span, &class_id);
+	bool outbound;
+	const struct policy *policy = policy_of(tx, span, &class_id, &outbound);
 
-	metrics_add(M_POLICY_LOOKUPS, 1);
 	if (tx->conn->lists_state == LISTS_PENDING && rcpt_needs_lists(policy)) {
 		tx->waiting_raw = strdup(raw);
 		tx->waiting = tx->waiting_raw != NULL;
@@ -242,7 +259,7 @@ on_rcpt(struct gate *gate, uint32_t id, struct unpack *u)
 		if (tx->waiting)
 			return;
 	}
-	rcpt_answer(tx, id, index, raw, policy, class_id);
+	rcpt_answer(tx, id, index, raw, policy, class_id, outbound);
 }
 
 static void
@@ -354,10 +371,11 @@ conn_known(struct conn *conn)
 	}
 	char *raw = tx->waiting_raw;
 	uint32_t class_id;
-	const struct policy *policy = customers_lookup(conn->gate->broker->customers, span_of(raw), &class_id);
+	bool outbound;
+	const struct policy *policy = policy_of(tx, span_of(raw), &class_id, &outbound);
 
 	tx->waiting_raw = NULL;
-	rcpt_answer(tx, tx->waiting_id, tx->waiting_index, raw, policy, class_id);
+	rcpt_answer(tx, tx->waiting_id, tx->waiting_index, raw, policy, class_id, outbound);
 	free(raw);
 }
 

@@ -36,6 +36,7 @@ struct recipient {
 	const struct policy *policy;         /* interned: never goes away */
 	uint32_t class_id;
 	uint32_t score;                      /* which of the scanned scores is his */
+	bool outbound;                       /* nobody of ours, written to by one of ours: the sender's policy for that */
 	uint32_t copy;                       /* which of the stored copies is his, if his fate is to be stored */
 };
 

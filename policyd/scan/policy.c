@@ -37,6 +37,8 @@ const struct policy_field policy_fields[] = {
 	{ "banned_types", FIELD_TYPES, AT(banned_types), 0,
 	    "extensions and real types that are banned, in archives too; -exe takes back what a level above bans", MERGE_ADD },
 	{ "bulk", FIELD_OUTCOME, AT(bulk), ANY_CLASS, "action on bulk mail", MERGE_NEAREST },
+	{ "outbound", FIELD_OUTCOME, AT(outbound), 1u << OUT_DELIVER | 1u << OUT_QUARANTINE | 1u << OUT_DISCARD | 1u << OUT_REJECT,
+	    "action on mail that his own users send out and that would be quarantined here", MERGE_NEAREST },
 	{ "blocked", FIELD_OUTCOME, AT(blocked), ANY_CLASS, "action on mail of senders on a block list", MERGE_NEAREST },
 	{ "unscannable", FIELD_OUTCOME, AT(unscannable), ANY_CLASS | 1u << OUT_DEFER, "action on what cannot be scanned", MERGE_NEAREST },
 	{ "scan_failed", FIELD_OUTCOME, AT(scan_failed), 1u << OUT_DEFER | 1u << OUT_QUARANTINE | 1u << OUT_TAG | 1u << OUT_DELIVER,
@@ -333,6 +335,28 @@ policy_strictest(struct policy *p, const struct policy *other)
 	}
 }
 
+void
+policy_outbound(struct policy *p)
+{
+	uint8_t *const classes[] = { &p->virus, &p->phish, &p->banned, &p->bulk, &p->unscannable };
+	double limit = isfinite(p->quarantine) ? p->quarantine : p->discard;
+
+	p->tag = p->quarantine = p->discard = THRESHOLD_OFF;
+	if (p->outbound == OUT_QUARANTINE)
+		p->quarantine = limit;
+	else if (p->outbound != OUT_DELIVER)
+		p->discard = limit;
+	if (p->outbound == OUT_DISCARD || p->outbound == OUT_REJECT)
+		p->top_action = p->outbound;
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+		if (*classes[i] == OUT_QUARANTINE && p->outbound != OUT_DELIVER)
+			*classes[i] = p->outbound;
+	p->dnsbl = DNSBL_MODE_OFF;
+	memset(p->subject_tag, 0, sizeof p->subject_tag);
+	memset(p->folder, 0, sizeof p->folder);
+	memset(p->lists, 0, sizeof p->lists);
+}
+
 bool
 policy_check(const struct policy *p, char *why, size_t room)
 {
@@ -365,6 +389,7 @@ policy_default(struct policy *p)
 	p->virus = OUT_QUARANTINE;
 	p->phish = OUT_QUARANTINE;
 	p->blocked = OUT_REJECT;
+	p->outbound = OUT_REJECT;
 	p->banned = OUT_QUARANTINE;
 	p->bulk = OUT_DELIVER;
 	p->unscannable = OUT_QUARANTINE;

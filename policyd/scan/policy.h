@@ -40,10 +40,11 @@ struct policy {
 	uint8_t dnsbl;                       /* enum dnsbl_mode */
 	uint8_t own_model;                   /* the customer's own Bayes on top of the global one */
 	uint8_t blocked;                     /* enum outcome for senders on his block lists */
+	uint8_t outbound;                    /* enum outcome for what his own users send out and would be quarantined here */
 	uint8_t scan_failed;                 /* enum outcome when a stage that must not be missed could not tell */
 	uint8_t keep_rejected;               /* a copy of what was rejected goes to his quarantine */
 	uint8_t release_link;                /* the rejection tells the sender where to ask for that copy */
-	uint8_t reserved[2];                 /* zero, so that memcmp compares policies */
+	uint8_t reserved;                    /* zero, so that memcmp compares policies */
 	char subject_tag[64];                /* "[SPAM] ", or empty: leave the subject alone; UTF-8 */
 	char folder[32];                     /* tagged mail goes to user+folder@domain; empty: where it was sent */
 	char banned_types[256];              /* "exe zip application/x-dosexec": banned.h */
@@ -77,6 +78,9 @@ void policy_field_merge(struct policy *p, const struct policy_field *field, cons
 int policy_field_compare(const struct policy_field *field, const struct policy *a, const struct policy *b);
 /* The more careful of two policies, field by field: for an alias whose members do not agree. */
 void policy_strictest(struct policy *p, const struct policy *other);
+/* What holds for mail that this policy's users send out: nobody's subject, folder, lists or DNS lists; from the quarantine
+ * threshold on (discard's, where that is off) and for what would be quarantined by its class: `outbound`. */
+void policy_outbound(struct policy *p);
 /* Which of two outcomes prevails: the more careful one for the recipient; a reject before a discard, for then the
  * sender learns of it. */
 int outcome_rank(enum outcome outcome);

@@ -678,6 +678,28 @@ customers_lookup(struct customers *c, struct span address, uint32_t *class_id)
 	return class_policy(c, *class_id);
 }
 
+bool
+customers_know(const struct customers *c, struct span address)
+{
+	char canonical[2 * MAX_ADDRESS + 2];
+	const char *members;
+
+	canonical_address(address, canonical, sizeof canonical);
+	uint32_t r = strchr(canonical, '@') ? customers_resolve(c, canonical, &members) : 0;
+
+	return r != 0 && c->records[r].present;
+}
+
+const struct policy *
+customers_outbound(struct customers *c, struct span sender, uint32_t *class_id)
+{
+	struct policy p = *customers_lookup(c, sender, class_id);
+
+	policy_outbound(&p);
+	*class_id = class_intern(c, &p);
+	return class_policy(c, *class_id);
+}
+
 void
 customers_folder(const struct customers *c, struct span address, const char *folder, char *to, size_t room)
 {

@@ -31,6 +31,11 @@ void customers_close(struct customers *c);
 /* The policy of a recipient, by the raw RCPT argument (brackets allowed) or plain address. Never NULL. */
 const struct policy *customers_lookup(struct customers *c, struct span address, uint32_t *class_id);
 
+/* Is it one of ours: does a record speak of this mailbox, its domain, or a wildcard above? */
+bool customers_know(const struct customers *c, struct span address);
+/* The policy for what this sender, one of ours, sends out (policy_outbound). */
+const struct policy *customers_outbound(struct customers *c, struct span sender, uint32_t *class_id);
+
 /* user+FOLDER@domain, by the delimiter of the domain; as it is when it has an extension, or can have none. */
 void customers_folder(const struct customers *c, struct span address, const char *folder, char *to, size_t room);
 

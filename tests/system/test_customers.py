@@ -70,6 +70,28 @@ class Customers(unittest.TestCase):
         out = self.pd.ctl("policy", "meter", "one", "yesterday", check=False)
         self.assertEqual(out.returncode, 2)
 
+    def test_direction_is_each_recipients_own(self):
+        """A login of customer three writes to a colleague, to customer four, and to the world: two inbound policies, one outbound."""
+        self.pd.set("customer:three", tag="3", quarantine="6", discard="10", outbound="discard")
+        self.pd.set("domain:three.example", customer="three")
+        self.pd.set("c@four.example", quarantine="off", discard="off", subject_tag="[TWO] ")
+        m = Milter(("127.0.0.1", self.pd.milter_port))
+        m.macro(b"M", **{"{auth_authen}": "ann@three.example"})
+        got = m.send(points(8, "direction"), ["bob@three.example", "c@four.example", "world@away.example"], sender="ann@three.example")
+        self.assertEqual(sorted(got["deleted"]), ["bob@three.example", "world@away.example"])
+        log = wait_until(lambda: re.findall(r"(\w+) SPAM, .*-> <(\S+)>,.*?(outbound)?$", "\n".join(l for l in self.pd.log().splitlines() if "646972656374696f6e" in l), re.M))
+        self.assertEqual({a: (v, o) for v, a, o in log}, {"bob@three.example": ("Quarantined", ""), "c@four.example": ("Passed", ""),
+                                                          "world@away.example": ("Discarded", "outbound")})
+        self.pd.set("customer:three", outbound="reject")
+        m.macro(b"M", **{"{auth_authen}": "ann@three.example"})
+        got = m.send(points(8, "direction two"), ["world@away.example"], sender="ann@three.example")
+        self.assertEqual(got["reply"][0], "y")
+        m.close()
+        m = Milter(("127.0.0.1", self.pd.milter_port))       # the same sender's name without a login is nobody of ours
+        got = m.send(points(8, "direction three"), ["world@away.example"], sender="ann@three.example")
+        self.assertEqual(got["reply"][0], "d")
+        m.close()
+
     def test_who_leaves_leaves_nothing(self):
         self.pd.set("customer:gone", tag="3", quarantine="6")
         self.pd.set("domain:gone.example", customer="gone")
