@@ -157,7 +157,7 @@ owner_of_request(struct customers *c, json_t *request, char owner[CUSTOMER_ROOM]
 	if (key[0] && owner[0] == '\0')
 		snprintf(owner, CUSTOMER_ROOM, "%.63s", customers_owner(c, customers_find(c, span_of(customers_name(folded)))));
 	if (scope[0] && strcmp(scope, owner) != 0) {
-		done(arg, customers_refuse("that is not of this customer"));
+		done(arg, customers_foreign("that is not of this customer"));
 		return false;
 	}
 	return true;
@@ -325,7 +325,7 @@ customers_explain(struct customers *c, json_t *request, customers_reply done, vo
 	}
 	owner = customers_owner(c, customers_resolve(c, canonical, &members));
 	if (scope[0] && strcmp(scope, owner) != 0)
-		done(arg, customers_refuse("that address is not of this customer"));
+		done(arg, customers_foreign("that address is not of this customer"));
 	else
 		logs_read(c, request, owner, done, arg, show_explanation);
 }

@@ -49,7 +49,7 @@ get(struct customers *c, json_t *request)
 
 	if (!in_scope(c, request, r)) {
 		free(text);
-		return customers_refuse("that record is not of this customer");
+		return customers_foreign("that record is not of this customer");
 	}
 	customers_etag(span_of(text ? text : ""), etag);
 	free(text);

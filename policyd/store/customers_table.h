@@ -149,6 +149,7 @@ void customers_write(struct customers *c, json_t *request, customers_reply done,
 /* Whose record it is: a customer's id, "" for nobody's. */
 const char *customers_owner(const struct customers *c, uint32_t r);
 json_t *customers_refuse(const char *why);
+json_t *customers_foreign(const char *why);                 /* of another customer: to who asks it is not there */
 /* A record as the JSON it has in Redis, "" for none (malloc'd), and a name for exactly that state. */
 char *customers_text(const struct customers *c, const char *key);
 void customers_etag(struct span json, char to[24]);

@@ -75,6 +75,7 @@ struct write {
 	const char *cmd;
 	struct item *items;
 	uint32_t count, changed;             /* the first `changed` of them are written */
+	bool foreign;                        /* one of them is not of the customer in scope */
 	int tries;
 };
 
@@ -82,6 +83,12 @@ json_t *
 customers_refuse(const char *why)
 {
 	return json_pack("{s:s, s:i}", "error", why, "exit", 2);
+}
+
+json_t *
+customers_foreign(const char *why)
+{
+	return json_pack("{s:s, s:i, s:b}", "error", why, "exit", 2, "foreign", 1);
 }
 
 static const char *
@@ -242,6 +249,7 @@ scope_allows(struct write *w, const struct item *item, const char *owner_before,
 		return true;
 	if (kind == RECORD_TIER || strcmp(owner_before, scope) != 0 || strcmp(item->owner, scope) != 0) {
 		snprintf(why, room, "%.100s is not of customer %.60s", item->key, scope);
+		w->foreign = true;
 		return false;
 	}
 	old = json_loads(item->old && item->old[0] ? item->old : "{}", 0, NULL);
@@ -355,6 +363,10 @@ done_reply(struct write *w)
 		json_t *reply = json_pack("{s:s, s:o}", "key", key, "values",
 		    customers_record_json(c, customers_find(c, span_of(customers_name(key)))));
 
+		char etag[24];
+
+		customers_etag(span_of(w->items[0].fresh), etag);
+		json_object_set_new(reply, "etag", json_string(etag));
 		json_object_set_new(reply, "changed", json_boolean(w->changed));
 		return reply;
 	}
@@ -486,6 +498,8 @@ start(struct write *w)
 	json_t *refusal = try_all(w);
 
 	if (refusal) {
+		if (w->foreign)
+			json_object_set_new(refusal, "foreign", json_true());
 		write_end(w, refusal);
 		return;
 	}

@@ -356,7 +356,7 @@ meter_request(struct meter *m, const json_t *request, meter_reply done, void *ar
 	if (!day_good(from) || !day_good(to))
 		done(arg, json_pack("{s:s, s:i}", "error", "from and to: expected days as 2026-12-31", "exit", 2));
 	else if (scope && (customer == NULL || strcmp(customer, scope) != 0))
-		done(arg, json_pack("{s:s, s:i}", "error", "that is not of this customer", "exit", 2));
+		done(arg, json_pack("{s:s, s:i, s:b}", "error", "that is not of this customer", "exit", 2, "foreign", 1));
 	else
 		read_days(m, customer ? customer : "", from, to, false, done, arg);
 }

@@ -62,6 +62,18 @@ void post_settings_review(struct call *c);
 void post_sender(struct call *c);
 
 void get_stats(struct call *c);                             /* page_stats.c */
+/* policies.c */
+void get_policies(struct call *c);
+void get_policy(struct call *c);
+void put_policy(struct call *c);
+void delete_policy(struct call *c);
+void get_policy_explain(struct call *c);
+void get_policy_history(struct call *c);
+void get_policy_schema(struct call *c);
+void post_policy_import(struct call *c);
+void get_customer_use(struct call *c);
+void post_customer_rollback(struct call *c);
+void delete_customer(struct call *c);
 void get_audit(struct call *c);                             /* page_audit.c */
 void get_support(struct call *c);                           /* page_support.c */
 

@@ -49,6 +49,17 @@ const struct route routes[] = {
 	{ HTTP_GET,   "/api/v1/audit",                  PROVIDER | ADMIN, 0,       get_audit },
 	{ HTTP_GET,   "/api/v1/settings",               ADMIN | OWNER, 0,          get_settings },
 	{ HTTP_POST,  "/api/v1/settings",               ADMIN | OWNER, 0,          post_settings },
+	{ HTTP_GET,   "/api/v1/policies",               PROVIDER | ADMIN, 0,       get_policies },
+	{ HTTP_GET,   "/api/v1/policies/:",             PROVIDER | ADMIN, 0,       get_policy },
+	{ HTTP_PUT,   "/api/v1/policies/:",             ABUSE | ADMIN, 0,          put_policy },
+	{ HTTP_DELETE, "/api/v1/policies/:",            ABUSE | ADMIN, 0,          delete_policy },
+	{ HTTP_GET,   "/api/v1/policies/:/explain",     PROVIDER | ADMIN, 0,       get_policy_explain },
+	{ HTTP_GET,   "/api/v1/policies/:/history",     PROVIDER | ADMIN, 0,       get_policy_history },
+	{ HTTP_GET,   "/api/v1/policy-schema",          PROVIDER | ADMIN, 0,       get_policy_schema },
+	{ HTTP_POST,  "/api/v1/policy-import",          ABUSE | ADMIN, 0,          post_policy_import },
+	{ HTTP_GET,   "/api/v1/customers/:/use",        PROVIDER | ADMIN, 0,       get_customer_use },
+	{ HTTP_POST,  "/api/v1/customers/:/rollback",   ABUSE | ADMIN, 0,          post_customer_rollback },
+	{ HTTP_DELETE, "/api/v1/customers/:",           ABUSE,      0,             delete_customer },
 	{ HTTP_POST,  "/api/v1/settings/list",          ADMIN | OWNER, 0,          post_settings_list },
 	{ HTTP_GET,   "/api/v1/me",                     EVERYBODY,  0,             get_me },
 	{ HTTP_GET,   "/api/v1/messages",               EVERYBODY,  0,             get_list },
@@ -78,7 +89,7 @@ path_matches(const char *pattern, struct span path, char args[2][ARG_ROOM])
 		if (part.n == 0 || part.n >= ARG_ROOM || arg == 2)
 			return false;
 		for (size_t i = 0; i < part.n; i++)
-			if (!ascii_alnum(part.p[i]) && (part.p[i] == '\0' || strchr("._-@+~", part.p[i]) == NULL))
+			if (!ascii_alnum(part.p[i]) && (part.p[i] == '\0' || strchr("._-@+~%", part.p[i]) == NULL))
 				return false;
 		memcpy(args[arg], part.p, part.n);
 		args[arg++][part.n] = '\0';
