@@ -94,6 +94,12 @@ static const struct setting settings[] = {
 	{ "", "web_dir", PATH, F(web_dir), 0, 0, NULL },
 	{ "deliver", "lmtp", SOCKET, F(deliver_lmtp), 0, 0, NULL },
 	{ "deliver", "domain", DOMAIN, F(deliver_domain), 0, 0, NULL },
+	{ "policy_source", "socket", SOCKET, F(policy_source.socket), 0, 0, NULL },
+	{ "policy_source", "map", TEXT, F(policy_source.map), 0, 0, NULL },
+	{ "policy_source", "timeout_ms", NUMBER, F(policy_source.timeout_ms), 10, 10000, NULL },
+	{ "policy_source", "fresh_s", NUMBER, F(policy_source.fresh_s), 1, 86400, NULL },
+	{ "policy_source", "absent_s", NUMBER, F(policy_source.absent_s), 1, 86400, NULL },
+	{ "policy_source", "stale_s", NUMBER, F(policy_source.stale_s), 1, 30 * 86400, NULL },
 	{ "workers", "min", NUMBER, F(workers_min), 1, MAX_WORKERS, NULL },
 	{ "workers", "max", NUMBER, F(workers_max), 1, MAX_WORKERS, NULL },
 	{ "limits", "message_bytes", BYTES, F(message_limit_bytes), 65536, 1 << 30, NULL },
@@ -110,7 +116,7 @@ static const struct setting settings[] = {
 static const struct { const char *group, *name; } compounds[] = {
 	{ "", "listen" }, { "", "control" }, { "", "redis" }, { "", "dns" }, { "", "dnsbl" }, { "", "clamav" },
 	{ "", "deliver" }, { "", "quarantine" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
-	{ "", "own_networks" }, { "", "trusted_relays" }, { "listen", "milter" }, { "dns", "servers" },
+	{ "", "own_networks" }, { "", "trusted_relays" }, { "", "policy_source" }, { "listen", "milter" }, { "dns", "servers" },
 	{ "", "review" }, { "review", "proxies" },
 };
 
@@ -407,6 +413,7 @@ defaults(struct config *c)
 	c->rule_dir_count = 1;
 	snprintf(c->lua_dir, sizeof c->lua_dir, "%s/lua", POLICYD_SHARE);
 	snprintf(c->web_dir, sizeof c->web_dir, "%s/web", POLICYD_SHARE);
+	c->policy_source = (struct policy_source){ .timeout_ms = 500, .fresh_s = 300, .absent_s = 60, .stale_s = 86400 };
 	c->workers_min = 2;
 	c->workers_max = cores > 0 && cores * 4 < MAX_WORKERS ? (uint32_t)cores * 4 : MAX_WORKERS;
 	c->scan_timeout_ms = 25000;

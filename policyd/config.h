@@ -21,6 +21,13 @@ struct listener {
 	uint32_t mode;                       /* of a unix socket, default 0660 */
 };
 
+/* Policies that a table of the site has, asked by Postfix' own protocols. */
+struct policy_source {
+	char socket[PATH_ROOM];              /* "unix:/path" or "inet:port@address" */
+	char map[64];                        /* socketmap: the map's name; empty: tcp_table */
+	uint32_t timeout_ms, fresh_s, absent_s, stale_s;     /* how long an answer holds; one of "not there"; at most, while it is away */
+};
+
 enum clamav_engine { CLAMAV_OFF, CLAMAV_LIB, CLAMAV_CLAMD };
 
 struct config {
@@ -91,6 +98,8 @@ struct config {
 	uint32_t review_proxy_count;
 	char review_from[MAX_ADDRESS + 1];   /* sender of digests and sign-in mails */
 	char web_dir[PATH_ROOM];             /* the pages' files */
+
+	struct policy_source policy_source;  /* socket empty: none */
 
 	/* tag */
 	struct policy policy_default;

@@ -70,6 +70,11 @@
 	X(M_REDIS_DOWN_NOW, "redis_down_now")                                 \
 	X(M_POLICY_LOOKUPS, "policy_lookups")                                 \
 	X(M_POLICY_CHANGES, "policy_changes")                                 \
+	X(M_SOURCE_ASKED, "policy_source_asked")                              \
+	X(M_SOURCE_CACHED, "policy_source_cached")                            \
+	X(M_SOURCE_STALE, "policy_source_stale")                              \
+	X(M_SOURCE_FAILED, "policy_source_failed")                            \
+	X(M_SOURCE_BAD, "policy_source_bad_values")                           \
 	/* quarantine */                                                      \
 	X(M_STORED, "quarantine_stored")                                      \
 	X(M_STORED_AGAIN, "quarantine_retries_merged")                        \

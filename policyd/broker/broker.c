@@ -20,6 +20,7 @@
 #include "policyd/store/customers.h"
 #include "policyd/store/meter.h"
 #include "policyd/store/redis_async.h"
+#include "policyd/store/source.h"
 
 enum { HELLO_MS = 5000 };
 
@@ -186,6 +187,7 @@ swap_config(struct broker *b, int fd)
 	dns_config(b->dns, config);
 	lists_config(b->lists, config);
 	customers_config(b->customers, config);
+	source_config(b->source, config);
 	dispatch_config(b->dispatch, config);
 	b->owes_ready = true;
 	pay_ready(b);
@@ -233,7 +235,7 @@ open_all(struct broker *b)
 	       (b->lists = lists_open(b->base, b->dns, b->config)) != NULL &&
 	       (b->redis = redis_async_open(b->base, b->config)) != NULL &&
 	       (b->customers = customers_open(b->base, b->redis, b->config)) != NULL && (b->watch = watch_open(b)) != NULL &&
-	       (b->meter = meter_open(b->base, b->redis)) != NULL &&
+	       (b->meter = meter_open(b->base, b->redis)) != NULL && (b->source = source_open(b->base, b->config)) != NULL &&
 	       (b->dispatch = dispatch_open(b->base, b->config, pay_ready, b)) != NULL && (b->store = link_to(b, "store")) != NULL &&
 	       (b->trainer = link_to(b, "trainer")) != NULL &&
 	       (b->self->policy_fd < 0 || policyport_open(b, b->self->policy_fd));
@@ -267,6 +269,7 @@ broker_main(struct child *self)
 	if (b.delegate)
 		delegate_close(b.delegate);
 	meter_close(b.meter);
+	source_close(b.source);
 	customers_close(b.customers);
 	lists_close(b.lists);
 	dns_close(b.dns);

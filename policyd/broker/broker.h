@@ -12,6 +12,7 @@
 
 struct event;
 struct meter;
+struct source;
 struct peer;
 
 enum { REFERENCE_ROOM = 16 };
@@ -39,6 +40,7 @@ struct broker {
 	struct redis_async *redis;
 	struct customers *customers;
 	struct meter *meter;
+	struct source *source;
 	struct dispatch *dispatch;
 	struct delegate *delegate;
 	struct watch *watch;                 /* rules in shadow, canaries */

@@ -13,6 +13,7 @@
 #include "policyd/broker/rcpt.h"
 #include "policyd/net/lists.h"
 #include "policyd/store/customers.h"
+#include "policyd/store/source.h"
 
 enum { POLICY_ANSWER_MS = 200 };
 
@@ -22,6 +23,8 @@ struct question {
 	const struct policy *policy;
 	struct ip client;
 	struct lists_wait *wait;
+	struct source_wait *source_wait;
+	bool lists_wanted;
 	char sender[MAX_ADDRESS + 1], recipient[MAX_ADDRESS + 1];
 };
 
@@ -79,12 +82,33 @@ lists_wanted(const struct config *config, const struct question *q, const struct
 	       !nets_have(config->trusted_relays, config->trusted_relay_count, &q->client);
 }
 
+/* His policy is known: if it refuses listed clients, the lists are asked. */
+static void
+sourced(void *arg, json_t *values)
+{
+	struct question *q = arg;
+	struct broker *b = q->broker;
+	uint32_t class_id;
+	char why[256];
+
+	q->source_wait = NULL;
+	q->policy = customers_sourced(b->customers, span_of(q->recipient), values, why, sizeof why, &class_id);
+	metrics_add(M_POLICY_LOOKUPS, 1);
+	if (!q->lists_wanted || !rcpt_needs_lists(q->policy)) {
+		answer(q, NULL);
+		return;
+	}
+	struct lists_wait *wait = lists_ask(b->lists, &q->client, POLICY_ANSWER_MS, lists_done, q);
+
+	if (wait)                            /* else it has been answered, and `q` is gone */
+		q->wait = wait;
+}
+
 static void
 ask(void *arg, struct delegate_call *call, const struct delegate_request *request)
 {
 	struct broker *b = arg;
 	struct question *q;
-	uint32_t class_id;
 
 	metrics_add(M_POLICY_REQUESTS, 1);
 	if (!span_eq(request->protocol_state, SPAN("RCPT")) || (q = calloc(1, sizeof *q)) == NULL) {
@@ -96,22 +120,25 @@ ask(void *arg, struct delegate_call *call, const struct delegate_request *reques
 	ip_parse(request->client_address, &q->client);
 	copy(q->sender, sizeof q->sender, request->sender);
 	copy(q->recipient, sizeof q->recipient, request->recipient);
-	q->policy = customers_lookup(b->customers, request->recipient, &class_id);
-	metrics_add(M_POLICY_LOOKUPS, 1);
 	if (rcpt_reserved(b->config, request->recipient)) {
 		free(q);
 		delegate_answer(call, "550 5.1.1 No such recipient here");
 		return;
 	}
-	if (!rcpt_needs_lists(q->policy) || !lists_wanted(b->config, q, request)) {
-		answer(q, NULL);
+	q->lists_wanted = lists_wanted(b->config, q, request);
+	*delegate_data(call) = q;
+	if (!source_wanted(b->source)) {
+		sourced(q, NULL);
 		return;
 	}
-	*delegate_data(call) = q;
-	struct lists_wait *wait = lists_ask(b->lists, &q->client, POLICY_ANSWER_MS, lists_done, q);
+	char canonical[2 * MAX_ADDRESS + 2], base[MAX_ADDRESS + 1];
 
-	if (wait)                            /* else it has been answered, and `q` is gone */
-		q->wait = wait;
+	customers_canonical(request->recipient, canonical, sizeof canonical);
+	customers_base(b->customers, request->recipient, base, sizeof base);
+	struct source_wait *wait = source_find(b->source, canonical, base, sourced, q);
+
+	if (wait)                            /* else it has been found, and `q` may be gone */
+		q->source_wait = wait;
 }
 
 static void
@@ -122,6 +149,8 @@ gone(void *arg, struct delegate_call *call)
 	(void)arg;
 	if (q == NULL)
 		return;
+	if (q->source_wait)
+		source_cancel(q->source_wait);
 	if (q->wait)
 		lists_cancel(q->wait);
 	free(q);

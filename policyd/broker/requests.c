@@ -23,6 +23,7 @@
 #include "policyd/store/meter.h"
 #include "policyd/store/history.h"
 #include "policyd/store/redis_async.h"
+#include "policyd/store/source.h"
 
 enum { SCAN_MS = 60 * 1000, LESSON_MS = 30 * 1000, REPLY_MS = 2000 };
 
@@ -447,6 +448,7 @@ status(struct request *r)
 	json_object_set_new(reply, "trainer_up", json_boolean(link_up(b->trainer)));
 	json_object_set_new(reply, "policies", customers_status(b->customers));
 	json_object_set_new(reply, "variants", variants_status(b));
+	json_object_set_new(reply, "policy_source", source_status(b->source));
 	json_object_set_new(reply, "generation", json_integer((json_int_t)b->config->generation));
 	request_reply(r, reply);
 }

@@ -14,6 +14,7 @@
 #include "policyd/broker/rcpt.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/meter.h"
+#include "policyd/store/source.h"
 
 enum { ANSWER_RESERVE_MS = 5000 };           /* of the message's time, kept for storing and telling */
 
@@ -25,6 +26,9 @@ tx_free(struct tx *tx)
 	if (tx == NULL)
 		return;
 	wanted_forget(tx->own_wait);
+	if (tx->source_wait)
+		source_cancel(tx->source_wait);
+	tx->source_wait = NULL;
 	if (tx->work)
 		work_forget(tx->work);
 	answers_forget(tx);
@@ -43,6 +47,7 @@ tx_free(struct tx *tx)
 		free(tx->recipients[i].raw);
 	free(tx->recipients);
 	free(tx->waiting_raw);
+	json_decref(tx->sourced);
 	free(tx->quarantine_ids);
 	free(tx->fates);
 	settings_drop(tx->settings);
@@ -218,22 +223,63 @@ rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const s
 static const struct policy *
 policy_of(const struct tx *tx, struct span rcpt, uint32_t *class_id, bool *outbound)
 {
+	static int64_t complained;
 	struct customers *customers = tx->broker->customers;
 	const struct session *s = &tx->session;
+	char why[256];
 	bool login = s->login[0] != '\0', ours = login || strcmp(s->context, "submission") == 0 ||
 	    nets_have(tx->config->own_networks, tx->config->own_network_count, &s->client);
 	struct span sender = login && strchr(s->login, '@') ? span_of(s->login) : span_of(tx->envelope.sender);
 
 	metrics_add(M_POLICY_LOOKUPS, 1);
-	*outbound = ours && !customers_know(customers, rcpt) && customers_know(customers, sender);
-	return *outbound ? customers_outbound(customers, sender, class_id) : customers_lookup(customers, rcpt, class_id);
+	*outbound = ours && tx->sourced == NULL && !customers_know(customers, rcpt) && customers_know(customers, sender);
+	if (*outbound)
+		return customers_outbound(customers, sender, class_id);
+	if (tx->sourced == NULL)
+		return customers_lookup(customers, rcpt, class_id);
+	const struct policy *policy = customers_sourced(customers, rcpt, tx->sourced, why, sizeof why, class_id);
+
+	if (why[0]) {
+		metrics_add(M_SOURCE_BAD, 1);
+		log_seldom(&complained, 30, "policy_source: for " SPAN_FMT ": %s; taken as nothing", SPAN_ARG(rcpt), why);
+	}
+	return policy;
+}
+
+/* His policy is known, or will not be better known. If it refuses listed clients, their answers are needed first. */
+static void
+rcpt_go_on(struct tx *tx)
+{
+	char *raw = tx->waiting_raw;
+	uint32_t class_id;
+	bool outbound;
+	const struct policy *policy = policy_of(tx, span_of(raw), &class_id, &outbound);
+
+	if (tx->conn->lists_state == LISTS_PENDING && rcpt_needs_lists(policy))
+		return;                      /* conn_known goes on */
+	tx->waiting = false;
+	tx->waiting_raw = NULL;
+	json_decref(tx->sourced);
+	tx->sourced = NULL;
+	rcpt_answer(tx, tx->waiting_id, tx->waiting_index, raw, policy, class_id, outbound);
+	free(raw);
+}
+
+static void
+rcpt_sourced(void *arg, json_t *values)
+{
+	struct tx *tx = arg;
+
+	tx->source_wait = NULL;
+	tx->sourced = json_incref(values);
+	rcpt_go_on(tx);
 }
 
 static void
 on_rcpt(struct gate *gate, uint32_t id, struct unpack *u)
 {
 	struct tx *tx = map_get(&gate->txs, unpack_u64(u));
-	uint32_t index = unpack_u32(u), class_id;
+	uint32_t index = unpack_u32(u);
 	struct span span = unpack_span(u);
 	char raw[MAX_ADDRESS + 1];
 
@@ -248,18 +294,21 @@ on_rcpt(struct gate *gate, uint32_t id, struct unpack *u)
 		send_rcpt_answer(gate, id, RCPT_REJECT, "550", "5.1.1", "No such recipient here");
 		return;
 	}
-	bool outbound;
-	const struct policy *policy = policy_of(tx, span, &class_id, &outbound);
+	tx->waiting_raw = strdup(raw);
+	tx->waiting = tx->waiting_raw != NULL;
+	tx->waiting_id = id;
+	tx->waiting_index = index;
+	if (!tx->waiting) {
+		send_rcpt_answer(gate, id, RCPT_DEFER, "451", "4.3.0", "Try again later");
+	} else if (!source_wanted(gate->broker->source)) {
+		rcpt_go_on(tx);
+	} else {
+		char canonical[2 * MAX_ADDRESS + 2], base[MAX_ADDRESS + 1];
 
-	if (tx->conn->lists_state == LISTS_PENDING && rcpt_needs_lists(policy)) {
-		tx->waiting_raw = strdup(raw);
-		tx->waiting = tx->waiting_raw != NULL;
-		tx->waiting_id = id;
-		tx->waiting_index = index;
-		if (tx->waiting)
-			return;
+		customers_canonical(span, canonical, sizeof canonical);
+		customers_base(gate->broker->customers, span, base, sizeof base);
+		tx->source_wait = source_find(gate->broker->source, canonical, base, rcpt_sourced, tx);
 	}
-	rcpt_answer(tx, id, index, raw, policy, class_id, outbound);
 }
 
 static void
@@ -364,19 +413,13 @@ conn_known(struct conn *conn)
 
 	if (tx == NULL || !tx->waiting)
 		return;
-	tx->waiting = false;
 	if (tx->waiting_raw == NULL) {
+		tx->waiting = false;
 		message_start(tx);
 		return;
 	}
-	char *raw = tx->waiting_raw;
-	uint32_t class_id;
-	bool outbound;
-	const struct policy *policy = policy_of(tx, span_of(raw), &class_id, &outbound);
-
-	tx->waiting_raw = NULL;
-	rcpt_answer(tx, tx->waiting_id, tx->waiting_index, raw, policy, class_id, outbound);
-	free(raw);
+	if (tx->source_wait == NULL)         /* else its answer goes on */
+		rcpt_go_on(tx);
 }
 
 static void

@@ -66,6 +66,8 @@ struct tx {                                  /* one mail */
 	uint32_t waiting_id;                 /* packet id to answer */
 	uint32_t waiting_index;
 	char *waiting_raw;                   /* of a RCPT; NULL: the message waits */
+	struct source_wait *source_wait;     /* first for what a table outside says of him (store/source.h) */
+	json_t *sourced;                     /* what it said; NULL: nothing */
 
 	/* the message */
 	int mail_fd;                         /* -1: none */

@@ -287,6 +287,22 @@ check_variants(struct exam *x)
 }
 
 static void
+check_source(struct exam *x)
+{
+	const json_t *source = json_object_get(x->broker, "policy_source");
+
+	if (source == NULL || !json_is_true(json_object_get(source, "configured")))
+		return;
+	if (json_is_true(json_object_get(source, "away")))
+		say(x, BROKEN, "policy source", "%s does not answer; its last answers go on, others have the policies that are here", ctl_text(source, "socket"));
+	else if (ctl_number(x->stats, "policy_source_bad_values") > 0)
+		say(x, WARN, "policy source", "%s has said %.0f times what is no policy; the log says which", ctl_text(source, "socket"),
+		    ctl_number(x->stats, "policy_source_bad_values"));
+	else
+		say(x, GOOD, "policy source", "%s, %.0f answers known", ctl_text(source, "socket"), ctl_number(source, "cached"));
+}
+
+static void
 check_model(struct exam *x)
 {
 	if (x->model == NULL)
@@ -439,6 +455,7 @@ cmd_doctor(int argc, char **argv)
 		check_workers(&x);
 		check_store(&x);
 		check_variants(&x);
+		check_source(&x);
 		check_model(&x);
 	}
 	check_system(&x);

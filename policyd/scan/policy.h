@@ -51,7 +51,7 @@ struct policy {
 	char customer[64];                   /* customer id; empty: none */
 	uint32_t retention_days;             /* of his quarantine */
 	uint32_t lists[LEVEL__COUNT];        /* numbers of his allow and block lists (store/entries.h), by level; 0: none */
-	uint32_t reserved2;
+	uint32_t reserved2[2];               /* zero; no padding behind */
 };
 
 enum field_kind { FIELD_POINTS, FIELD_BOOL, FIELD_OUTCOME, FIELD_DNSBL, FIELD_TEXT, FIELD_DAYS, FIELD_TYPES };

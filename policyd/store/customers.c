@@ -523,6 +523,32 @@ put_bounds(const struct customers *c, const struct chain *chain, struct policy *
 	}
 }
 
+/* What one level sets, but for what those above have locked. */
+static void
+overlay(const struct customers *c, uint32_t number, enum policy_level level, uint64_t *locked, struct policy *out, enum policy_level *from)
+{
+	const struct fieldset *f = &c->fieldsets[number];
+	const uint8_t *value = f->packed;
+	struct policy one;
+
+	for (size_t i = 0; i < policy_field_count; i++) {
+		const struct policy_field *field = &policy_fields[i];
+
+		if (!(f->set >> i & 1))
+			continue;
+		if (!(*locked >> i & 1)) {
+			memcpy((char *)&one + field->offset, value, field->size);
+			policy_field_merge(out, field, &one);
+			if (from)
+				from[i] = level;
+		}
+		value += field->size;
+	}
+	if (f->entries)
+		out->lists[level] = number;
+	*locked |= f->locked;
+}
+
 void
 customers_compile(const struct customers *c, const struct chain *chain, struct policy *out, enum policy_level *from,
     enum policy_level *bounded)
@@ -533,29 +559,14 @@ customers_compile(const struct customers *c, const struct chain *chain, struct p
 	memset(out->customer, 0, sizeof out->customer);
 	snprintf(out->customer, sizeof out->customer, "%.63s", chain->customer);
 	for (int level = LEVEL_TIER; level < LEVEL__COUNT; level++) {
+		if (level == LEVEL_MAILBOX && chain->source)
+			overlay(c, chain->source, (enum policy_level)level, &locked, out, from);
 		uint32_t number = chain->at[level] ? c->records[chain->at[level]].fields : 0;
-		const struct fieldset *f = number ? &c->fieldsets[number] : NULL;
-		const uint8_t *value = f ? f->packed : NULL;
 
-		if (f == NULL)
+		if (number == 0)
 			continue;
-		for (size_t i = 0; i < policy_field_count; i++) {
-			const struct policy_field *field = &policy_fields[i];
-			struct policy one;
-
-			if (!(f->set >> i & 1))
-				continue;
-			if (!(locked >> i & 1)) {
-				memcpy((char *)&one + field->offset, value, field->size);
-				policy_field_merge(out, field, &one);
-				if (from)
-					from[i] = (enum policy_level)level;
-			}
-			value += field->size;
-		}
-		out->lists[level] = f->entries ? number : 0;
-		locked |= f->locked;
-		limits |= f->least_set | f->most_set;
+		overlay(c, number, (enum policy_level)level, &locked, out, from);
+		limits |= c->fieldsets[number].least_set | c->fieldsets[number].most_set;
 	}
 	if (limits)
 		put_bounds(c, chain, out, bounded);
@@ -676,6 +687,61 @@ customers_lookup(struct customers *c, struct span address, uint32_t *class_id)
 	else
 		*class_id = c->records[r].stamp == c->stamp ? c->records[r].class_id : compile_record(c, r);
 	return class_policy(c, *class_id);
+}
+
+const struct policy *
+customers_sourced(struct customers *c, struct span address, json_t *values, char *why, size_t room, uint32_t *class_id)
+{
+	char canonical[2 * MAX_ADDRESS + 2], key[KEY_ROOM];
+	struct buf whole = { 0 }, shared = { 0 };
+	const char *members;
+	struct chain chain = { .customer = "" };
+	struct policy p;
+	struct draft d;
+	bool failed = false;
+
+	why[0] = '\0';
+	canonical_address(address, canonical, sizeof canonical);
+	snprintf(key, sizeof key, "mailbox:%.*s", MAX_ADDRESS, canonical);
+	if (values == NULL || !draft_read(key, values, &d, why, room))
+		return customers_lookup(c, address, class_id);
+	uint32_t r = customers_resolve(c, canonical, &members);
+
+	if (r)
+		customers_chain(c, r, &chain);
+	draft_json(key, &d, &whole, &shared);
+	if (d.above[0] && chain.customer[0] == '\0') {
+		char name[CUSTOMER_ROOM + 16];
+
+		snprintf(name, sizeof name, "customer:%s", d.above);
+		chain.at[LEVEL_CUSTOMER] = customers_find(c, span_of(name));
+		chain.at[LEVEL_TIER] = c->records[chain.at[LEVEL_CUSTOMER]].parent;
+		chain.customer = d.above;
+	}
+	if (!whole.failed && !shared.failed)
+		chain.source = fieldset_intern(c, buf_span(&shared), &d, d.above, &failed);
+	buf_free(&whole);
+	buf_free(&shared);
+	customers_compile(c, &chain, &p, NULL, NULL);
+	if (failed || !policy_check(&p, why, room))
+		return customers_lookup(c, address, class_id);
+	*class_id = class_intern(c, &p);
+	return class_policy(c, *class_id);
+}
+
+void
+customers_base(const struct customers *c, struct span address, char *to, size_t room)
+{
+	char canonical[2 * MAX_ADDRESS + 2];
+
+	to[0] = '\0';
+	canonical_address(address, canonical, sizeof canonical);
+	const char *at = strrchr(canonical, '@');
+	uint32_t domain = at ? customers_find(c, span_of(at + 1)) : 0;
+	size_t n = at ? base_length(canonical, (size_t)(at - canonical), delimiters_of(c, domain ? follow_target(c, domain) : 0)) : 0;
+
+	if (n > 0)
+		snprintf(to, room, "%.*s%s", (int)n, canonical, at);
 }
 
 bool

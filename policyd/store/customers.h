@@ -39,6 +39,12 @@ const struct policy *customers_outbound(struct customers *c, struct span sender,
 /* user+FOLDER@domain, by the delimiter of the domain; as it is when it has an extension, or can have none. */
 void customers_folder(const struct customers *c, struct span address, const char *folder, char *to, size_t room);
 
+/* The same with what a table outside says of him (source.h; an object of fields, NULL: nothing): nearer than his domain,
+ * farther than a record of his own, locks and bounds hold. What may not be is not taken: `why` says it (else empty). */
+const struct policy *customers_sourced(struct customers *c, struct span address, json_t *values, char *why, size_t room, uint32_t *class_id);
+/* user+ext without its extension, by the domain's delimiters; empty: there is none. */
+void customers_base(const struct customers *c, struct span address, char *to, size_t room);
+
 /* What his lists say of a mail, the nearest level first. `which` (may be NULL): the entry. */
 enum listed customers_listed(const struct customers *c, const struct policy *policy, const struct entry_facts *facts, int64_t now_s,
     const char **which);

@@ -127,6 +127,7 @@ bool customers_apply(struct customers *c, const char *key, struct span json);
 /* The levels a mailbox or domain stands in; 0 where there is none. */
 struct chain {
 	uint32_t at[LEVEL__COUNT];           /* records; [LEVEL_DEFAULT] is not used */
+	uint32_t source;                     /* fieldset of a table outside, before that of LEVEL_MAILBOX; 0: none */
 	const char *customer;                /* "" when nobody's */
 };
 void customers_chain(const struct customers *c, uint32_t r, struct chain *chain);
