@@ -12,6 +12,9 @@
 #include "policyd/store/meter.h"
 #include "policyd/store/redis_async.h"
 
+/* nodes look at a table again when it is announced with a later version than theirs */
+#define LATER_THAN_ALL "9223372036854775807"
+
 enum { STORE_MS = 30 * 1000, REDIS_MS = 5000, PAGE = 1000, ID_ROOM = 64 };
 
 struct leaving {
@@ -200,7 +203,7 @@ remove_keys(struct leaving *l)
 		snprintf(key, sizeof key, "{model:c:%s}:%s", l->customer, model[i]);
 		say(l, 2, (const char *const[]){ "DEL", key });
 	}
-	say(l, 7, (const char *const[]){ "XADD", "{model:global}:own", "*", "c", l->customer, "v", "0" });
+	say(l, 7, (const char *const[]){ "XADD", "{model:global}:own", "*", "c", l->customer, "v", LATER_THAN_ALL });
 	if (--l->waiting == 0)
 		key_gone(l, NULL);
 }

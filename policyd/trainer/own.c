@@ -63,6 +63,16 @@ fetch(struct own *o, const char *customer)
 			result = 1;
 		}
 	}
+	uint32_t sequence;
+
+	if (result == 0 && own_find(o->cache, customer, &sequence)) {        /* he had one, and has left (broker/deprovision.c) */
+		struct own_slot *slot = own_take(o->cache, customer, clock_ms());
+
+		own_write_begin(slot);
+		memset(&slot->table, 0, sizeof slot->table);
+		slot->version = 0;
+		own_write_end(slot);
+	}
 	if (result == 0)
 		*nothing_of(o, customer) = (struct own_nothing){ span_hash(span_of(customer), 17), clock_ms() + OWN_NOTHING_MS };
 	if (reply)

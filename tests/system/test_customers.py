@@ -1,6 +1,7 @@
 """What hangs on a customer: what he has used adds up with the log, and when he leaves, all of it goes, with a receipt."""
 import collections
 import re
+import subprocess
 import unittest
 
 from tests.lib.mail import mail, points
@@ -25,6 +26,9 @@ class Customers(unittest.TestCase):
         m = Milter(("127.0.0.1", self.pd.milter_port))
         m.send(data, rcpts)
         m.close()
+
+    def redis(self, *words):
+        return subprocess.check_output(["redis-cli", "-s", self.d("state/run/redis.sock")] + list(words)).decode().strip()
 
     def use(self, customer):
         total = collections.Counter()
@@ -101,6 +105,9 @@ class Customers(unittest.TestCase):
             self.send(points(8, "held %d" % n), ["a@gone.example", "b@gone.example", "a@one.example"])
         self.assertEqual(len(self.pd.quarantine(customer="gone")), 6)
         others = len(self.pd.quarantine(customer="one"))
+        self.d.write("lesson.eml", mail("a lesson"))
+        self.pd.ctl("learn", "spam", self.d("lesson.eml"), "--for", "a@gone.example")
+        wait_until(lambda: self.redis("EXISTS", "{model:c:gone}:table") == "1")
         receipt = self.pd.json("policy", "remove-customer", "gone", "--yes")
         self.assertEqual((receipt["customer"], receipt["quarantine_entries"], receipt["policy_records"]), ("gone", 6, 3))
         self.assertEqual(sum(d["recipients"] for d in receipt["use"]), 6)
@@ -111,6 +118,8 @@ class Customers(unittest.TestCase):
         self.assertEqual(self.pd.json("policy", "list", "--customer", "gone")["records"], [])
         self.assertEqual(self.pd.json("policy", "history", "customer:gone")["entries"], [])
         self.assertEqual(self.use("gone"), {})
+        self.assertEqual(self.redis("EXISTS", "{model:c:gone}:table", "{model:c:gone}:known"), "0")
+        self.assertEqual([k for k in self.redis("KEYS", "*gone*").split("\n") if k and ":rate:" not in k], [])     # today's limit ends by itself
         self.assertEqual({f["level"] for f in self.pd.json("policy", "explain", "a@gone.example")["fields"]}, {"default"})
         again = self.pd.json("policy", "remove-customer", "gone", "--yes")
         self.assertEqual((again["quarantine_entries"], again["policy_records"]), (0, 0))
