@@ -76,7 +76,10 @@ count_words(struct span text, unsigned hits[LANGUAGES])
 	for (size_t i = 0; i <= text.n; i++) {
 		unsigned char c = i < text.n ? (unsigned char)ascii_lower(text.p[i]) : ' ';
 
-		if ((c >= 'a' && c <= 'z') || c >= 0x80) {
+		/* "a.com", "b@c": the dot is inside */
+		bool joint = c != '\0' && strchr(".@/:_-", c) && i + 1 < text.n && ascii_alnum(text.p[i + 1]);
+
+		if ((c >= 'a' && c <= 'z') || c >= 0x80 || joint) {
 			if (n < WORD_MOST)
 				word[n] = (char)c;
 			n++;

@@ -260,9 +260,9 @@ part_read_text(struct tree *t, int index)
 	struct span utf8 = charset_to_utf8(t->a, span_head(p->data, MAX_HTML), charset, &unknown, &wrong);
 
 	if (unknown)
-		note_add(t->a, t->msg, NOTE_CHARSET_UNKNOWN, p->charset);
+		note_add(t->a, t->msg, NOTE_CHARSET_UNKNOWN, charset);
 	if (wrong)
-		note_add(t->a, t->msg, NOTE_CHARSET_WRONG, p->charset);
+		note_add(t->a, t->msg, NOTE_CHARSET_WRONG, charset);
 	if (p->kind == PART_TEXT) {
 		p->text = utf8_head(utf8, MAX_TEXT);
 		if (span_eq(p->type, SPAN("text/calendar")))

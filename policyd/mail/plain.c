@@ -104,11 +104,14 @@ undressed(uint32_t code, bool *wide)
 }
 
 struct plain {
+	struct arena *a;
 	char *out;
 	size_t n;
 	struct plain_counts *counts;
 	/* the word in work */
-	size_t word_at, letters, latin, other, look_alike, switches, inside, piece, dressed;
+	size_t word_at, letters, latin, other, look_alike, switches, piece, dressed;
+	size_t gaps;                         /* invisible characters between its letters, runs of them */
+	bool gap;                            /* one has come; it counts when a letter follows */
 	bool upper_only, seen_latin_first;
 	enum script last;
 	uint32_t codes[WORD];
@@ -119,8 +122,9 @@ static void
 word_begin(struct plain *p)
 {
 	p->word_at = p->n;
-	p->letters = p->latin = p->other = p->look_alike = p->switches = p->inside = p->piece = p->dressed = 0;
+	p->letters = p->latin = p->other = p->look_alike = p->switches = p->gaps = p->piece = p->dressed = 0;
 	p->code_count = 0;
+	p->gap = false;
 	p->upper_only = true;
 	p->seen_latin_first = false;
 	p->last = SCRIPT_NONE;
@@ -138,12 +142,13 @@ word_deceives(const struct plain *p)
 static void
 word_end(struct plain *p)
 {
-	if (p->inside >= 2 || p->dressed >= 3)
+	/* Some senders break a date or an address once or twice, so that no program makes a link of it. */
+	if ((p->gaps >= 2 && p->gaps * 3 >= p->letters) || p->dressed >= 3)
 		p->counts->obfuscated++;
 	if (word_deceives(p)) {
 		p->counts->mixed++;
 		if (p->counts->mixed == 1)
-			p->counts->mixed_word = span_make(p->out + p->word_at, p->n - p->word_at);
+			p->counts->mixed_word = arena_copy(p->a, span_make(p->out + p->word_at, p->n - p->word_at));
 		if (p->code_count < WORD) {
 			p->n = p->word_at;
 			for (size_t i = 0; i < p->code_count; i++) {
@@ -163,7 +168,9 @@ static void
 word_letter(struct plain *p, uint32_t code, enum script script)
 {
 	p->letters++;
-	p->piece++;
+	p->gaps += p->gap;
+	p->piece = p->gap ? 1 : p->piece + 1;
+	p->gap = false;
 	if (p->code_count < WORD)
 		p->codes[p->code_count++] = code;
 	if (script == SCRIPT_LATIN && (code < 0x250 || !letter_looks_like(code))) {
@@ -234,9 +241,9 @@ add_invisible(struct plain *p, uint32_t code)
 	/* Between letters of scripts that need no joiners; a soft hyphen where nobody would break a word. */
 	if (p->last == SCRIPT_NONE || p->last == SCRIPT_OTHER)
 		return;
-	if (code != 0xad || p->piece <= 2)
-		p->inside++;
-	p->piece = 0;
+	p->gap |= code != 0xad || p->piece <= 2;
+	if (code == 0xad && !p->gap)
+		p->piece = 0;
 }
 
 static bool
@@ -269,7 +276,7 @@ add_ascii(struct plain *p, struct span run)
 struct span
 text_plain_counted(struct arena *a, struct span text, struct plain_counts *counts)
 {
-	struct plain p = { .counts = counts };
+	struct plain p = { .a = a, .counts = counts };
 	size_t first = ascii_length(text);
 
 	*counts = (struct plain_counts){ 0 };

@@ -132,6 +132,8 @@ static const struct { const char *label, *text, *want; bool obfuscated, mixed; }
 	{ "Greek in science", "TNF\xce\xb1, 5 \xce\xbcm, k\xce\xa9", "TNF\xce\xb1, 5 \xce\xbcm, k\xce\xa9", false, false },
 	{ "Persian joiners", "\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae\xd9\x88\xd8\xa7\xd9\x87\xd9\x85", "\xd9\x85\xdb\x8c\xd8\xae\xd9\x88\xd8\xa7\xd9\x87\xd9\x85", false, false },
 	{ "blanks between", "a\xe2\x80\x83" "b\xc2\xa0" "c", "a b c", false, false },
+	{ "invisible ones between words", "a\xe2\x80\x8b \xe2\x80\x8b" "bcd\xe2\x80\x8b\xe2\x80\x8b efg", "a bcd efg", false, false },
+	{ "an address nobody shall link", "P\xef\xbb\xbf" "ac\xef\xbb\xbfific Highway", "Pacific Highway", false, false },
 	{ "accents stay", "Gru\xcc\x88\xc3\x9f" "e, na\xc3\xafve", "Gru\xcc\x88\xc3\x9f" "e, na\xc3\xafve", false, false },
 };
 
