@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench model run test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install clean cover mutants suites-check bench-policy
+.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install clean cover mutants suites-check bench-policy
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -76,7 +76,10 @@ run: deps                                  ## the whole system on loopback, with
 
 test: deps                                 ## everything: unit, rules, layers, and system tests with real MTAs
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 SAN=$(SAN) all units
+	@$(MAKE) $(JOBS) --no-print-directory SAN=$(SAN) all demo
 	@$(MAKE) --no-print-directory TESTING=1 SAN=$(SAN) check
+demo: all                                  # what make run shows, by the programs that are installed (no TESTING), and the end
+	@POLICYD_BUILD=$(CURDIR)/$B python3 tests/demo.py --once
 check: all unit rules-test layers fuzz-short suites-short system
 units: $(UNITBIN)
 unit: $(UNITBIN)

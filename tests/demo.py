@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """make run: the whole system on loopback with nothing configured; sample mail through the real milter protocol; then it
-keeps running until Ctrl-C. Everything lives in build/run."""
+keeps running until Ctrl-C. Everything lives in build/run. --once (make test): ends after the sample mail, and fails where an
+outcome is not what that mail's policy says."""
 import json
 import os
 import secrets
@@ -54,6 +55,7 @@ def events(pd, queue_id, count):
 
 
 def show(pd, title, out, rcpts, queue_id):
+    """Prints what became of it; returns each recipient's outcome."""
     print("\n  " + title)
     told = events(pd, queue_id, len([r for r in rcpts if out["rcpts"][r][0] == "c"])) if "c" in [out["rcpts"][r][0] for r in rcpts] else {}
     for r in rcpts:
@@ -71,29 +73,35 @@ def show(pd, title, out, rcpts, queue_id):
     for op, name, value in out["headers"]:
         if name in ("X-Spam-Flag", "Subject"):
             print("      %s header %s: %s" % (op, name, value.replace("\n", " ")[:110]))
+    return [told[r]["outcome"] if r in told else "reject" for r in rcpts]
 
 
 def feed(pd):
     starter = os.path.join(TOP, "build", "model", "starter.tbl")
     if os.path.exists(starter):
         print("\nThe starter model (make model): " + pd.ctl("model", "import", starter).stdout.decode().strip())
-    pd.ctl("policy", "set", "domain:shop.example", "customer=shop", "subject_tag=[SPAM] ")
-    for who, fields in (("none", ["filter=false", "dnsbl=off"]), ("tag", ["quarantine=off", "discard=off"]), ("hold", ["discard=off"]), ("drop", ["quarantine=off", "discard=6"])):
+    pd.ctl("policy", "set", "domain:shop.example", "customer=shop", "subject_tag=[SPAM] ", "discard=off")
+    for who, fields in (("none", ["filter=false", "dnsbl=off"]), ("tag", ["quarantine=off"]), ("hold", ["quarantine=6"]), ("drop", ["quarantine=off", "discard=6"])):
         pd.ctl("policy", "set", "mailbox:%s@shop.example" % who, *fields)
     address = ("127.0.0.1", pd.milter_port)
     four = ["none@shop.example", "tag@shop.example", "hold@shop.example", "drop@shop.example"]
     print("\nSample mail through the milter on port %d:" % pd.milter_port)
-    for n, (title, name, rcpts, client) in enumerate((
-            ("An ordinary mail", "ham.eml", ["bob@shop.example"], "198.51.100.7"),
-            ("A newsletter that was asked for", "newsletter.eml", ["bob@shop.example"], "198.51.100.8"),
-            ("Spam", "spam.eml", ["bob@shop.example"], "198.51.100.9"),
-            ("The EICAR test virus", "virus.eml", ["bob@shop.example"], "198.51.100.10"),
-            ("A client on a DNS blocklist (refused before any body is read)", "ham.eml", ["bob@shop.example"], "203.0.113.5"),
-            ("One spam to four recipients: no filtering, tag only, quarantine, discard", "spam.eml", four, "198.51.100.11")), 1):
+    odd = []
+    for n, (title, name, rcpts, client, want) in enumerate((
+            ("An ordinary mail", "ham.eml", ["bob@shop.example"], "198.51.100.7", ["deliver"]),
+            ("A newsletter that was asked for", "newsletter.eml", ["bob@shop.example"], "198.51.100.8", ["deliver"]),
+            ("Spam", "spam.eml", ["bob@shop.example"], "198.51.100.9", ["quarantine"]),
+            ("The EICAR test virus", "virus.eml", ["bob@shop.example"], "198.51.100.10", ["quarantine"]),
+            ("A client on a DNS blocklist (refused before any body is read)", "ham.eml", ["bob@shop.example"], "203.0.113.5", ["reject"]),
+            ("One spam to four recipients: no filtering, tag only, quarantine, discard", "spam.eml", four, "198.51.100.11",
+             ["deliver", "tag", "quarantine", "discard"])), 1):
         queue_id = "DEMO%d" % n
         m = Milter(address, (client, 4711))
-        show(pd, title, m.send(sample(name), rcpts, queue_id=queue_id), rcpts, queue_id)
+        got = show(pd, title, m.send(sample(name), rcpts, queue_id=queue_id), rcpts, queue_id)
         m.close()
+        if got != want:
+            odd.append("%s: %s, not %s" % (title, ", ".join(got), ", ".join(want)))
+    return odd
 
 
 def people(pd):
@@ -129,8 +137,10 @@ def main():
         dns.stop()
         sys.exit("make run: %s" % e)
     try:
-        feed(pd)
+        odd = feed(pd)
         password = people(pd)
+        if "--once" in sys.argv:
+            sys.exit("\n".join(odd) or 0)
         ctl = "%s -c %s" % (os.path.relpath(os.path.join(os.environ["POLICYD_BUILD"], "policyctl")), os.path.relpath(pd.conf))
         print("""
 The review pages:  {review}

@@ -26,10 +26,11 @@
 #include "policyd/worker/worker.h"
 
 #ifdef POLICYD_TESTING
-enum { DATABASE_CHECK_MS = 1000, DATABASE_QUIET_S = 1, DATABASE_AGAIN_MS = 5000, MAPS_CHECK_MS = 2000, MAPS_AGAIN_MS = 30 * 1000 };
+enum { DATABASE_CHECK_MS = 1000, DATABASE_QUIET_S = 1, DATABASE_AGAIN_MS = 5000 };
 #else
 enum { DATABASE_CHECK_MS = 60 * 1000, DATABASE_QUIET_S = 5, DATABASE_AGAIN_MS = 600 * 1000 };
 #endif
+enum { MAPS_CHECK_MS = 2000, MAPS_AGAIN_MS = 30 * 1000 };
 
 struct zygote {
 	struct child *self;
