@@ -65,6 +65,8 @@ enum wire {
 	W_ASK_LISTS,        /* worker, id of its job: u32 family, span address (16): the client behind a trusted relay
 	                       -> W_LISTS, maybe too late to be heard */
 	W_LISTS,            /* id of the job, u32 n, n x symbol found */
+	W_ASK,              /* worker, id of its job: u32 batch, u32 n, n x question (scan/question.h) -> W_TOLD, maybe too late */
+	W_TOLD,             /* id of the job: u32 batch, u32 n, n x answer */
 	W_FEATURES,         /* span digest (32), span features, text why not or "", u32 n, n x text symbols of rules found */
 	W_RENDERED,         /* rendered (rendered_pack): for people to look at */
 	W_VARIANT_MADE,     /* worker, broker: span traces of earlier passages (rewrite_traces); fd the mail as this variant has it */

@@ -60,6 +60,11 @@ enum {
 	MAX_DNS_CACHE        = 65536,             /* entries */
 	MAX_DNS_ANSWERS      = 32,                /* records kept of one answer */
 
+	/* what a scan asks the broker */
+	MAX_QUESTIONS        = 256,               /* of one batch */
+	MAX_ASKED            = 1024,              /* of one mail */
+	MAX_REDIS_VALUE      = 4096,              /* bytes of a value that a rule gets */
+
 	/* processes */
 	MAX_LISTENERS        = 16,
 	MAX_WORKERS          = 64,

@@ -63,6 +63,7 @@
 	X(M_DNSBL_LISTED, "dnsbl_listed")                                     \
 	X(M_DNSBL_UNKNOWN, "dnsbl_unknown")                                   \
 	X(M_RELAYED, "dnsbl_clients_behind_relays")                           \
+	X(M_QUESTIONS, "worker_questions")                                    \
 	X(M_DNSBL_SICK_NOW, "dnsbl_sick_now")                                 \
 	/* Redis */                                                           \
 	X(M_REDIS_ASKED, "redis_commands")                                    \

@@ -1,5 +1,5 @@
-/* answers.c - what a worker asks while it scans. Today one thing: the DNS lists' word on the client behind a trusted
- * relay, whom only the mail's own headers name. */
+/* answers.c - what a worker asks while it scans: the DNS lists' word on the client behind a trusted relay, whom only the
+ * mail's own headers name; and batches of questions (questions.c). */
 #include <stdio.h>
 
 #include "policyd/base/metrics.h"
@@ -34,9 +34,12 @@ answers_pack_lists(const struct config *config, const struct dnsbl_result *lists
 void
 answers_forget(struct tx *tx)
 {
-	if (tx->origin_wait)
-		lists_cancel(tx->origin_wait);
+	questions_forget(tx);
+	if (tx->origin_wait == NULL)
+		return;
+	lists_cancel(tx->origin_wait);
 	tx->origin_wait = NULL;
+	tx->origin = (struct ip){ 0 };
 }
 
 static void
@@ -51,21 +54,19 @@ lists_known(void *arg, const struct dnsbl_result *result)
 	work_tell(tx->work, W_LISTS, &body);
 }
 
-void
-answers_asked(struct tx *tx, struct packet *question)
+static void
+lists_asked(struct tx *tx, struct unpack *u)
 {
 	struct ip client = { 0 };
+	uint32_t family = unpack_u32(u);
+	struct span bytes = unpack_span(u);
 
-	answers_forget(tx);
+	if (tx->origin_wait)
+		lists_cancel(tx->origin_wait);
+	tx->origin_wait = NULL;
 	tx->origin = (struct ip){ 0 };
 	tx->origin_lists = (struct dnsbl_result){ 0 };
-	if (question == NULL)
-		return;
-	struct unpack u = { question->body, false };
-	uint32_t family = unpack_u32(&u);
-	struct span bytes = unpack_span(&u);
-
-	if (u.bad || !tx->relayed || bytes.n != sizeof client.bytes)
+	if (u->bad || !tx->relayed || bytes.n != sizeof client.bytes)
 		return;                      /* it goes on without an answer */
 	client.family = (uint16_t)family;
 	memcpy(client.bytes, bytes.p, bytes.n);
@@ -76,4 +77,17 @@ answers_asked(struct tx *tx, struct packet *question)
 
 	if (wait)
 		tx->origin_wait = wait;
+}
+
+void
+answers_asked(struct tx *tx, struct packet *question)
+{
+	struct unpack u = { question ? question->body : SPAN(""), false };
+
+	if (question == NULL)
+		answers_forget(tx);
+	else if (question->type == W_ASK_LISTS)
+		lists_asked(tx, &u);
+	else
+		questions_asked(tx, &u);
 }

@@ -27,7 +27,7 @@ struct work {                                /* one mail's job */
 	struct worker *worker;               /* who has it; NULL while queued */
 	job_callback done;                   /* NULL: forgotten */
 	job_asked asked;
-	bool asking;                         /* a question of its worker is open */
+	bool asking;                         /* its worker has asked: answers may be under way */
 	void *arg;
 };
 
@@ -240,7 +240,6 @@ static void
 worker_asked(struct work *w, struct packet *question)
 {
 	if (w->asked && w->done) {
-		stop_asking(w);
 		w->asking = true;
 		w->asked(w->arg, question);
 	}
@@ -252,7 +251,6 @@ work_tell(struct work *w, uint32_t type, struct buf *body)
 {
 	struct packet answer = { .type = type, .id = w->id, .body = buf_span(body) };
 
-	w->asking = false;
 	if (w->worker && !body->failed)
 		ipc_send(w->worker->sock, &answer);  /* it goes on without, when its deadline comes */
 	buf_free(body);
@@ -277,7 +275,7 @@ on_worker(evutil_socket_t fd, short what, void *arg)
 		worker_digest(worker, &packet);
 		return;
 	}
-	if (packet.type == W_ASK_LISTS) {
+	if (packet.type == W_ASK_LISTS || packet.type == W_ASK) {
 		worker_asked(worker->work, &packet);
 		return;
 	}

@@ -192,7 +192,7 @@ scan_asked(void *arg, struct packet *question)
 	struct request *r = arg;
 	struct unpack u = { question ? question->body : SPAN(""), false };
 
-	if (question == NULL || question->type == W_ASK_LISTS)
+	if (question == NULL || question->type != W_ACCOUNT)
 		answers_asked(r->tx, question);
 	else if (r->account == NULL)
 		r->account = account_json(&u);

@@ -344,7 +344,7 @@ message_scanned(void *arg, enum job_result result, struct packet *answer)
 static void
 message_asked(void *arg, struct packet *question)
 {
-	if (question == NULL || question->type == W_ASK_LISTS)
+	if (question == NULL || question->type != W_ACCOUNT)
 		answers_asked(arg, question);
 }
 

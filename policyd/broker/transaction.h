@@ -57,6 +57,8 @@ struct tx {                                  /* one mail */
 	struct ip origin;                    /* family 0: nobody was asked about */
 	struct dnsbl_result origin_lists;
 	struct lists_wait *origin_wait;
+	struct batch *batches;               /* of questions that its worker waits for (questions.c) */
+	uint32_t asked;                      /* questions so far: MAX_ASKED at most */
 
 	struct recipient *recipients;
 	uint32_t recipient_count, recipient_room;
@@ -110,6 +112,9 @@ enum outcome tx_outcome(const struct tx *tx, uint32_t i, double more);
 /* answers.c: what the worker asks while it scans; NULL: it will not hear the answer. */
 void answers_asked(struct tx *tx, struct packet *question);
 void answers_forget(struct tx *tx);
+/* questions.c: a batch of them (W_ASK); and nobody waits for any. */
+void questions_asked(struct tx *tx, struct unpack *u);
+void questions_forget(struct tx *tx);
 /* The findings of DNS lists as symbols: u32 n, n x symbol. */
 void answers_pack_lists(const struct config *config, const struct dnsbl_result *lists, struct buf *body);
 

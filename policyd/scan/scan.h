@@ -8,6 +8,7 @@
 #include "policyd/config.h"
 #include "policyd/mail/message.h"
 #include "policyd/scan/policy.h"
+#include "policyd/scan/question.h"
 #include "policyd/scan/session.h"
 #include "policyd/scan/verdict.h"
 
@@ -23,13 +24,6 @@ struct kit {
 	struct antivirus *antivirus;         /* NULL: off by config */
 	struct rules *rules;
 	struct model *model;
-};
-
-/* Questions to the broker while a scan runs. */
-struct asker {
-	bool (*ask_lists)(struct asker *asker, const struct ip *client);
-	/* The findings are added to the verdict. False: no answer in time. */
-	bool (*take_lists)(struct asker *asker, struct scan *scan, int timeout_ms);
 };
 
 /* The score of one distinct policy among the recipients. */

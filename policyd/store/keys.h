@@ -12,6 +12,8 @@
  * {q:<hash>}:NODE ID N  string  JSON for a list, expiring with the entry
  * {q:nodes}        hash     NODE -> JSON: mark of what it has written, url of its review; all three by the stores
  *                           (quarantine/store/nodes.c)
+ * {r:}KEY, {r:<ID>}KEY      what rules may read (redis.get and its like): everybody's rules the first, a customer's the
+ *                           second; written by whoever runs the site, never by policyd (broker/questions.c)
  */
 #ifndef POLICYD_STORE_KEYS_H
 #define POLICYD_STORE_KEYS_H

@@ -17,6 +17,7 @@
 #include "policyd/scan/stage.h"
 #include "policyd/wire.h"
 #include "policyd/worker/antivirus.h"
+#include "policyd/worker/line.h"
 
 /* Mails that hurt on purpose, for the tests of what happens then; not in any other build. */
 #ifdef POLICYD_TESTING
@@ -63,15 +64,6 @@ test_triggers_after(const struct scan *scan)
 #endif
 
 static void
-send_or_end(int sock, uint32_t type, uint32_t id, struct buf *body)
-{
-	struct packet packet = { .type = type, .id = id, .body = buf_span(body) };
-
-	if (body->failed || ipc_send(sock, &packet) != IPC_OK)
-		_exit(1);                    /* the broker sees the end and gives the mail to another */
-}
-
-static void
 send_digest(int sock, uint32_t id, const uint8_t digest[32])
 {
 	struct buf body = { 0 };
@@ -79,19 +71,6 @@ send_digest(int sock, uint32_t id, const uint8_t digest[32])
 	pack_span(&body, span_make(digest, 32));
 	send_or_end(sock, W_DIGEST, id, &body);
 	buf_free(&body);
-}
-
-static bool
-take_symbols(struct unpack *u, struct scan *scan)
-{
-	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--) {
-		struct symbol found;
-
-		wire_unpack_symbol(u, &found);
-		if (!u->bad)
-			verdict_add(scan->arena, &scan->verdict, found.name, found.points, found.evidence);
-	}
-	return !u->bad;
 }
 
 /* The fields of W_JOB after the kind; false when it is no such packet. */
@@ -115,7 +94,7 @@ unpack_job(struct unpack *u, struct scan *scan, struct rules *rules)
 		scan->classes[i].policy = policy;
 		scan->classes[i].probability = 0.5;
 	}
-	if (!take_symbols(u, scan))
+	if (!line_take_symbols(u, scan))
 		return false;
 	rules_modes_reset(rules);
 	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--) {
@@ -127,46 +106,6 @@ unpack_job(struct unpack *u, struct scan *scan, struct rules *rules)
 		rules_mode_set(rules, symbol, (enum rule_mode)mode, (int)unpack_u32(u));
 	}
 	return !u->bad;
-}
-
-/* ---- questions to the broker, which has the network that we have not ---- */
-
-struct line {                                /* to the broker, for one job */
-	struct asker asker;
-	int sock;
-	uint32_t id;
-	struct inbox *inbox;
-};
-
-static bool
-ask_lists(struct asker *asker, const struct ip *client)
-{
-	struct line *line = (struct line *)asker;
-	struct buf body = { 0 };
-
-	pack_u32(&body, client->family);
-	pack_span(&body, span_make(client->bytes, sizeof client->bytes));
-	send_or_end(line->sock, W_ASK_LISTS, line->id, &body);
-	buf_free(&body);
-	return true;
-}
-
-/* A late answer to the mail before is passed over. */
-static bool
-take_lists(struct asker *asker, struct scan *scan, int timeout_ms)
-{
-	struct line *line = (struct line *)asker;
-	int64_t deadline = clock_ms() + timeout_ms;
-	struct packet packet;
-
-	do {
-		if (ipc_recv_wait(line->sock, line->inbox, &packet, clock_left_ms(deadline)) != IPC_OK)
-			return false;
-		packet_close_fds(&packet);
-	} while (packet.type != W_LISTS || packet.id != line->id);
-	struct unpack u = { packet.body, false };
-
-	return take_symbols(&u, scan);
 }
 
 static void
@@ -266,7 +205,7 @@ answer_scan(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32], 
 static bool
 run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *kit, struct arena *arena, bool last)
 {
-	struct line line = { { ask_lists, take_lists }, sock, packet->id, inbox };
+	struct line line;
 	struct scan *scan = ARENA_NEW(arena, struct scan);
 	struct unpack u = { packet->body, false };
 	enum job kind = unpack_u8(&u);
@@ -275,7 +214,8 @@ run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *
 
 	scan->arena = arena;
 	scan->kit = kit;
-	scan->asker = &line.asker;
+	line_open(&line, sock, packet->id, inbox, arena);
+	scan->asker = kind == JOB_SCAN || kind == JOB_EXPLAIN ? &line.asker : NULL;
 	scan->deadline_ms = clock_ms() + kit->config->scan_timeout_ms;
 	if (packet->fd_count < 1 || !unpack_job(&u, scan, kit->rules))
 		return false;
@@ -311,7 +251,7 @@ worker_run(int sock, const struct kit *kit)
 		do {
 			if (ipc_recv(sock, &inbox, &packet) != IPC_OK)
 				_exit(0);
-		} while (packet.type == W_LISTS);    /* too late for the mail before */
+		} while (packet.type == W_LISTS || packet.type == W_TOLD);    /* too late for the mail before */
 		if (packet.type != W_JOB)
 			break;
 		if (!run_job(sock, &inbox, &packet, kit, arena, done + 1 == MAX_WORKER_MAILS))
