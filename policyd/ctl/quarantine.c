@@ -403,7 +403,6 @@ change(json_t *request, const char *op, int argc, char **argv)
 
 	json_object_set_new(request, "op", json_string(op));
 	json_object_set_new(request, "cmd", json_string("quarantine.change"));
-	json_object_set_new(request, "actor", json_string(who()));
 	json_object_set_new(request, "ids", read_ids(argc, argv, request));
 	json_object_del(request, "rcpt");
 	json_object_del(request, "n");
@@ -435,6 +434,7 @@ cmd_quarantine(int argc, char **argv)
 		is_op |= strcmp(kind, ops[i]) == 0;
 	ctl_json |= json_is_true(json_object_get(request, "json"));
 	json_object_set_new(request, "cmd", json_sprintf("quarantine.%s", kind));
+	json_object_set_new(request, "actor", json_string(who()));
 	if (json_object_get(request, "help")) {
 		fputs(usage, stdout);
 		code = 0;

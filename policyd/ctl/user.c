@@ -140,7 +140,7 @@ cmd_user(int argc, char **argv)
 }
 
 static const char audit_usage[] =
-	"usage: policyctl audit list [--customer ID] [--limit N]     what was done in the review pages, newest first\n"
+	"usage: policyctl audit list [--customer ID] [--limit N]     what was done to held mail and review's settings, newest first\n"
 	"       policyctl audit verify                              is the whole chain as it was written?\n"
 	"  --json prints JSON.\n";
 

@@ -1,8 +1,9 @@
-/* control.c - policyctl's requests to this process: users, the customers' review settings, the audit log. */
+/* control.c - policyctl's requests to this process: users, the customers' review settings. */
 #include <event2/event.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "policyd/base/log.h"
@@ -12,11 +13,12 @@
 #include "quarantine/review/pages.h"
 #include "quarantine/review/sessions.h"
 
-enum { REPLY_MS = 5000, AUDIT_MOST = 1000 };
+enum { REPLY_MS = 5000 };
 
 struct caller {
 	struct review *review;
 	int sock;
+	char from[24];                       /* "uid 0", by the kernel's word */
 	struct event *readable;
 	struct inbox inbox;
 };
@@ -46,18 +48,7 @@ send_reply(struct caller *c, uint32_t id, json_t *reply)
 }
 
 static json_t *
-audit_request(struct review *r, json_t *request)
-{
-	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
-
-	if (strcmp(json_word(request, "cmd"), "audit.verify") == 0)
-		return audit_verify(r->audit);
-	return json_pack("{s:o}", "entries", audit_list(r->audit, json_word(request, "customer")[0] ? json_word(request, "customer") : NULL, 0,
-	    limit > 0 && limit < AUDIT_MOST ? (size_t)limit : 100));
-}
-
-static json_t *
-serve(struct review *r, json_t *request)
+serve(struct review *r, json_t *request, const char *from)
 {
 	const char *cmd = json_word(request, "cmd");
 
@@ -65,16 +56,14 @@ serve(struct review *r, json_t *request)
 		json_t *reply = users_request(r->users, request);
 
 		if (strcmp(cmd, "user.list") != 0 && json_object_get(reply, "error") == NULL)
-			audit_add(r, "policyctl", "", "control", cmd, json_word(request, "name"), json_word(request, "customer"), "");
+			audit_add(r, "policyctl", "", from, cmd, json_word(request, "name"), json_word(request, "customer"), "");
 		return reply;
 	}
-	if (strncmp(cmd, "audit.", 6) == 0)
-		return audit_request(r, request);
 	if (strcmp(cmd, "review.settings") == 0) {
 		json_t *reply = customers_control(r, request);
 
 		if (json_object_size(json_object_get(request, "values")) > 0 && json_object_get(reply, "error") == NULL)
-			audit_add(r, "policyctl", "", "control", "review.settings", "", json_word(request, "customer"), "");
+			audit_add(r, "policyctl", "", from, "review.settings", "", json_word(request, "customer"), "");
 		return reply;
 	}
 	if (strcmp(cmd, "review.status") == 0)
@@ -87,7 +76,7 @@ serve_text(struct caller *c, uint32_t id, struct span text)
 {
 	json_t *request = json_loadb(text.p ? text.p : "", text.n, 0, NULL);
 
-	send_reply(c, id, serve(c->review, request));
+	send_reply(c, id, serve(c->review, request, c->from));
 	json_decref(request);
 }
 
@@ -125,6 +114,11 @@ review_control(struct review *r, uint32_t id, struct span json, int *fds, int fd
 			close(fds[0]);
 		return;
 	}
+	struct ucred who = { .uid = (uid_t)-1 };
+	socklen_t length = sizeof who;
+
+	getsockopt(fds[0], SOL_SOCKET, SO_PEERCRED, &who, &length);
+	snprintf(c->from, sizeof c->from, "uid %lu", (unsigned long)who.uid);
 	c->review = r;
 	c->sock = fds[0];
 	fcntl(c->sock, F_SETFL, O_NONBLOCK);

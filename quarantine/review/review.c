@@ -119,6 +119,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	read_test_clock(r);
 	sessions_tick(r->sessions, review_time_s(r));
 	digests_tick(r);
+	audit_follow(r->audit);
 	if (clock_ms() - r->probed_ms < PROBE_EVERY_MS)
 		return;
 	r->probed_ms = clock_ms();

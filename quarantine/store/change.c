@@ -45,7 +45,7 @@ struct change {
 	struct asker *asker;
 	uint32_t id;
 	const struct op *op;
-	const json_t *request;               /* while it is read */
+	json_t *request;
 	json_t *results;
 	struct target *targets;
 	size_t count, room;
@@ -64,14 +64,17 @@ field(const json_t *request, const char *name)
 static void
 add_result(struct change *c, const char *id, const struct index_rcpt *r, enum entry_state state, bool done, const char *reply, const char *queue_id)
 {
-	json_array_append_new(c->results, json_pack("{s:s, s:i, s:s?, s:s, s:b, s:s?, s:s}", "id", id, "n", r ? (int)r->n : -1, "recipient",
-	    r ? r->address : "", "state", r ? entry_state_names[state] : "", "done", done, "reply", reply, "queue_id", queue_id));
+	json_array_append_new(c->results, json_pack("{s:s, s:i, s:s?, s:s, s:s, s:b, s:s?, s:s}", "id", id, "n", r ? (int)r->n : -1,
+	    "recipient", r ? r->address : "", "customer", r ? r->customer : "", "state", r ? entry_state_names[state] : "", "done", done, "reply",
+	    reply, "queue_id", queue_id));
 }
 
 static void
 finish(struct change *c)
 {
 	release_forget(c->asker->store, c);
+	asker_audit_change(c->asker, c->request, c->op->name, c->results);
+	json_decref(c->request);
 	asker_reply(c->asker, c->id, json_pack("{s:o}", "results", c->results));
 	asker_done(c->asker);
 	if (c->patience)
@@ -268,10 +271,11 @@ change_start(struct asker *a, uint32_t id, json_t *request)
 		asker_error(a, id, "no memory", 1);
 		return;
 	}
-	*c = (struct change){ .asker = a, .id = id, .op = &ops[k], .request = request, .results = json_array() };
+	*c = (struct change){ .asker = a, .id = id, .op = &ops[k], .request = json_incref(request), .results = json_array() };
 	a->open++;
 	if (c->op->kind == RELEASE && a->store->self->config->reinject[0] == '\0') {
 		asker_error(a, id, "nothing can be released: set deliver = { reinject = \"127.0.0.1:10026\"; } to a listener of the MTA without this milter", 1);
+		json_decref(c->request);
 		json_decref(c->results);
 		asker_done(a);
 		free(c);

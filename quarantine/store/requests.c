@@ -5,13 +5,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "quarantine/store/asker.h"
 
-enum { REPLY_MS = 5000 };
+enum { REPLY_MS = 5000, AUDIT_MOST = 1000 };
 
 struct caller {                              /* a connection that the master handed over */
 	struct store *store;
@@ -121,10 +122,19 @@ show(struct asker *a, uint32_t id, json_t *request)
 		asker_error(a, id, "there is no such entry in the quarantine", 1);
 		return;
 	}
+	char customer[KEYS_CUSTOMER_ROOM];
+	bool wants_raw = json_is_true(json_object_get(request, "raw"));
+
+	snprintf(customer, sizeof customer, "%s", rcpts[0].customer);
 	free(rcpts);
+	if (wants_raw && !asker_audit(a, request, "mail.download", mail_id, customer)) {
+		json_decref(entries);
+		asker_error(a, id, "not shown: the audit log cannot be written", 1);
+		return;
+	}
 	bool good = store_read(s, &place, s->arena, &stored, &mail, why, sizeof why);
 
-	if (good && json_is_true(json_object_get(request, "raw")))
+	if (good && wants_raw)
 		fd = memfd_sealed("policyd-mail", buf_span(&mail));
 	asker_reply_fd(a, id, json_pack("{s:o, s:o, s:b, s:s, s:s, s:I}", "entries", entries, "symbols", symbols_json(good ? stored.symbols : SPAN("")),
 	    "damaged", !good, "why", good ? "" : why, "segment", place.name, "offset", (json_int_t)place.offset), fd);
@@ -158,6 +168,7 @@ rebuild(struct asker *a, uint32_t id, json_t *request)
 {
 	int64_t start = clock_ms();
 
+	asker_audit(a, request, "quarantine.rebuild", "", "");
 	store_changes(a->store, NULL, 0);        /* what waits to be made durable goes first */
 	store_recover(a->store, true);
 	json_t *reply = index_stats(a->store->index, request);
@@ -180,6 +191,21 @@ remove_entries(struct asker *a, uint32_t id, json_t *request)
 	change_start(a, id, request);
 }
 
+static void
+audit(struct asker *a, uint32_t id, json_t *request)
+{
+	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
+	const char *customer = field(request, "customer");
+
+	if (a->store->audit == NULL)
+		asker_error(a, id, "the audit log cannot be opened; see the log", 1);
+	else if (strcmp(field(request, "cmd"), "audit.verify") == 0)
+		asker_reply(a, id, audit_verify(a->store->audit));
+	else
+		asker_reply(a, id, json_pack("{s:o}", "entries", audit_list(a->store->audit, customer[0] ? customer : NULL, 0,
+		    limit > 0 && limit < AUDIT_MOST ? (size_t)limit : 100)));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct asker *a, uint32_t id, json_t *request);
@@ -187,6 +213,7 @@ static const struct {
 	{ "quarantine.list", list }, { "quarantine.show", show }, { "quarantine.change", change_start }, { "quarantine.release", release },
 	{ "quarantine.delete", remove_entries }, { "quarantine.stats", stats }, { "quarantine.rules", rules },
 	{ "quarantine.rebuild", rebuild }, { "store.status", stats },
+	{ "audit.list", audit }, { "audit.verify", audit },
 };
 
 void
@@ -263,6 +290,11 @@ store_request_connection(struct store *s, uint32_t id, struct span json, int *fd
 			close(fds[0]);
 		return;
 	}
+	struct ucred who = { .uid = (uid_t)-1 };
+	socklen_t length = sizeof who;
+
+	getsockopt(fds[0], SOL_SOCKET, SO_PEERCRED, &who, &length);
+	snprintf(c->asker->from, sizeof c->asker->from, "uid %lu", (unsigned long)who.uid);
 	c->store = s;
 	c->sock = fds[0];
 	fcntl(c->sock, F_SETFL, O_NONBLOCK);

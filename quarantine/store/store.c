@@ -250,6 +250,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	release_tick(s);
 	lesson_tick(s);
 	nodes_tick(s);
+	if (s->audit)
+		audit_follow(s->audit);
 	if (s->first == NULL)
 		store_expire(s);
 }
@@ -345,6 +347,12 @@ store_main(struct child *self)
 		log_error("quarantine: %s", why);
 		return 1;
 	}
+	char path[PATH_ROOM + 64];
+
+	snprintf(path, sizeof path, "%s/review/audit.log", self->config->state);
+	s.audit = audit_open(path, why, sizeof why);
+	if (s.audit == NULL)                 /* mail is kept all the same */
+		log_error("quarantine: %s", why);
 	store_recover(&s, false);
 	fcntl(self->listen_fd, F_SETFL, O_NONBLOCK);
 	fcntl(self->master, F_SETFL, O_NONBLOCK);

@@ -2,6 +2,7 @@
 #ifndef QUARANTINE_STORE_STORE_H
 #define QUARANTINE_STORE_STORE_H
 
+#include "policyd/base/audit.h"
 #include "policyd/base/link.h"
 #include "policyd/child.h"
 #include "quarantine/store/index.h"
@@ -24,6 +25,7 @@ struct store {
 	bool teaching;                       /* a vote is with the broker, to be a lesson */
 	int64_t teach_at_ms;
 	unsigned teach_tries;                /* of the vote that is due */
+	struct audit *audit;                 /* of what policyctl does; NULL: it cannot be opened */
 	struct nodes *nodes;                  /* the list that nodes share; NULL: there is none */
 	struct eviction *evictions;          /* due when the present round is on the disk */
 	unsigned releasing;                  /* with a worker or deliver now */

@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import pwd
 import re
 import signal
 import sqlite3
@@ -236,12 +237,36 @@ class Quarantine(unittest.TestCase):
         self.assertEqual(self.pd.ctl("quarantine", "release", "qnone", check=False).returncode, 1)
         self.pd.ctl("quarantine", "ham", ids[3])
         self.pd.ctl("quarantine", "unvote", ids[3])
+        self.pd.ctl("quarantine", "show", ids[3], "--raw")
         rows = self.pd.json("quarantine", "stats", "--by", "customer,class", "--since", "1d", "--customer", "acme")["rows"]
         self.assertTrue(rows[0]["released"] >= 1 and rows[0]["customer"] == "acme", rows)
         self.assertIn(b"TEST_EIGHT", self.pd.ctl("quarantine", "rules").stdout)
         for wrong in (["list", "--since", "yesterday"], ["list", "--limit", "many"], ["release"], ["sell", "x"], ["list", "--state", "gone"]):
             r = self.pd.ctl("quarantine", *wrong, check=False)
             self.assertEqual((r.returncode, r.stdout, r.stderr != b""), (2, b"", True), wrong)
+        # all of it is in the audit log: who by the kernel's word, what, to which mail, whose it was; and not a word can be changed
+        log = self.pd.json("audit", "list", "--limit", "100")["entries"]
+        done = {(e["action"], e["target"].split()[0]): e for e in log}
+        for what in (("mail.request", ids[0]), ("mail.deny", ids[0]), ("mail.delete", ids[1]), ("mail.delete", ids[2]), ("mail.undo", ids[1]),
+                     ("mail.release", ids[3]), ("mail.approve.failed", ids[1]), ("mail.release.failed", "qnone"), ("mail.ham", ids[3]),
+                     ("mail.download", ids[3])):
+            self.assertIn(what, done)
+            e = done[what]
+            self.assertEqual((e["from"], e["actor"]), ("uid %d" % os.getuid(), "policyctl " + pwd.getpwuid(os.getuid()).pw_name))
+            self.assertEqual(e["customer"], "" if what[1] == "qnone" else "acme")
+        self.assertEqual((done["mail.request", ids[0]]["note"], done["mail.release", ids[3]]["target"]), ("mine", ids[3] + " ctl@acme.example"))
+        self.assertIn("nobody has asked", done["mail.approve.failed", ids[1]]["note"])
+        self.pd.ctl("audit", "verify")
+        path = self.d("state/review/audit.log")
+        with open(path, "rb") as f:
+            before = f.read()
+        for broken in (before.replace(b"mail.delete", b"mail.unseen", 1), before[:before[:-1].rindex(b"\n") + 1], b""):
+            with open(path, "wb") as f:
+                f.write(broken)
+            self.assertEqual(self.pd.ctl("audit", "verify", check=False).returncode, 1)
+        with open(path, "wb") as f:
+            f.write(before)
+        self.pd.ctl("audit", "verify")
 
     # ---- what is on the disk ----
 
