@@ -1,7 +1,7 @@
 /* quarantine.c - for make bench-quarantine:
  *
- *   quarantine load STATE ENTRIES DAYS      entries straight into segments and index, a day's share to each of the last days
- *                                           and to one that has just expired
+ *   quarantine load STATE ENTRIES DAYS DAY  the share of one day (0: it has just expired; then the last DAYS - 1, oldest
+ *                                           first) straight into segments and index
  *   quarantine expire STATE                 how long the store stands still when a day expires, and when its rows have gone
  *   quarantine insert SOCKET SECONDS RATE BYTES   as the broker does it: so many a second (0: as fast as it goes)
  *
@@ -116,44 +116,36 @@ open_store(struct store *s, const char *state)
 }
 
 static int
-load(const char *state, uint64_t entries, int days)
+load(const char *state, uint64_t entries, int days, int day)
 {
 	struct store s;
 	struct made m = { 0 };
-	int64_t start = clock_ms(), today = wall_s() / DAY_S;
-	uint64_t n = 0, bytes = 0;
+	uint64_t share = entries / (uint64_t)days, bytes = 0;
+	int64_t start = clock_ms(), today = wall_s() / DAY_S, first = (today - (day == 0 ? RETENTION + 1 : days - 1 - day)) * DAY_S;
+	int64_t most = day == days - 1 ? wall_s() - first : DAY_S;
 	char why[256];
 
+	dice ^= (uint64_t)day * 0x9e3779b97f4a7c15u;
 	open_store(&s, state);
-	for (int day = 0; day < days; day++) {
-		int64_t first = (today - (day == 0 ? RETENTION + 1 : days - 1 - day)) * DAY_S;     /* oldest first; one is over */
-		uint64_t share = entries / (uint64_t)days;
-		int64_t most = day == days - 1 ? wall_s() - first : DAY_S;
+	for (uint64_t i = 0; i < share; i++) {
+		struct stored stored = { 0 };
 
-		for (uint64_t i = 0; i < share; i++, n++) {
-			struct stored stored = { 0 };
-
-			if (n % BATCH == 0)
-				index_begin(s.index);
-			make(&m, n, first + (int64_t)(i * (uint64_t)most / share), 1000 + roll(1000));
-			if (!store_mail(&s, &m.request, buf_span(&m.mail), &stored, why, sizeof why))
-				give_up(why);
-			free(stored.ids);
-			bytes += m.mail.n;
-			if (n % BATCH == BATCH - 1)
-				index_commit(s.index);
-			if (n % 100000 == 99999 && !segments_sync(s.segments, why, sizeof why))
-				give_up(why);
-			if (n % 100000 == 99999)
-				fprintf(stderr, "\r%llu entries, %lld s", (unsigned long long)n + 1, (long long)(clock_ms() - start) / 1000);
-		}
+		if (i % BATCH == 0)
+			index_begin(s.index);
+		make(&m, (uint64_t)day * share + i, first + (int64_t)(i * (uint64_t)most / share), 1000 + roll(1000));
+		if (!store_mail(&s, &m.request, buf_span(&m.mail), &stored, why, sizeof why))
+			give_up(why);
+		free(stored.ids);
+		bytes += m.mail.n;
+		if (i % BATCH == BATCH - 1)
+			index_commit(s.index);
 	}
 	index_commit(s.index);
 	if (!segments_sync(s.segments, why, sizeof why))
 		give_up(why);
 	index_close(s.index);
 	segments_close(s.segments);
-	printf("{\"entries\": %llu, \"mail_bytes\": %llu, \"seconds\": %.1f}\n", (unsigned long long)n, (unsigned long long)bytes,
+	printf("{\"entries\": %llu, \"mail_bytes\": %llu, \"seconds\": %.1f}\n", (unsigned long long)share, (unsigned long long)bytes,
 	    (double)(clock_ms() - start) / 1000);
 	return 0;
 }
@@ -268,12 +260,12 @@ insert(const char *socket, int seconds, double rate, size_t bytes)
 int
 main(int argc, char **argv)
 {
-	if (argc == 5 && strcmp(argv[1], "load") == 0)
-		return load(argv[2], strtoull(argv[3], NULL, 10), atoi(argv[4]));
+	if (argc == 6 && strcmp(argv[1], "load") == 0)
+		return load(argv[2], strtoull(argv[3], NULL, 10), atoi(argv[4]), atoi(argv[5]));
 	if (argc == 3 && strcmp(argv[1], "expire") == 0)
 		return expire(argv[2]);
 	if (argc == 6 && strcmp(argv[1], "insert") == 0)
 		return insert(argv[2], atoi(argv[3]), atof(argv[4]), strtoull(argv[5], NULL, 10));
-	fprintf(stderr, "usage: quarantine load STATE ENTRIES DAYS | expire STATE | insert SOCKET SECONDS RATE BYTES\n");
+	fprintf(stderr, "usage: quarantine load STATE ENTRIES DAYS DAY | expire STATE | insert SOCKET SECONDS RATE BYTES\n");
 	return 2;
 }
