@@ -58,7 +58,10 @@ enum {
 	MAX_DNSBL            = 32,                /* lists by config */
 	MAX_DNS_IN_FLIGHT    = 512,               /* queries to the resolver at once */
 	MAX_DNS_CACHE        = 65536,             /* entries */
-	MAX_DNS_ANSWERS      = 32,                /* records kept of one answer */
+	MAX_DNS_CACHE_BYTES  = 64 * 1024 * 1024,  /* the records in them */
+	MAX_DNS_ANSWERS      = 32,                /* addresses of one list's answer that are judged */
+	MAX_DNS_RECORDS      = 512,               /* of one answer; one with more is none */
+	MAX_DNS_ALIASES      = 8,                 /* CNAMEs one after the other */
 
 	/* what a scan asks the broker */
 	MAX_QUESTIONS        = 256,               /* of one batch */

@@ -102,16 +102,8 @@ static void
 dns_known(void *arg, const struct dns_answer *answer)
 {
 	struct one *one = arg;
-	struct rr at[MAX_DNS_ANSWERS];
-	struct rr_answer out = { .status = answer->result == DNS_FOUND ? RR_FOUND : answer->result == DNS_NONE ? RR_NONE : RR_UNKNOWN,
-	    .at = at, .count = answer->count };
+	struct rr_answer out = { .status = answer->status, .at = answer->at, .count = answer->count };
 
-	for (size_t i = 0; i < answer->count; i++) {
-		uint32_t a = htonl(answer->a[i]);
-
-		at[i] = (struct rr){ .ip.family = AF_INET };
-		memcpy(at[i].ip.bytes, &a, sizeof a);
-	}
 	one->dns_wait = NULL;
 	answer_pack(&one->answer, &out);
 	one_done(one);
@@ -130,11 +122,11 @@ ask_dns(struct one *one, const struct question *q)
 		return;
 	}
 	snprintf(name, sizeof name, SPAN_FMT, SPAN_ARG(q->name));
-	if (q->kind != RR_A) {
+	if (q->kind != RR_A && q->kind != RR_AAAA && q->kind != RR_MX && q->kind != RR_TXT && q->kind != RR_PTR) {
 		one_done(one);
 		return;
 	}
-	struct dns_wait *wait = dns_ask(tx->broker->dns, name, (int)tx->config->dns_timeout_ms, dns_known, one);
+	struct dns_wait *wait = dns_ask(tx->broker->dns, (enum rr_type)q->kind, name, (int)tx->config->dns_timeout_ms, dns_known, one);
 
 	if (wait)                            /* else it has answered already */
 		one->dns_wait = wait;

@@ -10,8 +10,14 @@
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
+#include "policyd/net/dns_packet.h"
 
-enum { BUCKETS = 16384, TICK_MS = 20, TRIES = 2, MAX_SOCKETS = 64 };
+enum { BUCKETS = 16384, TICK_MS = 20, TRIES = 2, MAX_SOCKETS = 64, UDP_PAYLOAD = 1232, LONGEST_NAME = 253 };
+
+struct dns_records {
+	size_t users, bytes;
+	struct rr *at;
+};
 
 struct dns_wait {                            /* one asker of one question */
 	struct dns_wait *next;
@@ -29,7 +35,12 @@ struct question {                            /* a cache entry, known or in fligh
 	struct dns *dns;
 	struct dns_wait *waits;
 	bool known, pending;                 /* pending: in flight, or in line to be */
+	bool telling;                        /* inside answer_all: who hears it may ask again, and need room for that */
 	int64_t expires_ms;
+	enum rr_type type;
+	int aliases;                         /* asked for one after the other, where the resolver did not follow them */
+	uint32_t alias_ttl_s;
+	char alias[MAX_HOST_NAME + 1];       /* the one that is asked for now; empty: none */
 	struct dns_answer answer;
 	char name[];
 };
@@ -48,7 +59,7 @@ struct dns {
 	struct question *pending;
 	struct question *line, **line_last;
 	struct question *asking;             /* inside ares_query now */
-	size_t count, in_flight, waiting;
+	size_t count, bytes, in_flight, waiting;
 	struct socket_event sockets[MAX_SOCKETS];
 	int timeout_ms;
 	uint64_t asked, cached, failed;
@@ -58,12 +69,55 @@ struct dns {
 static void answer_all(struct question *q);
 static void ask_next(struct dns *dns);
 
+/* ---- answers ---- */
+
+void
+dns_hold(const struct dns_answer *answer)
+{
+	if (answer->records)
+		answer->records->users++;
+}
+
+void
+dns_drop(const struct dns_answer *answer)
+{
+	if (answer->records == NULL || --answer->records->users > 0)
+		return;
+	free(answer->records->at);
+	free(answer->records);
+}
+
+size_t
+dns_addresses(const struct dns_answer *answer, uint32_t to[MAX_DNS_ANSWERS])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < answer->count && n < MAX_DNS_ANSWERS; i++) {
+		const uint8_t *b = answer->at[i].ip.bytes;
+
+		if (answer->at[i].ip.family == AF_INET)
+			to[n++] = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+	}
+	return n;
+}
+
 /* ---- the cache ---- */
 
 static struct question **
-bucket_of(struct dns *dns, const char *name)
+bucket_of(struct dns *dns, enum rr_type type, const char *name)
 {
-	return &dns->buckets[span_hash(span_of(name), 17) % BUCKETS];
+	return &dns->buckets[span_hash(span_of(name), 17 + (uint64_t)type) % BUCKETS];
+}
+
+static void
+set_answer(struct question *q, const struct dns_answer *answer)
+{
+	if (q->answer.records)
+		q->dns->bytes -= q->answer.records->bytes;
+	dns_drop(&q->answer);
+	q->answer = *answer;
+	if (answer->records)
+		q->dns->bytes += answer->records->bytes;
 }
 
 static void
@@ -85,12 +139,14 @@ link_newest(struct dns *dns, struct question *q)
 static void
 forget(struct dns *dns, struct question *q)
 {
-	struct question **at = bucket_of(dns, q->name);
+	static const struct dns_answer nothing = { .status = RR_UNKNOWN };
+	struct question **at = bucket_of(dns, q->type, q->name);
 
 	while (*at != q)
 		at = &(*at)->chain;
 	*at = q->chain;
 	unlink_use(dns, q);
+	set_answer(q, &nothing);
 	dns->count--;
 	free(q);
 }
@@ -101,17 +157,17 @@ make_room(struct dns *dns)
 {
 	struct question *q = dns->oldest;
 
-	while (q && dns->count >= MAX_DNS_CACHE) {
+	while (q && (dns->count >= MAX_DNS_CACHE || dns->bytes >= MAX_DNS_CACHE_BYTES)) {
 		struct question *newer = q->newer;
 
-		if (!q->pending)
+		if (!q->pending && !q->telling)
 			forget(dns, q);
 		q = newer;
 	}
 }
 
 static struct question *
-find(struct dns *dns, const char *name)
+find(struct dns *dns, enum rr_type type, const char *name)
 {
 	char lower[MAX_HOST_NAME + 1];
 	size_t n = 0;
@@ -119,9 +175,11 @@ find(struct dns *dns, const char *name)
 	for (; name[n] && n < MAX_HOST_NAME; n++)
 		lower[n] = ascii_lower(name[n]);
 	lower[n] = '\0';
-	struct question *q = *bucket_of(dns, lower);
+	if (n > 0 && lower[n - 1] == '.')
+		lower[--n] = '\0';
+	struct question *q = *bucket_of(dns, type, lower);
 
-	while (q && strcmp(q->name, lower) != 0)
+	while (q && (q->type != type || strcmp(q->name, lower) != 0))
 		q = q->chain;
 	if (q) {
 		unlink_use(dns, q);
@@ -134,8 +192,10 @@ find(struct dns *dns, const char *name)
 		return NULL;
 	memcpy(q->name, lower, n + 1);
 	q->dns = dns;
-	q->chain = *bucket_of(dns, lower);
-	*bucket_of(dns, lower) = q;
+	q->type = type;
+	q->answer.status = RR_UNKNOWN;
+	q->chain = *bucket_of(dns, type, lower);
+	*bucket_of(dns, type, lower) = q;
 	link_newest(dns, q);
 	dns->count++;
 	return q;
@@ -168,35 +228,85 @@ pending_end(struct question *q)
 		q->pending_next->pending_before = q->pending_before;
 }
 
+static void on_answer(void *arg, int status, int timeouts, unsigned char *packet, int length);
+
+static void
+ask_name(struct question *q, const char *name)
+{
+	struct dns *dns = q->dns;
+	struct question *before = dns->asking;
+
+	dns->in_flight++;
+	dns->asked++;
+	metrics_add(M_DNS_ASKED, 1);
+	dns->asking = q;
+	ares_query(dns->channel, name, C_IN, (int)q->type, on_answer, q);
+	dns->asking = before;
+}
+
+static uint32_t
+bounded_ttl(int64_t ttl_s)
+{
+	return ttl_s < DNS_TTL_LEAST ? DNS_TTL_LEAST : ttl_s > DNS_TTL_MOST ? DNS_TTL_MOST : (uint32_t)ttl_s;
+}
+
+/* The records become the answer's. */
+static void
+take_found(struct question *q, struct dns_found *found)
+{
+	struct dns_answer answer = { .status = found->count > 0 ? RR_FOUND : RR_NONE, .at = found->at, .count = found->count };
+	int64_t ttl_s = found->ttl_s;
+
+	if (ttl_s == DNS_TTL_NOT_GIVEN)
+		ttl_s = DNS_TTL_NONE_DEFAULT;
+	if (q->aliases > 0 && q->alias_ttl_s < ttl_s)
+		ttl_s = q->alias_ttl_s;
+	answer.ttl_s = bounded_ttl(ttl_s);
+	if (found->at && (answer.records = malloc(sizeof *answer.records)) == NULL) {
+		free(found->at);
+		answer = (struct dns_answer){ .status = RR_UNKNOWN, .ttl_s = DNS_TTL_UNKNOWN };
+	} else if (found->at) {
+		*answer.records = (struct dns_records){ 1, found->bytes, found->at };
+	}
+	set_answer(q, &answer);
+}
+
+/* An authoritative server names the alias and leaves the rest to us. */
+static bool
+asked_further(struct question *q, const struct dns_found *found)
+{
+	if (found->next[0] == '\0' || q->aliases == MAX_DNS_ALIASES || q->dns->closing)
+		return false;
+	q->alias_ttl_s = q->aliases == 0 || found->ttl_s < q->alias_ttl_s ? (uint32_t)found->ttl_s : q->alias_ttl_s;
+	q->aliases++;
+	memcpy(q->alias, found->next, sizeof q->alias);
+	ask_name(q, q->alias);
+	return true;
+}
+
 static void
 on_answer(void *arg, int status, int timeouts, unsigned char *packet, int length)
 {
+	static const struct dns_answer unknown = { .status = RR_UNKNOWN, .ttl_s = DNS_TTL_UNKNOWN };
 	struct question *q = arg;
 	struct dns *dns = q->dns;
-	struct ares_addrttl records[MAX_DNS_ANSWERS];
-	int count = MAX_DNS_ANSWERS;
+	struct dns_found found;
+	const char *name = q->alias[0] ? q->alias : q->name;
 
 	(void)timeouts;
 	dns->in_flight--;
-	q->answer = (struct dns_answer){ .result = DNS_UNKNOWN, .ttl_s = DNS_TTL_UNKNOWN };
-	if (status == ARES_SUCCESS)
-		status = ares_parse_a_reply(packet, length, NULL, records, &count);
-	if (status == ARES_SUCCESS && count > 0) {
-		q->answer.result = DNS_FOUND;
-		q->answer.ttl_s = DNS_TTL_MOST;
-		for (int i = 0; i < count; i++) {
-			q->answer.a[q->answer.count++] = ntohl(records[i].ipaddr.s_addr);
-			if (records[i].ttl >= 0 && (uint32_t)records[i].ttl < q->answer.ttl_s)
-				q->answer.ttl_s = (uint32_t)records[i].ttl;
-		}
-		if (q->answer.ttl_s < DNS_TTL_LEAST)
-			q->answer.ttl_s = DNS_TTL_LEAST;
-	} else if (status == ARES_ENOTFOUND || status == ARES_ENODATA || (status == ARES_SUCCESS && count == 0)) {
-		q->answer.result = DNS_NONE;
-		q->answer.ttl_s = DNS_TTL_NONE_DEFAULT;
-	} else if (!dns->closing) {
-		dns->failed++;
-		metrics_add(M_DNS_FAILED, 1);
+	bool good = (status == ARES_SUCCESS || status == ARES_ENOTFOUND || status == ARES_ENODATA) && packet && length > 0 &&
+	    dns_packet_parse(packet, (size_t)length, q->type, name, &found);
+
+	if (good && asked_further(q, &found))
+		return;
+	good = good && (found.next[0] == '\0');     /* else the aliases go on for too long */
+	if (good) {
+		take_found(q, &found);
+	} else {
+		set_answer(q, &unknown);
+		dns->failed += !dns->closing;
+		metrics_add(M_DNS_FAILED, !dns->closing);
 	}
 	q->known = true;
 	q->expires_ms = clock_ms() + (int64_t)q->answer.ttl_s * 1000;
@@ -209,14 +319,11 @@ on_answer(void *arg, int status, int timeouts, unsigned char *packet, int length
 }
 
 static void
-ask(struct dns *dns, struct question *q)
+ask(struct question *q)
 {
-	dns->in_flight++;
-	dns->asked++;
-	metrics_add(M_DNS_ASKED, 1);
-	dns->asking = q;
-	ares_query(dns->channel, q->name, C_IN, T_A, on_answer, q);
-	dns->asking = NULL;
+	q->aliases = 0;
+	q->alias[0] = '\0';
+	ask_name(q, q->name);
 }
 
 /* c-ares keeps one socket a server: more than so many questions at once get lost in its buffer. */
@@ -230,13 +337,14 @@ ask_next(struct dns *dns)
 		if (dns->line == NULL)
 			dns->line_last = &dns->line;
 		dns->waiting--;
-		ask(dns, q);
+		ask(q);
 	}
 }
 
 static void
 answer_all(struct question *q)
 {
+	q->telling = true;
 	while (q->waits) {
 		struct dns_wait *w = q->waits;
 
@@ -244,14 +352,36 @@ answer_all(struct question *q)
 		w->done(w->arg, &q->answer);
 		free(w);
 	}
+	q->telling = false;
+}
+
+/* Labels of 1 to 63 bytes that can be written as they are. */
+static bool
+can_be_name(const char *name)
+{
+	size_t label = 0, n = 0;
+
+	for (; name[n] && n <= LONGEST_NAME; n++) {
+		if (name[n] <= ' ' || name[n] >= 0x7f || name[n] == '\\' || (name[n] == '.' && label == 0))
+			return false;
+		label = name[n] == '.' ? 0 : label + 1;
+		if (label > 63)
+			return false;
+	}
+	return n > 0 && n <= LONGEST_NAME;
 }
 
 struct dns_wait *
-dns_ask(struct dns *dns, const char *name, int timeout_ms, dns_callback done, void *arg)
+dns_ask(struct dns *dns, enum rr_type type, const char *name, int timeout_ms, dns_callback done, void *arg)
 {
-	static const struct dns_answer unknown = { .result = DNS_UNKNOWN };
-	struct question *q = find(dns, name);
+	static const struct dns_answer unknown = { .status = RR_UNKNOWN }, none = { .status = RR_NONE, .ttl_s = DNS_TTL_MOST };
 	struct dns_wait *w;
+
+	if (!can_be_name(name)) {
+		done(arg, &none);
+		return NULL;
+	}
+	struct question *q = find(dns, type, name);
 
 	if (q && q->known && q->expires_ms > clock_ms()) {
 		dns->cached++;
@@ -269,7 +399,7 @@ dns_ask(struct dns *dns, const char *name, int timeout_ms, dns_callback done, vo
 		return w;
 	pending_begin(q);
 	if (dns->in_flight < MAX_DNS_IN_FLIGHT) {
-		ask(dns, q);
+		ask(q);
 	} else {
 		q->line = NULL;
 		*dns->line_last = q;
@@ -328,7 +458,7 @@ on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	static const struct dns_answer unknown = { .result = DNS_UNKNOWN };
+	static const struct dns_answer unknown = { .status = RR_UNKNOWN };
 	struct dns *dns = arg;
 	int64_t now = clock_ms();
 
@@ -385,7 +515,7 @@ dns_open(struct event_base *base, const struct config *config)
 {
 	struct dns *dns = calloc(1, sizeof *dns);
 	struct timeval tick = { 0, TICK_MS * 1000 };
-	struct ares_options options = { .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES, .tries = TRIES,
+	struct ares_options options = { .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS, .ednspsz = UDP_PAYLOAD, .tries = TRIES,
 	    .timeout = (int)config->dns_timeout_ms / TRIES, .sock_state_cb = on_socket_state, .sock_state_cb_data = dns };
 
 	if (dns == NULL || ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
@@ -393,7 +523,7 @@ dns_open(struct event_base *base, const struct config *config)
 	dns->base = base;
 	dns->line_last = &dns->line;
 	if (ares_init_options(&dns->channel, &options, ARES_OPT_FLAGS | ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS |
-	    ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
+	    ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ) != ARES_SUCCESS)
 		return NULL;
 	dns->tick = event_new(base, -1, EV_PERSIST, on_tick, dns);
 	if (!set_servers(dns, config) || dns->tick == NULL || event_add(dns->tick, &tick) < 0)
@@ -428,7 +558,7 @@ dns_close(struct dns *dns)
 json_t *
 dns_status(const struct dns *dns)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "asked", (json_int_t)dns->asked, "cached", (json_int_t)dns->cached,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "asked", (json_int_t)dns->asked, "cached", (json_int_t)dns->cached,
 	    "failed", (json_int_t)dns->failed, "in_flight", (json_int_t)dns->in_flight, "waiting", (json_int_t)dns->waiting,
-	    "entries", (json_int_t)dns->count);
+	    "entries", (json_int_t)dns->count, "bytes", (json_int_t)dns->bytes);
 }

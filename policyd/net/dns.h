@@ -1,10 +1,10 @@
 /* dns.h - questions to the configured resolvers, and our own cache of what they said.
  *
  * Shape   c-ares on the event loop; identical questions in flight are asked once; at most MAX_DNS_IN_FLIGHT
- *         are open, the rest wait in line
+ *         are open, the rest wait in line. What is cut short over UDP is asked again over TCP; aliases are followed
  * Units   milliseconds; TTLs in seconds, held between DNS_TTL_LEAST and DNS_TTL_MOST
- * Errors  three values: DNS_FOUND, DNS_NONE (the name or type is not there: cached by the SOA's minimum),
- *         DNS_UNKNOWN (silence, SERVFAIL, refused, a broken packet: cached for DNS_TTL_UNKNOWN)
+ * Errors  of rr.h: RR_NONE is cached as long as the SOA says (RFC 2308), RR_UNKNOWN for DNS_TTL_UNKNOWN
+ * Bounds  MAX_DNS_CACHE questions and MAX_DNS_CACHE_BYTES of records: the longest unused go
  * Source  RFC 1035, 2308
  */
 #ifndef POLICYD_NET_DNS_H
@@ -13,15 +13,18 @@
 #include <jansson.h>
 
 #include "policyd/config.h"
+#include "policyd/scan/rr.h"
 
 enum { DNS_TTL_LEAST = 5, DNS_TTL_MOST = 3600, DNS_TTL_NONE_DEFAULT = 60, DNS_TTL_UNKNOWN = 5 };
-enum dns_result { DNS_FOUND, DNS_NONE, DNS_UNKNOWN };
+
+struct dns_records;
 
 struct dns_answer {
-	enum dns_result result;
-	uint32_t a[MAX_DNS_ANSWERS];         /* A records, host byte order */
+	enum rr_status status;               /* never RR_PENDING */
+	const struct rr *at;                 /* valid during the callback, or as long as `records` is held */
 	size_t count;
 	uint32_t ttl_s;
+	struct dns_records *records;         /* owns them; NULL when there are none */
 };
 
 struct event_base;
@@ -34,10 +37,17 @@ struct dns *dns_open(struct event_base *base, const struct config *config);   /*
 void dns_config(struct dns *dns, const struct config *config);
 void dns_close(struct dns *dns);
 
-/* A records of `name`. The callback comes once, maybe from inside the call (then NULL is returned), at the latest
- * after `timeout_ms`. */
-struct dns_wait *dns_ask(struct dns *dns, const char *name, int timeout_ms, dns_callback done, void *arg);
+/* What `name` has of that type. The callback comes once, maybe from inside the call (then NULL is returned), at the latest
+ * after `timeout_ms`. What cannot be a name (an empty label, a blank, 254 bytes) is RR_NONE at once. */
+struct dns_wait *dns_ask(struct dns *dns, enum rr_type type, const char *name, int timeout_ms, dns_callback done, void *arg);
 void dns_cancel(struct dns_wait *wait);
+
+/* Keep an answer's records beyond the callback. */
+void dns_hold(const struct dns_answer *answer);
+void dns_drop(const struct dns_answer *answer);
+
+/* The IPv4 addresses of an answer in host byte order, as lists answer; how many. */
+size_t dns_addresses(const struct dns_answer *answer, uint32_t to[MAX_DNS_ANSWERS]);
 
 json_t *dns_status(const struct dns *dns);
 

@@ -98,8 +98,11 @@ judge(struct lists_wait *w, uint8_t i, const struct dns_answer *answer)
 	double points = 0;
 	enum dnsbl_answer judged = DNSBL_UNKNOWN;
 
-	if (answer->result != DNS_UNKNOWN)
-		judged = dnsbl_judge(&lists->list[i], answer->a, answer->count, &points);
+	uint32_t a[MAX_DNS_ANSWERS];
+	size_t count = dns_addresses(answer, a);
+
+	if (answer->status != RR_UNKNOWN)
+		judged = dnsbl_judge(&lists->list[i], a, count, &points);
 	if (judged == DNSBL_REFUSED) {
 		refused(lists, s);
 		judged = DNSBL_UNKNOWN;
@@ -110,11 +113,11 @@ judge(struct lists_wait *w, uint8_t i, const struct dns_answer *answer)
 	w->result.at[at].answer = judged;
 	w->result.at[at].points = points;
 	w->result.at[at].code = 0;
-	for (size_t k = 0; judged == DNSBL_LISTED && k < answer->count && w->result.at[at].code == 0; k++) {
+	for (size_t k = 0; judged == DNSBL_LISTED && k < count && w->result.at[at].code == 0; k++) {
 		double alone;
 
-		if (dnsbl_judge(&lists->list[i], &answer->a[k], 1, &alone) == DNSBL_LISTED && alone == points)
-			w->result.at[at].code = answer->a[k];
+		if (dnsbl_judge(&lists->list[i], &a[k], 1, &alone) == DNSBL_LISTED && alone == points)
+			w->result.at[at].code = a[k];
 	}
 	w->result.points += points;
 	s->listed += judged == DNSBL_LISTED;
@@ -153,7 +156,7 @@ lists_ask(struct lists *lists, const struct ip *client, int timeout_ms, lists_ca
 		s->asked++;
 		w->open++;
 		w->ones[i] = (struct one){ .wait = w, .list = i };
-		w->ones[i].dns_wait = dns_ask(lists->dns, name, timeout_ms, on_answer, &w->ones[i]);
+		w->ones[i].dns_wait = dns_ask(lists->dns, RR_A, name, timeout_ms, on_answer, &w->ones[i]);
 	}
 	w->starting = false;
 	if (w->open > 1) {
@@ -196,11 +199,14 @@ probe(struct state *s, const struct dns_answer *answer, bool must_be_listed)
 	double points;
 	enum dnsbl_answer judged;
 
-	if (answer->result == DNS_UNKNOWN) {
+	uint32_t a[MAX_DNS_ANSWERS];
+	size_t count = dns_addresses(answer, a);
+
+	if (answer->status == RR_UNKNOWN) {
 		s->probe_bad = true;         /* silence is no proof of sickness: leave it as it is */
 		return;
 	}
-	judged = dnsbl_judge(list, answer->a, answer->count, &points);
+	judged = dnsbl_judge(list, a, count, &points);
 	if (judged == DNSBL_REFUSED) {
 		s->probe_bad = true;
 		refused(lists, s);
@@ -244,8 +250,8 @@ start_probe(struct lists *lists, uint32_t i)
 		s->probe_at_ms = INT64_MAX;
 		return;
 	}
-	dns_ask(lists->dns, name[0], TICK_MS * 20, on_probe_absent, s);
-	dns_ask(lists->dns, name[1], TICK_MS * 20, on_probe_present, s);
+	dns_ask(lists->dns, RR_A, name[0], TICK_MS * 20, on_probe_absent, s);
+	dns_ask(lists->dns, RR_A, name[1], TICK_MS * 20, on_probe_present, s);
 }
 
 static void

@@ -55,7 +55,7 @@ answer_unpack(struct unpack *u, struct arena *a, struct rr_answer *answer)
 	struct rr *at;
 
 	*answer = (struct rr_answer){ .status = RR_UNKNOWN };
-	if (u->bad || status > RR_UNKNOWN || count > MAX_DNS_ANSWERS || (status == RR_FOUND) != (count > 0))
+	if (u->bad || status > RR_UNKNOWN || count > MAX_DNS_RECORDS || (status == RR_FOUND) != (count > 0))
 		return;
 	at = ARENA_ARRAY(a, struct rr, count + 1);
 	for (uint32_t i = 0; i < count; i++)
