@@ -9,17 +9,15 @@
 #include "policyd/base/buf.h"
 #include "policyd/ctl/policy_inside.h"
 
-enum { MAX_COLUMNS = 100, DEPTH_MOST = 20 };
-
-static void
-set_text(json_t *values, const char *name, const char *text)
+void
+foreign_set(json_t *values, const char *name, const char *text)
 {
 	json_object_set_new(values, name, json_string(text));
 }
 
 /* The values of one key, made on first use. */
-static json_t *
-record_of(json_t *records, const char *key)
+json_t *
+foreign_record(json_t *records, const char *key)
 {
 	json_t *values = json_object_get(records, key);
 
@@ -28,8 +26,8 @@ record_of(json_t *records, const char *key)
 	return values;
 }
 
-static void
-add_all(struct import *in, json_t *records)
+void
+foreign_done(struct import *in, json_t *records)
 {
 	const char *key;
 	json_t *values;
@@ -60,8 +58,8 @@ add_entry(struct import *in, json_t *values, const char *list, const char *sende
 	return true;
 }
 
-static char *
-read_whole(FILE *file)
+char *
+foreign_whole(FILE *file)
 {
 	struct buf all = { 0 };
 	char chunk[65536];
@@ -71,245 +69,6 @@ read_whole(FILE *file)
 		buf_add(&all, chunk, n);
 	buf_add_char(&all, '\0');
 	return all.p;
-}
-
-/* ---- SQL dumps: CREATE TABLE for the order of columns, INSERT or COPY for rows ---- */
-
-struct table {
-	char name[64];
-	char *columns[MAX_COLUMNS];
-	size_t count;
-};
-
-struct sql {
-	struct import *in;
-	char *p;
-	struct table tables[16];
-	size_t table_count;
-	void (*row)(struct sql *s, const char *table, json_t *row);
-	json_t *policies, *senders, *users, *pending, *records;
-};
-
-static void
-skip_blanks(struct sql *s)
-{
-	for (; *s->p; s->p++) {
-		if (s->p[0] == '-' && s->p[1] == '-')
-			s->p += strcspn(s->p, "\n");
-		if (*s->p == '\n')
-			s->in->line++;
-		else if (*s->p != ' ' && *s->p != '\t' && *s->p != '\r')
-			return;
-	}
-}
-
-static bool
-keyword(struct sql *s, const char *word)
-{
-	size_t n = strlen(word);
-
-	skip_blanks(s);
-	if (strncasecmp(s->p, word, n) != 0 || s->p[n] == '_' || ascii_alnum(s->p[n]))
-		return false;
-	s->p += n;
-	return true;
-}
-
-/* users, `users`, "users", public.users */
-static bool
-name(struct sql *s, char to[64])
-{
-	size_t n = 0;
-
-	skip_blanks(s);
-	for (; *s->p && strchr(" \t\r\n(),;", *s->p) == NULL; s->p++)
-		if (*s->p == '.')
-			n = 0;
-		else if (*s->p != '`' && *s->p != '"' && n < 63)
-			to[n++] = *s->p;
-	to[n] = '\0';
-	return n > 0;
-}
-
-static struct table *
-table_of(struct sql *s, const char *wanted)
-{
-	size_t i = 0;
-
-	while (i < s->table_count && strcasecmp(s->tables[i].name, wanted) != 0)
-		i++;
-	if (i == sizeof s->tables / sizeof *s->tables)
-		i = 0;
-	if (i == s->table_count) {
-		snprintf(s->tables[i].name, sizeof s->tables[i].name, "%s", wanted);
-		s->table_count++;
-	}
-	return &s->tables[i];
-}
-
-static void
-forget_columns(struct table *t)
-{
-	for (size_t i = 0; i < t->count; i++)
-		free(t->columns[i]);
-	t->count = 0;
-}
-
-/* (a, b type(10), KEY x (a)): the first word of each item that is a column. */
-static void
-columns(struct sql *s, struct table *t)
-{
-	static const char *const no_column[] = { "PRIMARY", "KEY", "UNIQUE", "CONSTRAINT", "INDEX", "FOREIGN", "CHECK" };
-	char word[64];
-	int depth = 0;
-
-	skip_blanks(s);
-	if (*s->p != '(')
-		return;
-	s->p++;
-	forget_columns(t);
-	for (bool first = true; *s->p && depth >= 0; s->p += *s->p != '\0') {
-		skip_blanks(s);
-		bool column = first && depth == 0 && strchr(",()'", *s->p) == NULL && name(s, word);
-
-		for (size_t i = 0; column && i < sizeof no_column / sizeof *no_column; i++)
-			column = strcasecmp(word, no_column[i]) != 0;
-		if (column && t->count < MAX_COLUMNS)
-			t->columns[t->count++] = strdup(word);
-		skip_blanks(s);
-		if (*s->p == '\'')
-			for (s->p++; *s->p && *s->p != '\''; s->p++)
-				continue;
-		depth += (*s->p == '(') - (*s->p == ')');
-		first = depth == 0 && *s->p == ',';
-	}
-}
-
-/* 'it''s', 12, NULL */
-static json_t *
-value(struct sql *s)
-{
-	struct buf text = { 0 };
-	json_t *v;
-
-	skip_blanks(s);
-	if (*s->p != '\'') {
-		while (*s->p && strchr(",) \t\r\n", *s->p) == NULL)
-			buf_add_char(&text, *s->p++);
-	} else {
-		for (s->p++; *s->p && !(s->p[0] == '\'' && s->p[1] != '\''); s->p++) {
-			if (*s->p == '\n')
-				s->in->line++;
-			if ((*s->p == '\\' || *s->p == '\'') && s->p[1])
-				s->p++;
-			buf_add_char(&text, *s->p);
-		}
-		s->p += *s->p != '\0';
-		buf_add_char(&text, '\0');
-		v = json_string(text.p);
-		buf_free(&text);
-		return v ? v : json_string("");
-	}
-	buf_add_char(&text, '\0');
-	v = strcasecmp(text.p, "NULL") == 0 ? json_null() : json_string(text.p);
-	buf_free(&text);
-	return v;
-}
-
-static void
-rows(struct sql *s, const struct table *t)
-{
-	for (skip_blanks(s); *s->p == '('; skip_blanks(s)) {
-		json_t *row = json_object();
-		size_t i = 0;
-
-		do {
-			s->p++;
-			json_t *v = value(s);
-
-			if (i < t->count)
-				json_object_set_new(row, t->columns[i], v);
-			else
-				json_decref(v);
-			i++;
-			skip_blanks(s);
-		} while (*s->p == ',');
-		if (*s->p != ')' || (t->count && i != t->count))
-			import_bad(s->in, "INSERT INTO %s: %zu values; expected %zu", t->name, i, t->count);
-		else
-			s->row(s, t->name, row);
-		json_decref(row);
-		s->p += *s->p == ')';
-		skip_blanks(s);
-		if (*s->p != ',' || s->in->failed)
-			return;
-		s->p++;
-	}
-}
-
-/* COPY ... FROM stdin; then cells by tabs, \N for NULL, up to "\." */
-static void
-copied_rows(struct sql *s, const struct table *t)
-{
-	s->p += strcspn(s->p, "\n");
-	for (s->p += *s->p == '\n'; *s->p && !(s->p[0] == '\\' && s->p[1] == '.'); s->p += *s->p == '\n') {
-		json_t *row = json_object();
-
-		s->in->line++;
-		for (size_t i = 0; i < t->count; i++) {
-			size_t n = strcspn(s->p, "\t\n");
-			bool null = n == 2 && s->p[0] == '\\' && s->p[1] == 'N';
-
-			json_object_set_new(row, t->columns[i], null ? json_null() : json_stringn(s->p, n));
-			s->p += n;
-			if (*s->p != '\t')
-				break;
-			s->p++;
-		}
-		s->row(s, t->name, row);
-		json_decref(row);
-		s->p += strcspn(s->p, "\n");
-	}
-}
-
-static void
-read_sql(struct sql *s, FILE *file)
-{
-	char *all = read_whole(file), table[64];
-
-	s->in->line = 1;
-	for (s->p = all; s->p && *s->p && !s->in->failed;) {
-		bool insert = keyword(s, "INSERT") && keyword(s, "INTO"), create = !insert && keyword(s, "CREATE") && keyword(s, "TABLE");
-		bool copy = !insert && !create && keyword(s, "COPY");
-
-		if (create && keyword(s, "IF") && keyword(s, "NOT"))
-			keyword(s, "EXISTS");
-		if ((insert || create || copy) && name(s, table)) {
-			struct table *t = table_of(s, table);
-
-			columns(s, t);
-			if (insert && keyword(s, "VALUES"))
-				rows(s, t);
-			else if (copy) {
-				copied_rows(s, t);
-				s->p += strcspn(s->p, "\n");
-				skip_blanks(s);
-				continue;
-			}
-		}
-		/* To the end of the statement; a semicolon in a text is none. */
-		for (bool quoted = false; *s->p && (quoted || *s->p != ';'); s->p++) {
-			if (*s->p == '\n')
-				s->in->line++;
-			if (*s->p == '\'')
-				quoted = !quoted;
-		}
-		s->p += *s->p == ';';
-		skip_blanks(s);
-	}
-	for (size_t i = 0; i < s->table_count; i++)
-		forget_columns(&s->tables[i]);
-	free(all);
 }
 
 static const char *
@@ -322,6 +81,13 @@ cell(const json_t *row, const char *column)
 
 /* ---- amavis ---- */
 
+struct amavis {
+	struct import *in;
+	json_t *policies, *senders, *users;  /* by id */
+	json_t *pending;                     /* rows of users and wblist: what they speak of may stand behind them */
+	json_t *records;
+};
+
 static bool
 yes(const json_t *row, const char *column)
 {
@@ -329,7 +95,7 @@ yes(const json_t *row, const char *column)
 }
 
 static void
-amavis_policy(struct sql *s, const json_t *row)
+amavis_policy(struct amavis *s, const json_t *row)
 {
 	static const struct { const char *column, *field; } same[] = {
 		{ "spam_tag2_level", "tag" }, { "spam_subject_tag2", "subject_tag" }, { "addr_extension_spam", "folder" },
@@ -344,22 +110,22 @@ amavis_policy(struct sql *s, const json_t *row)
 
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++)
 		if (cell(row, same[i].column)[0])
-			set_text(values, same[i].field, cell(row, same[i].column));
+			foreign_set(values, same[i].field, cell(row, same[i].column));
 	for (size_t i = 0; i < sizeof lovers / sizeof *lovers; i++)
 		if (yes(row, lovers[i].column))
-			set_text(values, lovers[i].field, "deliver");
+			foreign_set(values, lovers[i].field, "deliver");
 	if (cell(row, "spam_kill_level")[0])
-		set_text(values, cell(row, "spam_quarantine_to")[0] ? "quarantine" : "discard", cell(row, "spam_kill_level"));
+		foreign_set(values, cell(row, "spam_quarantine_to")[0] ? "quarantine" : "discard", cell(row, "spam_kill_level"));
 	if (cell(row, "spam_quarantine_cutoff_level")[0] && cell(row, "spam_quarantine_to")[0])
-		set_text(values, "discard", cell(row, "spam_quarantine_cutoff_level"));
+		foreign_set(values, "discard", cell(row, "spam_quarantine_cutoff_level"));
 	if (cell(row, "spam_modifies_subj")[0] == 'N')
-		set_text(values, "subject_tag", "");
+		foreign_set(values, "subject_tag", "");
 	if (yes(row, "spam_lover") || yes(row, "bypass_spam_checks")) {
-		set_text(values, "quarantine", "off");
-		set_text(values, "discard", "off");
+		foreign_set(values, "quarantine", "off");
+		foreign_set(values, "discard", "off");
 	}
 	if (yes(row, "bypass_spam_checks"))
-		set_text(values, "tag", "off");
+		foreign_set(values, "tag", "off");
 	json_object_foreach((json_t *)row, column, v) {
 		bool used = json_is_null(v) || json_string_length(v) == 0 || json_string_value(v)[0] == 'N' || json_string_value(v)[0] == 'n';
 
@@ -376,8 +142,10 @@ amavis_policy(struct sql *s, const json_t *row)
 }
 
 static void
-amavis_row(struct sql *s, const char *table, json_t *row)
+amavis_row(void *arg, const char *table, json_t *row)
 {
+	struct amavis *s = arg;
+
 	if (strcasecmp(table, "policy") == 0) {
 		amavis_policy(s, row);
 	} else if (strcasecmp(table, "mailaddr") == 0) {
@@ -409,7 +177,7 @@ amavis_keys(struct import *in, const char *email, char keys[2][400])
 }
 
 static void
-amavis_pending(struct sql *s, json_t *row)
+amavis_pending(struct amavis *s, json_t *row)
 {
 	bool user = strcasecmp(cell(row, "table"), "users") == 0;
 	char keys[2][400];
@@ -421,7 +189,7 @@ amavis_pending(struct sql *s, json_t *row)
 	size_t n = amavis_keys(s->in, email ? email : "", keys);
 
 	for (size_t i = 0; i < n; i++) {
-		json_t *values = record_of(s->records, keys[i]), *policy = json_object_get(s->policies, cell(row, "policy_id"));
+		json_t *values = foreign_record(s->records, keys[i]), *policy = json_object_get(s->policies, cell(row, "policy_id"));
 		const char *sender = json_string_value(json_object_get(s->senders, cell(row, "sid"))), *wb = cell(row, "wb");
 		bool listed = strchr("WwYyBbNn", wb[0]) && wb[0] && wb[1] == '\0';
 
@@ -439,17 +207,17 @@ amavis_pending(struct sql *s, json_t *row)
 void
 read_amavis(struct import *in, FILE *file)
 {
-	struct sql s = { .in = in, .row = amavis_row, .policies = json_object(), .senders = json_object(), .users = json_object(),
+	struct amavis s = { .in = in, .policies = json_object(), .senders = json_object(), .users = json_object(),
 	    .pending = json_array(), .records = json_object() };
 	size_t i;
 	json_t *row;
 
-	read_sql(&s, file);
+	read_sql(in, file, amavis_row, &s);
 	for (int pass = 0; pass < 2; pass++)         /* users before the lists that speak of them */
 		json_array_foreach(s.pending, i, row)
 			if ((strcasecmp(cell(row, "table"), "users") == 0) == (pass == 0))
 				amavis_pending(&s, row);
-	add_all(in, s.records);
+	foreign_done(in, s.records);
 	json_decref(s.policies);
 	json_decref(s.senders);
 	json_decref(s.users);
@@ -458,9 +226,15 @@ read_amavis(struct import *in, FILE *file)
 
 /* ---- Proxmox Mail Gateway ---- */
 
+struct proxmox {
+	struct import *in;
+	json_t *records;
+};
+
 static void
-proxmox_row(struct sql *s, const char *table, json_t *row)
+proxmox_row(void *arg, const char *table, json_t *row)
 {
+	struct proxmox *s = arg;
 	const char *list = strcmp(cell(row, "name"), "WL") == 0 ? "allow" : strcmp(cell(row, "name"), "BL") == 0 ? "block" : NULL;
 	char *data = strdup(cell(row, "data")), *save = NULL, key[400];
 
@@ -471,7 +245,7 @@ proxmox_row(struct sql *s, const char *table, json_t *row)
 	} else {
 		snprintf(key, sizeof key, "mailbox:%.380s", cell(row, "pmail"));
 		for (char *one = data ? strtok_r(data, ", \t\n", &save) : NULL; one; one = strtok_r(NULL, ", \t\n", &save))
-			add_entry(s->in, record_of(s->records, key), list, one, "from Proxmox");
+			add_entry(s->in, foreign_record(s->records, key), list, one, "from Proxmox");
 	}
 	free(data);
 }
@@ -479,10 +253,10 @@ proxmox_row(struct sql *s, const char *table, json_t *row)
 void
 read_proxmox(struct import *in, FILE *file)
 {
-	struct sql s = { .in = in, .row = proxmox_row, .records = json_object() };
+	struct proxmox s = { in, json_object() };
 
-	read_sql(&s, file);
-	add_all(in, s.records);
+	read_sql(in, file, proxmox_row, &s);
+	foreign_done(in, s.records);
 }
 
 /* ---- SpamAssassin ---- */
@@ -494,7 +268,7 @@ read_spamassassin(struct import *in, FILE *file, const char *key)
 		{ "whitelist_from", "allow" }, { "welcomelist_from", "allow" }, { "whitelist_auth", "allow" }, { "welcomelist_auth", "allow" },
 		{ "whitelist_from_dkim", "allow" }, { "welcomelist_from_dkim", "allow" }, { "blacklist_from", "block" }, { "blocklist_from", "block" },
 	};
-	json_t *records = json_object(), *values = record_of(records, key);
+	json_t *records = json_object(), *values = foreign_record(records, key);
 	char *line = NULL;
 	size_t room = 0;
 
@@ -514,7 +288,7 @@ read_spamassassin(struct import *in, FILE *file, const char *key)
 			if (strcmp(word, lists[i].word) == 0)
 				list = lists[i].list;
 		if (strcmp(word, "required_score") == 0 || strcmp(word, "required_hits") == 0) {
-			set_text(values, "tag", rest);
+			foreign_set(values, "tag", rest);
 		} else if (strcmp(word, "rewrite_header") == 0 && strncasecmp(rest, "subject", 7) == 0) {
 			json_object_set_new(values, "subject_tag", json_sprintf("%s ", rest + 7 + strspn(rest + 7, " \t")));
 		} else if (list) {
@@ -525,201 +299,5 @@ read_spamassassin(struct import *in, FILE *file, const char *key)
 		}
 	}
 	free(line);
-	add_all(in, records);
-}
-
-/* ---- rspamd: settings.conf, in UCL ---- */
-
-struct ucl {
-	struct import *in;
-	const char *p;
-};
-
-static void
-ucl_blanks(struct ucl *u)
-{
-	for (; *u->p; u->p++) {
-		if (*u->p == '#')
-			u->p += strcspn(u->p, "\n");
-		else if (u->p[0] == '/' && u->p[1] == '*' && strstr(u->p, "*/"))
-			u->p = strstr(u->p, "*/") + 1;
-		if (*u->p == '\n')
-			u->in->line++;
-		if (*u->p == '\0' || strchr(" \t\r\n/", *u->p) == NULL)
-			return;
-		if (*u->p == '/' && u->p[-1] != '*')
-			return;
-	}
-}
-
-static char *
-ucl_word(struct ucl *u, const char *ends)
-{
-	struct buf text = { 0 };
-	char quote = *u->p == '"' || *u->p == '\'' ? *u->p++ : '\0';
-
-	while (*u->p && (quote ? *u->p != quote : strchr(ends, *u->p) == NULL)) {
-		if (quote && *u->p == '\\' && u->p[1])
-			u->p++;
-		buf_add_char(&text, *u->p++);
-	}
-	u->p += quote && *u->p;
-	while (!quote && text.n > 0 && strchr(" \t\r", text.p[text.n - 1]))
-		text.n--;
-	buf_add_char(&text, '\0');
-	return text.p;
-}
-
-static json_t *ucl_value(struct ucl *u, int depth);
-
-/* What stands between the braces; the same key twice is a list. */
-static json_t *
-ucl_object(struct ucl *u, int depth)
-{
-	json_t *object = json_object();
-
-	for (ucl_blanks(u); *u->p && *u->p != '}' && !u->in->failed; ucl_blanks(u)) {
-		if (*u->p == ',' || *u->p == ';') {
-			u->p++;
-			continue;
-		}
-		char *key = ucl_word(u, " \t\r\n={}:;");
-
-		ucl_blanks(u);
-		if (*u->p == '=' || *u->p == ':')
-			u->p++;
-		ucl_blanks(u);
-		if (key[0] == '\0' || depth > DEPTH_MOST)
-			import_bad(u->in, "expected NAME = VALUE; or NAME { ... }");
-		json_t *v = ucl_value(u, depth + 1), *there = json_object_get(object, key);
-
-		if (there && json_is_array(there))
-			json_array_append_new(there, v);
-		else if (there)
-			json_object_set_new(object, key, json_pack("[O, o]", there, v));
-		else
-			json_object_set_new(object, key, v);
-		free(key);
-	}
-	u->p += *u->p == '}';
-	return object;
-}
-
-static json_t *
-ucl_value(struct ucl *u, int depth)
-{
-	if (*u->p == '{') {
-		u->p++;
-		return ucl_object(u, depth);
-	}
-	if (*u->p == '[') {
-		json_t *list = json_array();
-
-		for (u->p++, ucl_blanks(u); *u->p && *u->p != ']' && depth <= DEPTH_MOST; ucl_blanks(u)) {
-			if (*u->p == ',')
-				u->p++;
-			else
-				json_array_append_new(list, ucl_value(u, depth + 1));
-		}
-		u->p += *u->p == ']';
-		return list;
-	}
-	char *text = ucl_word(u, depth ? ";,\n}]#" : ";\n#");
-	json_t *v = json_string(text);
-
-	free(text);
-	return v ? v : json_string("");
-}
-
-static void
-rspamd_actions(struct import *in, const char *rule, json_t *actions, json_t *values)
-{
-	const char *action;
-	json_t *v;
-
-	json_object_foreach(actions, action, v) {
-		const char *text = json_string_value(v), *points = text && strcmp(text, "null") == 0 ? "off" : text;
-
-		if (points && (strcmp(action, "add header") == 0 || strcmp(action, "add_header") == 0))
-			set_text(values, "tag", points);
-		else if (points && strcmp(action, "quarantine") == 0)
-			set_text(values, "quarantine", points);
-		else if (points && (strcmp(action, "reject") == 0 || strcmp(action, "discard") == 0)) {
-			set_text(values, "discard", points);
-			set_text(values, "top_action", action);
-		} else {
-			import_untranslated(in, "settings %s: action %s", rule, action);
-		}
-	}
-}
-
-static void
-rspamd_rule(struct import *in, const char *rule, json_t *settings, json_t *records)
-{
-	json_t *apply = json_object_get(settings, "apply"), *rcpt = json_object_get(settings, "rcpt"), *values = json_object(), *v, *one;
-	const char *name;
-	size_t i;
-
-	json_object_foreach(settings, name, v)
-		if (strcmp(name, "apply") && strcmp(name, "rcpt") && strcmp(name, "id") && strcmp(name, "priority") && strcmp(name, "whitelist") && strcmp(name, "want_spam"))
-			import_untranslated(in, "settings %s: condition %s", rule, name);
-	json_object_foreach(apply, name, v) {
-		if (strcmp(name, "actions") == 0)
-			rspamd_actions(in, rule, v, values);
-		else if (strcmp(name, "subject") == 0 && json_string_value(v)) {
-			const char *percent = strstr(json_string_value(v), "%s");
-
-			json_object_set_new(values, "subject_tag", json_sprintf("%.*s", percent ? (int)(percent - json_string_value(v)) : 60, json_string_value(v)));
-		} else {
-			import_untranslated(in, "settings %s: apply %s", rule, name);
-		}
-	}
-	if (json_object_get(settings, "whitelist") || json_object_get(settings, "want_spam"))
-		set_text(values, "filter", "false");
-	/* One that also asks for a sender, a client, ... holds for less than the whole recipient: it may not become his policy. */
-	bool whole = true;
-
-	json_object_foreach(settings, name, v)
-		whole &= !strcmp(name, "apply") || !strcmp(name, "rcpt") || !strcmp(name, "id") || !strcmp(name, "priority") || !strcmp(name, "whitelist") || !strcmp(name, "want_spam");
-	json_t *list = json_is_array(rcpt) ? json_incref(rcpt) : rcpt ? json_pack("[O]", rcpt) : json_array();
-
-	json_array_foreach(list, i, one) {
-		const char *address = json_string_value(one);
-		char key[400];
-
-		if (address == NULL || strpbrk(address, "/*^$") || strchr(address, '@') == NULL) {
-			import_untranslated(in, "settings %s: rcpt %s: a pattern", rule, address ? address : "?");
-			continue;
-		}
-		snprintf(key, sizeof key, "%s%.380s", address[0] == '@' ? "domain:" : "mailbox:", address[0] == '@' ? address + 1 : address);
-		if (whole)
-			json_object_update(record_of(records, key), values);
-	}
-	if (json_array_size(list) == 0)
-		import_untranslated(in, "settings %s: it names no recipient", rule);
-	json_decref(list);
-	json_decref(values);
-}
-
-void
-read_rspamd(struct import *in, FILE *file)
-{
-	char *all = read_whole(file);
-	struct ucl u = { in, all };
-	json_t *top, *rules, *records = json_object(), *rule;
-	const char *name;
-
-	in->line = 1;
-	top = all ? ucl_object(&u, 1) : json_object();
-	rules = json_object_get(top, "settings") ? json_object_get(top, "settings") : top;
-	if (json_is_object(rules))
-		json_object_foreach(rules, name, rule) {
-			if (json_is_object(rule))
-				rspamd_rule(in, name, rule, records);
-			else
-				import_untranslated(in, "settings: %s", name);
-		}
-	add_all(in, records);
-	json_decref(top);
-	free(all);
+	foreign_done(in, records);
 }

@@ -1,5 +1,5 @@
-/* policy_inside.h - the parts of policyctl policy: policy.c its commands, policy_import.c records in and out,
- * policy_foreign.c the formats of others, policy_simulate.c what would have been. */
+/* policy_inside.h - the parts of policyctl policy: policy.c its commands, policy_import.c records in and out, policy_foreign.c the
+ * formats of others (policy_sql.c reads their dumps, policy_rspamd.c rspamd's settings), policy_simulate.c what would have been. */
 #ifndef POLICYD_CTL_POLICY_INSIDE_H
 #define POLICYD_CTL_POLICY_INSIDE_H
 
@@ -33,6 +33,16 @@ void read_amavis(struct import *in, FILE *file);             /* SQL dump: users,
 void read_spamassassin(struct import *in, FILE *file, const char *key);     /* user_prefs, for one record */
 void read_rspamd(struct import *in, FILE *file);             /* settings.conf */
 void read_proxmox(struct import *in, FILE *file);            /* user block and welcome lists: pmgsh or userprefs */
+
+/* What readers share: a field of a record; the values of a key, made on first use; all records into `in` (`records` is consumed);
+ * the file as one text, to be freed. */
+void foreign_set(json_t *values, const char *name, const char *text);
+json_t *foreign_record(json_t *records, const char *key);
+void foreign_done(struct import *in, json_t *records);
+char *foreign_whole(FILE *file);
+/* Each row of a dump: {column: text or null}, borrowed; in->line is where it ends. */
+typedef void (*sql_row)(void *arg, const char *table, json_t *row);
+void read_sql(struct import *in, FILE *file, sql_row row, void *arg);
 
 int policy_import(int argc, char **argv, bool only_diff);
 int policy_export(int argc, char **argv);

@@ -6,45 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
-#include "policyd/net/smtp_client.h"
-#include "policyd/scan/rewrite.h"
-#include "policyd/wire.h"
+#include "policyd/deliver/lmtp_visit.h"
 
-enum { COMMAND_MS = 300 * 1000, MAKE_MS = 65 * 1000, REINJECT_MS = 120 * 1000, MTA_ADDS = 1024 * 1024, IN_ROOM = 64 * 1024 };
-
-struct target {                              /* one token address of the present mail */
-	struct variant variant;
-	char recipient[MAX_ADDRESS + 1];
-	char notify[64], orcpt[2 * MAX_ADDRESS];
-	bool probe, done;
-	uint64_t nonce;
-	struct smtp_reply reply;
-};
-
-struct visit {
-	struct stage *stage;
-	int sock, broker;
-	struct smtp *smtp;
-	struct inbox inbox;
-	char in[IN_ROOM];
-	size_t in_n;
-	bool greeted, mail;
-
-	/* as the mail began */
-	char reinject[PATH_ROOM], domain[128], host_name[128];
-	uint64_t limit;
-	char xforward[1024];
-	char sender[MAX_ADDRESS + 1], ret[16], envid[256];
-	bool smtputf8;
-	struct target *targets;
-	size_t count, room;
-};
+enum { MTA_ADDS = 1024 * 1024 };
 
 static void
 say(struct visit *s, const char *text)
@@ -65,7 +34,7 @@ say(struct visit *s, const char *text)
 			sent += (size_t)k;
 		else if (k < 0 && errno != EAGAIN && errno != EINTR)
 			return;              /* the next read sees it */
-		else if (poll(&p, 1, COMMAND_MS) == 0)
+		else if (poll(&p, 1, LMTP_COMMAND_MS) == 0)
 			return;
 	}
 }
@@ -80,7 +49,7 @@ more(struct visit *s)
 	if (s->in_n == sizeof s->in)
 		return false;
 	do
-		n = poll(&p, 1, COMMAND_MS) == 1 ? recv(s->sock, s->in + s->in_n, sizeof s->in - s->in_n, 0) : 0;
+		n = poll(&p, 1, LMTP_COMMAND_MS) == 1 ? recv(s->sock, s->in + s->in_n, sizeof s->in - s->in_n, 0) : 0;
 	while (n < 0 && (errno == EAGAIN || errno == EINTR));
 	if (n <= 0)
 		return false;
@@ -326,126 +295,6 @@ read_data(struct visit *s, int fd, bool *kept)
 }
 
 static void
-answer(struct target *t, int code, const char *text)
-{
-	t->done = true;
-	t->reply.code = code;
-	snprintf(t->reply.text, sizeof t->reply.text, "%s", text);
-}
-
-/* The bytes of one variant, made by a worker. -1: not now. */
-static int
-make(struct visit *s, const struct variant *v, int fd, struct buf *traces)
-{
-	struct buf body = { 0 }, variant = { 0 }, received = { 0 };
-	char date[64], trace[TRACE_ROOM];
-	struct packet packet;
-	time_t now = time(NULL);
-	struct tm tm;
-	int made = -1;
-
-	trace_make(s->stage->key, v->reference, trace);
-	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S %z", localtime_r(&now, &tm));
-	buf_printf(&received, "Received: by %s " REWRITE_BY_STAGE "%s;\r\n\t%s\r\n", s->host_name, trace, date);
-	variant_pack(&variant, v);
-	pack_span(&body, buf_span(&variant));
-	pack_span(&body, buf_span(&received));
-	struct packet question = { .type = W_VARIANT, .id = 1, .body = buf_span(&body), .fds = { fd }, .fd_count = 1 };
-
-	if (s->broker < 0)
-		s->broker = stage_broker(s->stage->run);
-	if (s->broker >= 0 && (body.failed || ipc_send_wait(s->broker, &question, COMMAND_MS) != IPC_OK ||
-	    ipc_recv_wait(s->broker, &s->inbox, &packet, MAKE_MS) != IPC_OK)) {
-		close(s->broker);
-		s->broker = -1;
-	} else if (s->broker >= 0) {
-		struct unpack u = { packet.body, false };
-		struct span text = unpack_span(&u);
-
-		if (packet.type == W_VARIANT_MADE && packet.fd_count == 1) {
-			made = packet.fds[0];
-			packet.fd_count = 0;
-			buf_clear(traces);
-			buf_add_span(traces, text);
-		} else {
-			log_warning("variants: ref %s: " SPAN_FMT "; the MTA keeps it and tries again", v->reference, SPAN_ARG(text));
-		}
-		packet_close_fds(&packet);
-	}
-	buf_free(&body);
-	buf_free(&variant);
-	buf_free(&received);
-	return made;
-}
-
-static bool
-in_circles(const struct visit *s, const struct buf *traces)
-{
-	int passed = 0;
-
-	for (size_t at = 0; at + TRACE_LETTERS <= traces->n; at += TRACE_LETTERS)
-		passed += trace_good(s->stage->key, span_make(traces->p + at, TRACE_LETTERS));
-	return passed >= PASSAGES_MOST;
-}
-
-static bool
-same_variant(const struct variant *a, const struct variant *b)
-{
-	struct buf x = { 0 }, y = { 0 };
-
-	variant_pack(&x, a);
-	variant_pack(&y, b);
-	bool same = !x.failed && !y.failed && span_eq(buf_span(&x), buf_span(&y));
-
-	buf_free(&x);
-	buf_free(&y);
-	return same;
-}
-
-/* All recipients of the first one's variant, in one transaction with the listener. */
-static void
-deliver_group(struct visit *s, size_t first, int fd)
-{
-	struct smtp_rcpt *rcpts = calloc(s->count, sizeof *rcpts);
-	struct smtp_mail mail = { .sender = span_of(s->sender), .xforward = span_of(s->xforward), .ret = span_of(s->ret),
-	    .envid = span_of(s->envid), .smtputf8 = s->smtputf8 };
-	const struct variant *v = &s->targets[first].variant;
-	struct buf traces = { 0 };
-	const char *fault = NULL;
-	size_t n = 0;
-	int made = make(s, v, fd, &traces);
-
-	for (size_t i = first; rcpts && i < s->count; i++) {
-		struct target *t = &s->targets[i];
-
-		if (t->done || t->probe || !same_variant(&t->variant, v))
-			continue;
-		t->done = true;
-		rcpts[n++] = (struct smtp_rcpt){ .address = span_of(t->recipient), .notify = span_of(t->notify), .orcpt = span_of(t->orcpt), .reply = &t->reply };
-	}
-	mail.bytes = made >= 0 ? map_fd(made) : SPAN("");
-	if (made < 0 || mail.bytes.p == NULL)
-		fault = "451 4.3.0 this copy cannot be made now";
-	else if (in_circles(s, &traces))
-		fault = "554 5.4.6 this mail goes in circles";
-	if (fault)
-		for (size_t i = 0; i < n; i++) {
-			rcpts[i].reply->code = atoi(fault);
-			snprintf(rcpts[i].reply->text, sizeof rcpts[i].reply->text, "%s", fault);
-		}
-	else
-		smtp_deliver_all(s->smtp, s->reinject, &mail, rcpts, n, REINJECT_MS);
-	if (made >= 0) {
-		unmap(mail.bytes);
-		close(made);
-	}
-	if (rcpts == NULL)
-		answer(&s->targets[first], 451, "451 4.3.0 no memory");
-	free(rcpts);
-	buf_free(&traces);
-}
-
-static void
 reply_of(struct visit *s, const struct target *t)
 {
 	char line[400];
@@ -469,7 +318,7 @@ probe_returned(struct stage *stage, struct target *t)
 		stage->nonce_back = true;
 	pthread_cond_signal(&stage->probe_back);
 	pthread_mutex_unlock(&stage->lock);
-	answer(t, 250, "250 2.0.0 the way is open");
+	lmtp_answer(t, 250, "250 2.0.0 the way is open");
 }
 
 static void
@@ -507,9 +356,9 @@ data_command(struct visit *s)
 		if (t->probe)
 			probe_returned(s->stage, t);
 		else if (!kept)
-			answer(t, 451, "451 4.3.1 no room to hold it");
+			lmtp_answer(t, 451, "451 4.3.1 no room to hold it");
 		else if (!t->done)
-			deliver_group(s, i, fd);
+			lmtp_deliver(s, i, fd);
 	}
 	for (size_t i = 0; i < s->count; i++)
 		reply_of(s, &s->targets[i]);
@@ -600,70 +449,4 @@ lmtp_serve(struct stage *stage, int sock)
 	}
 	free(s);
 	close(sock);                         /* the MTA tries again */
-}
-
-/* ---- shared ---- */
-
-void
-stage_config(struct stage *s, const struct config *config)
-{
-	pthread_mutex_lock(&s->lock);
-	snprintf(s->reinject, sizeof s->reinject, "%s", config->reinject);
-	snprintf(s->domain, sizeof s->domain, "%s", config->deliver_domain);
-	s->message_limit = config->message_limit_bytes;
-	pthread_mutex_unlock(&s->lock);
-}
-
-bool
-stage_open(struct stage *s, const struct config *config)
-{
-	pthread_condattr_t monotonic;
-
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->probe_back, &monotonic);
-	snprintf(s->host_name, sizeof s->host_name, "%s", config->host_name);
-	snprintf(s->run, sizeof s->run, "%s", config->run);
-	snprintf(s->state, sizeof s->state, "%s", config->state);
-	stage_config(s, config);
-	return secret_load(config->state, "variant", s->key);
-}
-
-void
-stage_stop(struct stage *s, int wait_ms)
-{
-	int64_t deadline = clock_ms() + wait_ms;
-	bool waits = true;
-
-	while (waits) {
-		pthread_mutex_lock(&s->lock);
-		s->stopping = true;
-		waits = s->busy > 0 && clock_left_ms(deadline) > 0;
-		pthread_mutex_unlock(&s->lock);
-		if (waits)
-			usleep(10000);
-	}
-}
-
-int
-stage_broker(const char *run)
-{
-	char path[PATH_ROOM + 32];
-	struct buf body = { 0 };
-
-	snprintf(path, sizeof path, "%s/broker.sock", run);
-	int sock = ipc_connect(path);
-
-	pack_text(&body, "deliver");
-	pack_text(&body, "");
-	pack_u64(&body, 0);
-	struct packet packet = { .type = W_HELLO, .body = buf_span(&body) };
-
-	if (sock >= 0 && ipc_send(sock, &packet) != IPC_OK) {
-		close(sock);
-		sock = -1;
-	}
-	buf_free(&body);
-	return sock;
 }

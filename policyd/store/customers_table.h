@@ -108,11 +108,15 @@ uint32_t fieldset_intern(struct customers *c, struct span json, const struct dra
 void fieldset_values(const struct fieldset *f, struct policy *values, struct policy *least, struct policy *most);
 json_t *customers_record_json(const struct customers *c, uint32_t r);
 
-/* ---- customers.c: the table ---- */
+/* ---- customers_records.c: the table ---- */
 
+uint32_t customers_hash(struct span name);
 int customers_partition(const char *key);
 uint32_t customers_find(const struct customers *c, struct span name);          /* 0: not there */
 uint32_t customers_make(struct customers *c, enum record_kind kind, struct span name);      /* 0: no memory */
+/* Twice the slots, each number where `hash_of` says; false: no memory. Called while at most 3 of 4 are taken. */
+bool intern_grow(struct customers *c, struct intern *t, uint32_t (*hash_of)(const struct customers *c, uint32_t number));
+void intern_add(struct intern *t, uint32_t hash, uint32_t number);
 
 /* What a write changes of a record, to put it back. */
 struct record_state {
@@ -124,6 +128,8 @@ void customers_restore(struct customers *c, const struct record_state *before);
 /* JSON object of fields -> record in the table; empty JSON removes it. False: not to be read (it is skipped). */
 bool customers_apply(struct customers *c, const char *key, struct span json);
 
+/* ---- customers_compile.c: from a record to its effective policy ---- */
+
 /* The levels a mailbox or domain stands in; 0 where there is none. */
 struct chain {
 	uint32_t at[LEVEL__COUNT];           /* records; [LEVEL_DEFAULT] is not used */
@@ -134,8 +140,21 @@ void customers_chain(const struct customers *c, uint32_t r, struct chain *chain)
 /* The effective policy of a chain. `from` and `bounded` (may be NULL): the level of each field, and whose bound cut it. */
 void customers_compile(const struct customers *c, const struct chain *chain, struct policy *out, enum policy_level *from,
     enum policy_level *bounded);
+/* The class of a policy, of a record (kept with it until the stamp changes), of an alias for several; 0: no memory. */
+uint32_t class_intern(struct customers *c, const struct policy *policy);
+uint32_t class_of_record(struct customers *c, uint32_t r);
+uint32_t class_of_members(struct customers *c, uint32_t alias, const char *members);
+const struct policy *class_policy(const struct customers *c, uint32_t id);
+
+/* ---- customers.c: from an address to its record ---- */
+
 /* Whose record answers for a canonical address; 0: the default's. `members`: it is an alias for several, see there. */
 uint32_t customers_resolve(const struct customers *c, const char *canonical, const char **members);
+/* The nearest "*.NAME" above a domain; 0: none. The characters that begin an extension there, or "none". */
+uint32_t customers_wildcard(const struct customers *c, const char *domain);
+const char *customers_delimiters(const struct customers *c, uint32_t domain);
+/* user for user+ext; 0: there is no extension. A quoted local part has none. */
+size_t base_length(const char *local, size_t n, const char *delimiters);
 
 /* ---- customers_check.c: may this be in force? ---- */
 bool customers_check(const struct customers *c, uint32_t r, char *why, size_t room);

@@ -1,0 +1,319 @@
+/* customers_records.c - the table: records found by a hash of their names, sets of fields that many of them share. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policyd/base/log.h"
+#include "policyd/base/metrics.h"
+#include "policyd/store/customers_table.h"
+
+enum { FIRST_ROOM = 64 };
+
+uint32_t
+customers_hash(struct span name)
+{
+	uint64_t hash = span_hash(name, 11);
+
+	return (uint32_t)(hash ^ hash >> 32);
+}
+
+int
+customers_partition(const char *key)
+{
+	const char *name = strchr(key, ':'), *at = strrchr(key, '@');
+
+	name = at ? at + 1 : name ? name + 1 : key;
+	return (int)(span_hash(span_of(name), 3) % POLICY_PARTITIONS);
+}
+
+uint32_t
+customers_find(const struct customers *c, struct span name)
+{
+	uint32_t hash = customers_hash(name), r;
+
+	if (c->by_key.room == 0)
+		return 0;
+	for (size_t i = hash & (c->by_key.room - 1); (r = c->by_key.slots[i]) != 0; i = (i + 1) & (c->by_key.room - 1)) {
+		const char *text = record_name(c, r);
+
+		if (c->records[r].hash == hash && strncmp(text, name.p, name.n) == 0 && text[name.n] == '\0')
+			return r;
+	}
+	return 0;
+}
+
+/* Twice the slots, each number where `hash_of` says. */
+bool
+intern_grow(struct customers *c, struct intern *t, uint32_t (*hash_of)(const struct customers *c, uint32_t number))
+{
+	size_t room = t->room ? t->room * 2 : FIRST_ROOM * 2;
+	uint32_t *slots = calloc(room, sizeof *slots);
+
+	if (slots == NULL)
+		return false;
+	for (size_t i = 0; i < t->room; i++) {
+		if (t->slots[i] == 0)
+			continue;
+		size_t k = hash_of(c, t->slots[i]) & (room - 1);
+
+		while (slots[k])
+			k = (k + 1) & (room - 1);
+		slots[k] = t->slots[i];
+	}
+	free(t->slots);
+	t->slots = slots;
+	t->room = room;
+	return true;
+}
+
+void
+intern_add(struct intern *t, uint32_t hash, uint32_t number)
+{
+	size_t i = hash & (t->room - 1);
+
+	while (t->slots[i])
+		i = (i + 1) & (t->room - 1);
+	t->slots[i] = number;
+	t->count++;
+}
+
+static uint32_t
+record_hash(const struct customers *c, uint32_t number)
+{
+	return c->records[number].hash;
+}
+
+/* Half as much again: a million records are not copied into twice the memory. */
+static bool
+make_room(void **at, size_t *room, size_t need, size_t size)
+{
+	size_t more = *room + *room / 2 < need ? need + FIRST_ROOM : *room + *room / 2;
+	void *bigger;
+
+	if (need <= *room)
+		return true;
+	if ((bigger = realloc(*at, more * size)) == NULL)
+		return false;
+	*at = bigger;
+	*room = more;
+	return true;
+}
+
+static void
+unlink_child(struct customers *c, uint32_t r)
+{
+	uint32_t *at = &c->records[c->records[r].parent].child;
+
+	if (c->records[r].parent == 0)
+		return;
+	while (*at != r)
+		at = &c->records[*at].next;
+	*at = c->records[r].next;
+	c->records[r].next = c->records[r].parent = 0;
+}
+
+static void
+set_parent(struct customers *c, uint32_t r, uint32_t parent)
+{
+	if (c->records[r].parent == parent)
+		return;
+	unlink_child(c, r);
+	c->records[r].parent = parent;
+	if (parent) {
+		c->records[r].next = c->records[parent].child;
+		c->records[parent].child = r;
+	}
+}
+
+uint32_t
+customers_make(struct customers *c, enum record_kind kind, struct span name)
+{
+	uint32_t r = customers_find(c, name), parent = 0;
+	size_t at = kind == RECORD_MAILBOX ? span_find_last(name, '@') : SPAN_NONE;
+
+	if (r)
+		return r;
+	if (at != SPAN_NONE && (parent = customers_make(c, RECORD_DOMAIN, span_from(name, at + 1))) == 0)
+		return 0;
+	if (!make_room((void **)&c->records, &c->record_room, c->by_key.count + 2, sizeof *c->records) ||
+	    !make_room((void **)&c->names, &c->names_room, c->names_n + name.n + 1, 1) ||
+	    (c->by_key.count * 4 >= c->by_key.room * 3 && !intern_grow(c, &c->by_key, record_hash)))
+		return 0;
+	r = (uint32_t)c->by_key.count + 1;
+	if (r == 1)
+		memset(&c->records[0], 0, sizeof c->records[0]);
+	c->records[r] = (struct record){ .key = (uint32_t)c->names_n, .hash = customers_hash(name), .kind = (uint8_t)kind };
+	memcpy(c->names + c->names_n, name.p, name.n);
+	c->names[c->names_n + name.n] = '\0';
+	c->names_n += name.n + 1;
+	c->records[r].partition = (uint8_t)customers_partition(record_name(c, r));
+	intern_add(&c->by_key, c->records[r].hash, r);
+	set_parent(c, r, parent);
+	return r;
+}
+
+static uint32_t
+fieldset_hash(const struct customers *c, uint32_t number)
+{
+	return c->fieldsets[number].hash;
+}
+
+static uint8_t *
+pack_values(const struct draft *d)
+{
+	const struct { uint64_t set; const struct policy *from; } parts[] = {
+		{ d->set, &d->values }, { d->least_set, &d->least }, { d->most_set, &d->most },
+	};
+	uint8_t *packed, *to;
+	size_t n = 1;
+
+	for (int k = 0; k < 3; k++)
+		for (size_t i = 0; i < policy_field_count; i++)
+			n += parts[k].set >> i & 1 ? policy_fields[i].size : 0;
+	to = packed = malloc(n);
+	for (int k = 0; packed && k < 3; k++)
+		for (size_t i = 0; i < policy_field_count; i++)
+			if (parts[k].set >> i & 1) {
+				memcpy(to, (const char *)parts[k].from + policy_fields[i].offset, policy_fields[i].size);
+				to += policy_fields[i].size;
+			}
+	return packed;
+}
+
+void
+fieldset_values(const struct fieldset *f, struct policy *values, struct policy *least, struct policy *most)
+{
+	const struct { uint64_t set; struct policy *to; } parts[] = {
+		{ f->set, values }, { f->least_set, least }, { f->most_set, most },
+	};
+	const uint8_t *from = f->packed;
+
+	for (int k = 0; k < 3; k++)
+		for (size_t i = 0; i < policy_field_count; i++)
+			if (parts[k].set >> i & 1) {
+				memcpy((char *)parts[k].to + policy_fields[i].offset, from, policy_fields[i].size);
+				from += policy_fields[i].size;
+			}
+}
+
+static char *
+copy_or_null(const char *text)
+{
+	return text[0] ? strdup(text) : NULL;
+}
+
+uint32_t
+fieldset_intern(struct customers *c, struct span json, const struct draft *d, const char *owner, bool *failed)
+{
+	uint32_t hash = customers_hash(json), number;
+	char why[256];
+
+	*failed = false;
+	if (json.n == 0)
+		return 0;
+	for (size_t i = hash & (c->by_fields.room - 1); c->by_fields.room && (number = c->by_fields.slots[i]) != 0;
+	     i = (i + 1) & (c->by_fields.room - 1))
+		if (c->fieldsets[number].hash == hash && span_eq(span_of(c->fieldsets[number].json), json))
+			return number;
+	*failed = !make_room((void **)&c->fieldsets, &c->fieldset_room, c->by_fields.count + 2, sizeof *c->fieldsets) ||
+	    (c->by_fields.count * 4 >= c->by_fields.room * 3 && !intern_grow(c, &c->by_fields, fieldset_hash));
+	if (*failed)
+		return 0;
+	if (c->by_fields.count == 0)
+		memset(&c->fieldsets[0], 0, sizeof c->fieldsets[0]);
+	number = (uint32_t)c->by_fields.count + 1;
+	struct fieldset *f = &c->fieldsets[number];
+
+	*f = (struct fieldset){ .set = d->set, .locked = d->locked, .least_set = d->least_set, .most_set = d->most_set, .hash = hash,
+	    .packed = pack_values(d), .json = strndup(json.p, json.n), .catch_all = copy_or_null(d->catch_all),
+	    .owner = copy_or_null(owner), .members = strchr(d->alias, ' ') ? strdup(d->alias) : NULL };
+	memcpy(f->delimiters, d->delimiters, sizeof f->delimiters);
+	if (f->packed == NULL || f->json == NULL || !entries_read(d->allow, d->block, &f->entries, why, sizeof why)) {
+		*failed = true;
+		free(f->packed);
+		free(f->json);
+		return 0;
+	}
+	intern_add(&c->by_fields, hash, number);
+	return number;
+}
+
+bool
+customers_put(struct customers *c, const char *key, const struct draft *d, struct span shared, struct record_state *before)
+{
+	enum record_kind kind = customers_kind(key);
+	uint32_t r = customers_make(c, kind, span_of(customers_name(key))), fields = 0, parent, target = 0;
+	bool failed = r == 0;
+	char name[CUSTOMER_ROOM + 16];
+
+	if (failed)
+		return false;
+	*before = (struct record_state){ r, c->records[r].fields, c->records[r].parent, c->records[r].target, c->records[r].present };
+	parent = kind == RECORD_MAILBOX ? c->records[r].parent : 0;
+	if (d && kind != RECORD_MAILBOX && d->above[0]) {
+		snprintf(name, sizeof name, "%s:%s", kind == RECORD_CUSTOMER ? "tier" : "customer", d->above);
+		parent = customers_make(c, kind == RECORD_CUSTOMER ? RECORD_TIER : RECORD_CUSTOMER, span_of(name));
+		failed = parent == 0;
+	}
+	if (d && !failed && d->alias[0] && strchr(d->alias, ' ') == NULL) {
+		target = customers_make(c, kind, span_of(d->alias));
+		failed = target == 0;
+	}
+	if (d && !failed)
+		fields = fieldset_intern(c, shared, d, kind == RECORD_MAILBOX ? d->above : "", &failed);
+	if (failed)
+		return false;
+	set_parent(c, r, parent);
+	struct record *record = &c->records[r];
+
+	c->present_count += (d != NULL) - record->present;
+	record->fields = fields;
+	record->target = target;
+	record->present = record->seen = d != NULL;
+	record->stamp = 0;
+	if (kind != RECORD_MAILBOX)
+		c->stamp++;
+	return true;
+}
+
+void
+customers_restore(struct customers *c, const struct record_state *before)
+{
+	struct record *record = &c->records[before->record];
+
+	set_parent(c, before->record, before->parent);
+	c->present_count += before->present - record->present;
+	record->fields = before->fields;
+	record->target = before->target;
+	record->present = before->present;
+	record->stamp = 0;
+	if (record->kind != RECORD_MAILBOX)
+		c->stamp++;
+}
+
+bool
+customers_apply(struct customers *c, const char *key, struct span json)
+{
+	struct buf whole = { 0 }, shared = { 0 };
+	struct record_state before;
+	struct draft d;
+	char why[512] = "no memory";
+	json_t *fields;
+	bool good;
+
+	c->dirty = true;
+	metrics_add(M_POLICY_CHANGES, 1);
+	if (json.n == 0)
+		return customers_find(c, span_of(customers_name(key))) == 0 || customers_put(c, key, NULL, SPAN(""), &before);
+	fields = json_loadb(json.p, json.n, 0, NULL);
+	good = fields && draft_read(key, fields, &d, why, sizeof why);
+	if (good) {
+		draft_json(key, &d, &whole, &shared);
+		good = !whole.failed && !shared.failed && customers_put(c, key, &d, buf_span(&shared), &before);
+	}
+	if (!good)
+		log_warning("policy %s: cannot be read (%s); the one before stays in force", key, why);
+	buf_free(&whole);
+	buf_free(&shared);
+	json_decref(fields);
+	return good;
+}
