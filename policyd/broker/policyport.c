@@ -20,7 +20,7 @@ enum { POLICY_ANSWER_MS = 200 };
 struct question {
 	struct broker *broker;
 	struct delegate_call *call;
-	const struct policy *policy;
+	struct policy policy;
 	struct ip client;
 	struct lists_wait *wait;
 	struct source_wait *source_wait;
@@ -44,8 +44,8 @@ answer(struct question *q, const struct dnsbl_result *lists)
 	const struct entry_facts facts = { .client = &q->client, .sender = span_of(q->sender) };
 	bool relayed = nets_have(config->trusted_relays, config->trusted_relay_count, &q->client);
 
-	rcpt_decide(config, q->policy, lists, &q->client,
-	    relayed ? LISTED_NOT : customers_listed(q->broker->customers, q->policy, &facts, wall_s(), NULL), reference, &check);
+	rcpt_decide(config, &q->policy, lists, &q->client,
+	    relayed ? LISTED_NOT : customers_listed(q->broker->customers, &q->policy, &facts, wall_s(), NULL), reference, &check);
 	if (check.action != RCPT_ACCEPT) {
 		char client[INET6_ADDRSTRLEN];
 
@@ -92,9 +92,9 @@ sourced(void *arg, json_t *values)
 	char why[256];
 
 	q->source_wait = NULL;
-	q->policy = customers_sourced(b->customers, span_of(q->recipient), values, why, sizeof why, &class_id);
+	q->policy = *customers_sourced(b->customers, span_of(q->recipient), values, why, sizeof why, &class_id);
 	metrics_add(M_POLICY_LOOKUPS, 1);
-	if (!q->lists_wanted || !rcpt_needs_lists(q->policy)) {
+	if (!q->lists_wanted || !rcpt_needs_lists(&q->policy)) {
 		answer(q, NULL);
 		return;
 	}

@@ -250,6 +250,7 @@ scan(struct request *r)
 	tx->broker = b;
 	metrics_set(M_TRANSACTIONS_NOW, ++b->transactions);
 	tx->settings = settings_hold(b);
+	tx->held = customers_hold(b->customers);
 	tx->config = tx->settings->config;
 	tx->mail_fd = r->fd;
 	tx->size = (uint64_t)lseek(r->fd, 0, SEEK_END);

@@ -51,6 +51,7 @@ tx_free(struct tx *tx)
 	free(tx->quarantine_ids);
 	free(tx->fates);
 	settings_drop(tx->settings);
+	customers_let_go(tx->broker->customers, tx->held);
 	free(tx);
 }
 
@@ -140,6 +141,7 @@ on_mail(struct gate *gate, struct unpack *u)
 	tx->mail_fd = -1;
 	metrics_set(M_TRANSACTIONS_NOW, ++gate->broker->transactions);
 	tx->settings = settings_hold(gate->broker);
+	tx->held = customers_hold(gate->broker->customers);
 	tx->config = tx->settings->config;
 	tx->id = unpack_u64(u);
 	wire_unpack_session(u, &tx->session);

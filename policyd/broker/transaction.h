@@ -33,7 +33,7 @@ struct conn {                                /* one SMTP client */
 struct recipient {
 	char *raw;                           /* the RCPT argument, byte exact, for delrcpt */
 	uint32_t index;                      /* the gate's number */
-	const struct policy *policy;         /* interned: never goes away */
+	const struct policy *policy;         /* interned: held by the mail (`held`) */
 	uint32_t class_id;
 	uint32_t score;                      /* which of the scanned scores is his */
 	bool outbound;                       /* nobody of ours, written to by one of ours: the sender's policy for that */
@@ -46,6 +46,7 @@ struct tx {                                  /* one mail */
 	struct conn *conn;                   /* NULL once the client has gone */
 	uint64_t id;
 	struct settings *settings;           /* held */
+	struct classes *held;                /* policies from its beginning on */
 	const struct config *config;
 	struct session session;
 	struct envelope envelope;

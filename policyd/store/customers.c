@@ -281,7 +281,7 @@ customers_open(struct event_base *base, struct redis_async *redis, const struct 
 	customers_config(c, config);
 	for (int i = 0; i < POLICY_PARTITIONS; i++)
 		c->partitions[i] = (struct partition){ .customers = c, .number = i, .last_id = "0-0" };
-	if (!snapshot_load(c)) {
+	if (!classes_renew(c) || !snapshot_load(c)) {
 		customers_close(c);
 		return NULL;
 	}
@@ -312,24 +312,21 @@ customers_close(struct customers *c)
 		free(f->catch_all);
 		entries_free(f->entries);
 	}
-	for (size_t i = 0; i < c->class_blocks; i++)
-		free(c->classes[i]);
-	free(c->classes);
+	classes_free(c);
 	free(c->fieldsets);
 	free(c->records);
 	free(c->names);
 	free(c->by_key.slots);
 	free(c->by_fields.slots);
-	free(c->by_class.slots);
 	free(c);
 }
 
 json_t *
 customers_status(const struct customers *c)
 {
-	size_t bytes = c->record_room * sizeof *c->records + c->names_room + (c->by_key.room + c->by_fields.room + c->by_class.room) * 4 +
-	    c->class_blocks * CLASS_BLOCK * sizeof(struct policy) + c->fieldset_room * sizeof *c->fieldsets;
+	size_t bytes = c->record_room * sizeof *c->records + c->names_room + (c->by_key.room + c->by_fields.room) * sizeof(uint64_t) +
+	    classes_bytes(c) + c->fieldset_room * sizeof *c->fieldsets;
 
-	return json_pack("{s:i, s:i, s:i, s:I, s:b}", "records", (int)c->present_count, "classes", (int)c->by_class.count,
+	return json_pack("{s:i, s:i, s:i, s:I, s:b}", "records", (int)c->present_count, "classes", (int)c->classes->index.count,
 	    "fieldsets", (int)c->by_fields.count, "bytes", (json_int_t)bytes, "redis_up", c->redis ? redis_async_up(c->redis) : 0);
 }

@@ -2,7 +2,8 @@
  *
  * Shape   Redis (keys.h): records of tiers, customers, domains and mailboxes in partitions {p:NN}, each partition with
  *         a stream of its changes. Here: all records in one table, followed by the streams; effective policies
- *         are interned, so equal ones are one pointer and one class id, and never move or go away
+ *         are interned, so equal ones are one pointer and one class id. A pointer is good until the event loop turns, and
+ *         as long as somebody holds (customers_hold) who did so before it was looked up
  * Levels  default, tier, customer, wildcard (*.example; of the same customer, or for domains of nobody), domain, mailbox,
  *         extension: the nearest value counts, unless a level above has locked the field or bounds it (min.FIELD,
  *         max.FIELD); lists are looked at from the nearest on
@@ -30,6 +31,11 @@ void customers_close(struct customers *c);
 
 /* The policy of a recipient, by the raw RCPT argument (brackets allowed) or plain address. Never NULL. */
 const struct policy *customers_lookup(struct customers *c, struct span address, uint32_t *class_id);
+
+/* What is looked up from now on stays until it is let go. */
+struct classes;
+struct classes *customers_hold(struct customers *c);
+void customers_let_go(struct customers *c, struct classes *held);
 
 /* Is it one of ours: does a record speak of this mailbox, its domain, or a wildcard above? */
 bool customers_know(const struct customers *c, struct span address);

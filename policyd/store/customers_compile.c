@@ -143,41 +143,102 @@ customers_compile(const struct customers *c, const struct chain *chain, struct p
 /* ---- classes ---- */
 
 static struct policy *
-class_of(const struct customers *c, uint32_t id)
+class_of(const struct classes *all, uint32_t id)
 {
-	return &c->classes[(id - 1) / CLASS_BLOCK][(id - 1) % CLASS_BLOCK];
+	return &all->blocks[(id - 1) / CLASS_BLOCK][(id - 1) % CLASS_BLOCK];
 }
 
-static uint32_t
-class_hash(const struct customers *c, uint32_t id)
+static void
+free_oldest(struct customers *c)
 {
-	return customers_hash(span_make(class_of(c, id), sizeof(struct policy)));
+	struct classes *old = c->oldest;
+
+	c->oldest = old->newer;
+	for (size_t i = 0; i < CLASSES_MOST / CLASS_BLOCK; i++)
+		free(old->blocks[i]);
+	free(old->index.slots);
+	free(old);
+}
+
+/* Whoever holds one also has policies of those that came later. */
+static void
+free_unheld(struct customers *c)
+{
+	while (c->oldest != c->classes && c->oldest->holders == 0)
+		free_oldest(c);
+}
+
+bool
+classes_renew(struct customers *c)
+{
+	struct classes *fresh = calloc(1, sizeof *fresh);
+
+	if (fresh == NULL)
+		return false;
+	if (c->classes)
+		c->classes->newer = fresh;
+	else
+		c->oldest = fresh;
+	c->classes = fresh;
+	c->stamp++;
+	free_unheld(c);
+	return true;
+}
+
+void
+classes_free(struct customers *c)
+{
+	while (c->oldest)
+		free_oldest(c);
+	c->classes = NULL;
+}
+
+size_t
+classes_bytes(const struct customers *c)
+{
+	size_t bytes = 0;
+
+	for (const struct classes *k = c->oldest; k; k = k->newer) {
+		bytes += sizeof *k + k->index.room * sizeof *k->index.slots;
+		for (size_t i = 0; i < CLASSES_MOST / CLASS_BLOCK; i++)
+			bytes += k->blocks[i] ? CLASS_BLOCK * sizeof(struct policy) : 0;
+	}
+	return bytes;
+}
+
+struct classes *
+customers_hold(struct customers *c)
+{
+	c->classes->holders++;
+	return c->classes;
+}
+
+void
+customers_let_go(struct customers *c, struct classes *held)
+{
+	held->holders--;
+	free_unheld(c);
 }
 
 uint32_t
 class_intern(struct customers *c, const struct policy *policy)
 {
-	struct intern *t = &c->by_class;
 	uint32_t hash = customers_hash(span_make(policy, sizeof *policy)), id;
+	size_t at = 0;
 
-	for (size_t i = hash & (t->room - 1); t->room && (id = t->slots[i]) != 0; i = (i + 1) & (t->room - 1))
-		if (memcmp(class_of(c, id), policy, sizeof *policy) == 0)
+	while ((id = intern_next(&c->classes->index, hash, &at)) != 0)
+		if (memcmp(class_of(c->classes, id), policy, sizeof *policy) == 0)
 			return id;
-	if (t->count * 4 >= t->room * 3 && !intern_grow(c, t, class_hash))
+	if ((c->classes->index.count == CLASSES_MOST && !classes_renew(c)) || !intern_room(&c->classes->index, 1))
 		return 0;
-	if (t->count == c->class_blocks * CLASS_BLOCK) {
-		struct policy **more = realloc(c->classes, (c->class_blocks + 1) * sizeof *more);
+	struct classes *all = c->classes;
+	struct policy **block = &all->blocks[all->index.count / CLASS_BLOCK];
 
-		if (more == NULL)
-			return 0;
-		c->classes = more;
-		if ((more[c->class_blocks] = calloc(CLASS_BLOCK, sizeof(struct policy))) == NULL)
-			return 0;
-		c->class_blocks++;
-	}
-	id = (uint32_t)t->count + 1;
-	*class_of(c, id) = *policy;
-	intern_add(t, hash, id);
+	if (*block == NULL && (*block = calloc(CLASS_BLOCK, sizeof(struct policy))) == NULL)
+		return 0;
+	intern_add(&all->index, hash);
+	id = (uint32_t)all->index.count;
+	*class_of(all, id) = *policy;
 	return id;
 }
 
@@ -235,5 +296,5 @@ class_of_members(struct customers *c, uint32_t alias, const char *members)
 const struct policy *
 class_policy(const struct customers *c, uint32_t id)
 {
-	return id ? class_of(c, id) : &c->policy_default;
+	return id ? class_of(c->classes, id) : &c->policy_default;
 }

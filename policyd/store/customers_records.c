@@ -8,12 +8,23 @@
 
 enum { FIRST_ROOM = 64 };
 
+/* Eight bytes at a step: a name is hashed at each look-up, several times where it has no record. Never stored. */
 uint32_t
 customers_hash(struct span name)
 {
-	uint64_t hash = span_hash(name, 11);
+	uint64_t h = name.n * 0x9e3779b97f4a7c15u, word;
+	size_t i = 0;
 
-	return (uint32_t)(hash ^ hash >> 32);
+	for (; i + sizeof word <= name.n; i += sizeof word) {
+		memcpy(&word, name.p + i, sizeof word);
+		h = (h ^ word) * 0xff51afd7ed558ccdu;
+		h ^= h >> 32;
+	}
+	word = 0;
+	if (i < name.n)
+		memcpy(&word, name.p + i, name.n - i);
+	h = (h ^ word) * 0xc4ceb9fe1a85ec53u;
+	return (uint32_t)(h >> 32 ^ h);
 }
 
 int
@@ -29,36 +40,42 @@ uint32_t
 customers_find(const struct customers *c, struct span name)
 {
 	uint32_t hash = customers_hash(name), r;
+	size_t at = 0;
 
-	if (c->by_key.room == 0)
-		return 0;
-	for (size_t i = hash & (c->by_key.room - 1); (r = c->by_key.slots[i]) != 0; i = (i + 1) & (c->by_key.room - 1)) {
+	while ((r = intern_next(&c->by_key, hash, &at)) != 0) {
 		const char *text = record_name(c, r);
 
-		if (c->records[r].hash == hash && strncmp(text, name.p, name.n) == 0 && text[name.n] == '\0')
-			return r;
+		if (strncmp(text, name.p, name.n) == 0 && text[name.n] == '\0')
+			break;
 	}
-	return 0;
+	return r;
 }
 
-/* Twice the slots, each number where `hash_of` says. */
-bool
-intern_grow(struct customers *c, struct intern *t, uint32_t (*hash_of)(const struct customers *c, uint32_t number))
+static void
+put_slot(uint64_t *slots, size_t room, uint64_t slot)
 {
-	size_t room = t->room ? t->room * 2 : FIRST_ROOM * 2;
-	uint32_t *slots = calloc(room, sizeof *slots);
+	size_t i = slot >> 32 & (room - 1);
 
-	if (slots == NULL)
+	while (slots[i])
+		i = (i + 1) & (room - 1);
+	slots[i] = slot;
+}
+
+bool
+intern_room(struct intern *t, size_t more)
+{
+	size_t room = t->room ? t->room : FIRST_ROOM;
+	uint64_t *slots;
+
+	while ((t->count + more) * 4 > room * 3)
+		room *= 2;
+	if (room == t->room)
+		return true;
+	if ((slots = calloc(room, sizeof *slots)) == NULL)
 		return false;
-	for (size_t i = 0; i < t->room; i++) {
-		if (t->slots[i] == 0)
-			continue;
-		size_t k = hash_of(c, t->slots[i]) & (room - 1);
-
-		while (slots[k])
-			k = (k + 1) & (room - 1);
-		slots[k] = t->slots[i];
-	}
+	for (size_t i = 0; i < t->room; i++)
+		if (t->slots[i])
+			put_slot(slots, room, t->slots[i]);
 	free(t->slots);
 	t->slots = slots;
 	t->room = room;
@@ -66,20 +83,9 @@ intern_grow(struct customers *c, struct intern *t, uint32_t (*hash_of)(const str
 }
 
 void
-intern_add(struct intern *t, uint32_t hash, uint32_t number)
+intern_add(struct intern *t, uint32_t hash)
 {
-	size_t i = hash & (t->room - 1);
-
-	while (t->slots[i])
-		i = (i + 1) & (t->room - 1);
-	t->slots[i] = number;
-	t->count++;
-}
-
-static uint32_t
-record_hash(const struct customers *c, uint32_t number)
-{
-	return c->records[number].hash;
+	put_slot(t->slots, t->room, (uint64_t)hash << 32 | ++t->count);
 }
 
 /* Half as much again: a million records are not copied into twice the memory. */
@@ -136,25 +142,19 @@ customers_make(struct customers *c, enum record_kind kind, struct span name)
 		return 0;
 	if (!make_room((void **)&c->records, &c->record_room, c->by_key.count + 2, sizeof *c->records) ||
 	    !make_room((void **)&c->names, &c->names_room, c->names_n + name.n + 1, 1) ||
-	    (c->by_key.count * 4 >= c->by_key.room * 3 && !intern_grow(c, &c->by_key, record_hash)))
+	    !intern_room(&c->by_key, 1))
 		return 0;
 	r = (uint32_t)c->by_key.count + 1;
 	if (r == 1)
 		memset(&c->records[0], 0, sizeof c->records[0]);
-	c->records[r] = (struct record){ .key = (uint32_t)c->names_n, .hash = customers_hash(name), .kind = (uint8_t)kind };
+	c->records[r] = (struct record){ .key = (uint32_t)c->names_n, .kind = (uint8_t)kind };
 	memcpy(c->names + c->names_n, name.p, name.n);
 	c->names[c->names_n + name.n] = '\0';
 	c->names_n += name.n + 1;
 	c->records[r].partition = (uint8_t)customers_partition(record_name(c, r));
-	intern_add(&c->by_key, c->records[r].hash, r);
+	intern_add(&c->by_key, customers_hash(name));
 	set_parent(c, r, parent);
 	return r;
-}
-
-static uint32_t
-fieldset_hash(const struct customers *c, uint32_t number)
-{
-	return c->fieldsets[number].hash;
 }
 
 static uint8_t *
@@ -206,16 +206,16 @@ fieldset_intern(struct customers *c, struct span json, const struct draft *d, co
 {
 	uint32_t hash = customers_hash(json), number;
 	char why[256];
+	size_t at = 0;
 
 	*failed = false;
 	if (json.n == 0)
 		return 0;
-	for (size_t i = hash & (c->by_fields.room - 1); c->by_fields.room && (number = c->by_fields.slots[i]) != 0;
-	     i = (i + 1) & (c->by_fields.room - 1))
-		if (c->fieldsets[number].hash == hash && span_eq(span_of(c->fieldsets[number].json), json))
+	while ((number = intern_next(&c->by_fields, hash, &at)) != 0)
+		if (span_eq(span_of(c->fieldsets[number].json), json))
 			return number;
 	*failed = !make_room((void **)&c->fieldsets, &c->fieldset_room, c->by_fields.count + 2, sizeof *c->fieldsets) ||
-	    (c->by_fields.count * 4 >= c->by_fields.room * 3 && !intern_grow(c, &c->by_fields, fieldset_hash));
+	    !intern_room(&c->by_fields, 1);
 	if (*failed)
 		return 0;
 	if (c->by_fields.count == 0)
@@ -223,7 +223,7 @@ fieldset_intern(struct customers *c, struct span json, const struct draft *d, co
 	number = (uint32_t)c->by_fields.count + 1;
 	struct fieldset *f = &c->fieldsets[number];
 
-	*f = (struct fieldset){ .set = d->set, .locked = d->locked, .least_set = d->least_set, .most_set = d->most_set, .hash = hash,
+	*f = (struct fieldset){ .set = d->set, .locked = d->locked, .least_set = d->least_set, .most_set = d->most_set,
 	    .packed = pack_values(d), .json = strndup(json.p, json.n), .catch_all = copy_or_null(d->catch_all),
 	    .owner = copy_or_null(owner), .members = strchr(d->alias, ' ') ? strdup(d->alias) : NULL };
 	memcpy(f->delimiters, d->delimiters, sizeof f->delimiters);
@@ -233,7 +233,7 @@ fieldset_intern(struct customers *c, struct span json, const struct draft *d, co
 		free(f->json);
 		return 0;
 	}
-	intern_add(&c->by_fields, hash, number);
+	intern_add(&c->by_fields, hash);
 	return number;
 }
 

@@ -1,6 +1,6 @@
 /* customers_snapshot.c - the table as a file, so that a node starts in a second, and without Redis.
  *
- *   "policyd policies 2\n" | u32 sizeof(struct record) | u32 records | u64 bytes of names | u32 fieldsets
+ *   "policyd policies 3\n" | u32 sizeof(struct record) | u32 records | u64 bytes of names | u32 fieldsets
  *   | POLICY_PARTITIONS x (i64 version, last id of the stream (48)) | records [1..] | names | fieldsets: JSON, NUL
  *   | SHA-256 of all before
  *
@@ -17,9 +17,9 @@
 #include "policyd/base/log.h"
 #include "policyd/store/customers_table.h"
 
-enum { SAVE_EVERY_MS = 2000, DIGEST = 32 };
+enum { SAVE_EVERY_MS = 2000, DIGEST = 32, SOME = 1024 };
 
-static const char magic[] = "policyd policies 2\n";
+static const char magic[] = "policyd policies 3\n";
 
 struct out {
 	FILE *file;
@@ -34,12 +34,48 @@ put(struct out *o, const void *p, size_t n)
 		o->failed = true;
 }
 
+/* Sets of fields that no record has any more do not come along: the others are numbered anew. NULL: no memory. */
+static uint32_t *
+renumber(const struct customers *c, uint32_t *count)
+{
+	uint32_t *numbers = calloc(c->by_fields.count + 1, sizeof *numbers);
+
+	*count = 0;
+	for (size_t r = 1; numbers && r <= c->by_key.count; r++)
+		if (c->records[r].fields)
+			numbers[c->records[r].fields] = 1;
+	for (size_t i = 1; numbers && i <= c->by_fields.count; i++)
+		if (numbers[i])
+			numbers[i] = ++*count;
+	return numbers;
+}
+
+static void
+put_records(struct out *o, const struct customers *c, const uint32_t *numbers)
+{
+	struct record some[SOME];
+	size_t n = 0;
+
+	for (size_t r = 1; r <= c->by_key.count; r++) {
+		some[n] = c->records[r];
+		some[n].fields = numbers[some[n].fields];
+		if (++n == SOME || r == c->by_key.count) {
+			put(o, some, n * sizeof *some);
+			n = 0;
+		}
+	}
+}
+
 static void
 put_all(struct out *o, const struct customers *c)
 {
-	uint32_t size = sizeof(struct record), records = (uint32_t)c->by_key.count, fieldsets = (uint32_t)c->by_fields.count;
+	uint32_t size = sizeof(struct record), records = (uint32_t)c->by_key.count, fieldsets, *numbers = renumber(c, &fieldsets);
 	uint64_t names = c->names_n;
 
+	if (numbers == NULL) {
+		o->failed = true;
+		return;
+	}
 	put(o, magic, sizeof magic - 1);
 	put(o, &size, sizeof size);
 	put(o, &records, sizeof records);
@@ -49,10 +85,12 @@ put_all(struct out *o, const struct customers *c)
 		put(o, &c->partitions[i].version, sizeof c->partitions[i].version);
 		put(o, c->partitions[i].last_id, sizeof c->partitions[i].last_id);
 	}
-	put(o, c->records + (records > 0), records * sizeof *c->records);
+	put_records(o, c, numbers);
 	put(o, c->names, c->names_n);
-	for (uint32_t i = 1; i <= fieldsets; i++)
-		put(o, c->fieldsets[i].json, strlen(c->fieldsets[i].json) + 1);
+	for (size_t i = 1; i <= c->by_fields.count; i++)
+		if (numbers[i])
+			put(o, c->fieldsets[i].json, strlen(c->fieldsets[i].json) + 1);
+	free(numbers);
 }
 
 static bool
@@ -156,27 +194,18 @@ read_fieldsets(struct customers *c, uint32_t count, struct span *from)
 static bool
 index_records(struct customers *c, uint32_t count)
 {
-	size_t room = 128;
-
-	while (count * 4 >= room * 3)
-		room *= 2;
-	if ((c->by_key.slots = calloc(room, sizeof *c->by_key.slots)) == NULL)
+	if (!intern_room(&c->by_key, count))
 		return false;
-	c->by_key.room = room;
 	for (uint32_t r = 1; r <= count; r++) {
 		struct record *record = &c->records[r];
-		size_t i = record->hash & (room - 1);
 
 		if (record->key >= c->names_n || record->kind >= RECORD__KINDS || record->parent > count || record->child > count ||
 		    record->next > count || record->target > count || record->fields > c->by_fields.count)
 			return false;
 		record->stamp = 0;
 		c->present_count += record->present;
-		while (c->by_key.slots[i])
-			i = (i + 1) & (room - 1);
-		c->by_key.slots[i] = r;
+		intern_add(&c->by_key, customers_hash(span_of(record_name(c, r))));
 	}
-	c->by_key.count = count;
 	return true;
 }
 

@@ -4,7 +4,7 @@
  *         that is removed, or only spoken of (the domain of a mailbox), is there without fields. What is set at a record is
  *         a fieldset, and an effective policy a class: both are interned, so a million mailboxes of a provider share a few
  *         thousand of them
- * Bytes   40 a record and its key; a class is sizeof(struct policy)
+ * Bytes   36 a record, its key, and 8 to 20 in the index; a class is sizeof(struct policy)
  */
 #ifndef POLICYD_STORE_CUSTOMERS_TABLE_H
 #define POLICYD_STORE_CUSTOMERS_TABLE_H
@@ -21,7 +21,7 @@ enum record_kind { RECORD_MAILBOX, RECORD_DOMAIN, RECORD_CUSTOMER, RECORD_TIER, 
 extern const char *const record_kind_names[RECORD__KINDS];
 
 struct record {
-	uint32_t key, hash;                  /* key: where its name begins in `names` */
+	uint32_t key;                        /* where its name begins in `names` */
 	uint32_t parent;                     /* mailbox: its domain; domain: its customer; customer: its tier; 0: none */
 	uint32_t child, next;                /* the first of those whose parent it is; the next beside it */
 	uint32_t target;                     /* an alias of this record; 0: none */
@@ -39,12 +39,12 @@ struct fieldset {
 	char *members, *catch_all;           /* of an alias for several; of a domain; NULL: none */
 	char delimiters[8];                  /* of a domain; empty: as above it */
 	struct entries *entries;             /* allow and block; NULL: none */
-	uint32_t hash;
 };
 
-/* Numbers from 1, found again by content: open addressing over `slots`. */
+/* Numbers from 1, found again by content: open addressing. A slot is hash << 32 | number, 0 when it is free: what has another
+ * hash is passed over without a look at it, which would be a cache miss. */
 struct intern {
-	uint32_t *slots;
+	uint64_t *slots;
 	size_t room, count;
 };
 
@@ -61,9 +61,9 @@ struct customers {
 	struct policy policy_default;
 	struct record *records;              /* [0] is nobody */
 	struct fieldset *fieldsets;          /* [0] sets nothing */
-	struct policy **classes;             /* in blocks of CLASS_BLOCK, so that they never move */
-	size_t record_room, fieldset_room, class_blocks;
-	struct intern by_key, by_fields, by_class;
+	struct classes *oldest, *classes;    /* the present ones are the last */
+	size_t record_room, fieldset_room;
+	struct intern by_key, by_fields;
 	char *names;
 	size_t names_n, names_room;
 	uint32_t present_count, stamp;
@@ -75,7 +75,15 @@ struct customers {
 	struct event *tick;
 };
 
-enum { CLASS_BLOCK = 1024 };
+/* Effective policies as they are asked for, up to CLASSES_MOST; then they are made anew, and these go when nobody holds them or
+ * older ones: what a provider's mailboxes and years of changes come to is more than memory should hold at once. */
+enum { CLASS_BLOCK = 1024, CLASSES_MOST = 128 * CLASS_BLOCK };
+struct classes {
+	struct classes *newer;
+	struct policy *blocks[CLASSES_MOST / CLASS_BLOCK];   /* never moved */
+	struct intern index;
+	uint32_t holders;
+};
 
 static inline const char *
 record_name(const struct customers *c, uint32_t r)
@@ -114,9 +122,20 @@ uint32_t customers_hash(struct span name);
 int customers_partition(const char *key);
 uint32_t customers_find(const struct customers *c, struct span name);          /* 0: not there */
 uint32_t customers_make(struct customers *c, enum record_kind kind, struct span name);      /* 0: no memory */
-/* Twice the slots, each number where `hash_of` says; false: no memory. Called while at most 3 of 4 are taken. */
-bool intern_grow(struct customers *c, struct intern *t, uint32_t (*hash_of)(const struct customers *c, uint32_t number));
-void intern_add(struct intern *t, uint32_t hash, uint32_t number);
+/* Room for so many more; false: no memory. Then one is added: its number is count. */
+bool intern_room(struct intern *t, size_t more);
+void intern_add(struct intern *t, uint32_t hash);
+/* The next number of this hash, after those given before (*at begins as 0); 0: there is none. */
+static inline uint32_t
+intern_next(const struct intern *t, uint32_t hash, size_t *at)
+{
+	uint64_t slot;
+
+	while (t->room && (slot = t->slots[(hash + (*at)++) & (t->room - 1)]) != 0)
+		if (slot >> 32 == hash)
+			return (uint32_t)slot;
+	return 0;
+}
 
 /* What a write changes of a record, to put it back. */
 struct record_state {
@@ -145,6 +164,9 @@ uint32_t class_intern(struct customers *c, const struct policy *policy);
 uint32_t class_of_record(struct customers *c, uint32_t r);
 uint32_t class_of_members(struct customers *c, uint32_t alias, const char *members);
 const struct policy *class_policy(const struct customers *c, uint32_t id);
+bool classes_renew(struct customers *c);                    /* false: no memory; the present ones stay */
+void classes_free(struct customers *c);
+size_t classes_bytes(const struct customers *c);
 
 /* ---- customers.c: from an address to its record ---- */
 

@@ -3,7 +3,7 @@
  * usage: policytable DIR [MAILBOXES [CUSTOMERS]]     DIR: where the snapshot goes */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
@@ -60,13 +60,25 @@ dice(unsigned *seed)
 	return *seed = *seed * 1664525 + 1013904223;
 }
 
-enum { NAMES = 1 << 16 };
+enum { NAMES = 1 << 18 };              /* more than a cache holds the records of */
 
+/* Of this thread: others who work on this machine do not count. */
 static double
-lookups(struct customers *c, const char *before, const char *behind, const char *host, unsigned mailboxes, unsigned customers, unsigned count)
+cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* A look-up's CPU time, the best of `rounds`. */
+static double
+lookups(struct customers *c, const char *before, const char *behind, const char *host, unsigned mailboxes, unsigned customers, unsigned rounds)
 {
 	char (*names)[80] = calloc(NAMES, sizeof *names);
 	unsigned seed = 7;
+	double best = 0;
 	uint32_t class_id, sum = 0;
 
 	for (unsigned i = 0; i < NAMES; i++) {
@@ -74,16 +86,19 @@ lookups(struct customers *c, const char *before, const char *behind, const char 
 
 		snprintf(names[i], sizeof names[i], "<%s%u%s@%s-%u.example>", before, m, behind, host, m % customers);
 	}
-	int64_t start = clock_us();
+	for (unsigned k = 0; k < rounds; k++) {
+		double start = cpu_ns();
 
-	for (unsigned i = 0; i < count; i++) {
-		customers_lookup(c, span_of(names[i % NAMES]), &class_id);
-		sum += class_id;
+		for (unsigned i = 0; i < NAMES; i++) {
+			customers_lookup(c, span_of(names[i]), &class_id);
+			sum += class_id;
+		}
+		double ns = (cpu_ns() - start) / NAMES;
+
+		best = k == 0 || ns < best ? ns : best;
 	}
-	double ns = (double)(clock_us() - start) * 1000 / count;
-
 	free(names);
-	return sum ? ns : 0;
+	return sum ? best : 0;
 }
 
 int
@@ -101,11 +116,11 @@ main(int argc, char **argv)
 
 	fill(c, mailboxes, customers);
 	printf("%u mailboxes of %u customers: %.0f MB after the load\n", mailboxes, customers, resident_mb() - before);
-	printf("look-up, first of a mailbox (compiled then): %.0f ns\n", lookups(c, "First.Last", "", "company", mailboxes, customers, 1000000));
-	printf("look-up, again: %.0f ns\n", lookups(c, "First.Last", "", "company", mailboxes, customers, 4000000));
-	printf("look-up, with an extension: %.0f ns\n", lookups(c, "first.last", "+lists", "company", mailboxes, customers, 4000000));
-	printf("look-up, of a mailbox without a record: %.0f ns\n", lookups(c, "nobody", "", "company", mailboxes, customers, 4000000));
-	printf("look-up, of a foreign domain: %.0f ns\n", lookups(c, "nobody", "", "else", mailboxes, customers, 4000000));
+	printf("look-up, first of a mailbox, compiled then: %.0f ns\n", lookups(c, "First.Last", "", "company", mailboxes, customers, 1));
+	printf("look-up, again: %.0f ns\n", lookups(c, "First.Last", "", "company", mailboxes, customers, 9));
+	printf("look-up, with an extension: %.0f ns\n", lookups(c, "first.last", "+lists", "company", mailboxes, customers, 9));
+	printf("look-up, of a mailbox without a record: %.0f ns\n", lookups(c, "nobody", "", "company", mailboxes, customers, 9));
+	printf("look-up, of a foreign domain: %.0f ns\n", lookups(c, "nobody", "", "else", mailboxes, customers, 9));
 	int64_t start = clock_us();
 
 	apply(c, "customer:c7", "{\"tier\":\"gold\",\"tag\":\"1\",\"quarantine\":\"9\"}");
@@ -118,7 +133,7 @@ main(int argc, char **argv)
 		snprintf(name, sizeof name, "first.last%u@company-%u.example", i, i % customers);
 		customers_lookup(c, span_of(name), &class_id);
 	}
-	printf("all mailboxes compiled: %.0f MB, %u classes, %zu fieldsets\n", resident_mb() - before, (unsigned)c->by_class.count, c->by_fields.count);
+	printf("all mailboxes asked for: %.0f MB, %u classes, %zu fieldsets\n", resident_mb() - before, (unsigned)c->classes->index.count, c->by_fields.count);
 	start = clock_us();
 	snapshot_save(c);
 	printf("snapshot written: %lld ms\n", (long long)(clock_us() - start) / 1000);

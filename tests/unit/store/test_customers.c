@@ -381,6 +381,59 @@ snapshot_is_the_same(void **state)
 	customers_close(bad);
 }
 
+/* More classes than there is room for: they are made anew, and what a mail holds stays as it was. */
+static void
+classes_come_and_go(void **state)
+{
+	struct classes *held = customers_hold(c);
+	const struct policy *bob = policy_of("bob@shop.example"), before = *bob;
+	struct policy one = before;
+	size_t most = classes_bytes(c);
+
+	(void)state;
+	for (uint32_t i = 0; i < 5 * CLASSES_MOST; i++) {
+		one.retention_days = 1000 + i;
+		assert_int_not_equal(class_intern(c, &one), 0);
+		if (i == 2 * CLASSES_MOST) {
+			assert_memory_equal(bob, &before, sizeof before);
+			assert_ptr_not_equal(policy_of("bob@shop.example"), bob);
+			assert_memory_equal(policy_of("bob@shop.example"), &before, sizeof before);
+			assert_ptr_not_equal(c->oldest, c->classes);
+			customers_let_go(c, held);
+			assert_ptr_equal(c->oldest, c->classes);
+			most = 0;
+		}
+		if (i > 2 * CLASSES_MOST && i % 1024 == 0 && classes_bytes(c) > most)
+			most = classes_bytes(c);
+	}
+	assert_true(most < 2 * CLASSES_MOST * sizeof(struct policy));
+	finds_the_record(state);
+}
+
+/* What nobody has any more is not written: years of changes do not add up. */
+static void
+snapshot_forgets_old_fields(void **state)
+{
+	const struct policy before = *policy_of("bob@shop.example");
+	char json[64];
+
+	(void)state;
+	for (int i = 0; i < 500; i++) {
+		snprintf(json, sizeof json, "{\"tag\": %g}", 1 + i / 1000.0);
+		apply("churn@shop.example", json);
+	}
+	size_t count = c->by_fields.count;
+
+	snapshot_save(c);
+	customers_close(c);
+	c = customers_open(NULL, NULL, &config);
+	assert_non_null(c);
+	assert_true(c->by_fields.count + 490 < count);
+	assert_true(policy_of("churn@shop.example")->tag == 1.499);
+	assert_memory_equal(policy_of("bob@shop.example"), &before, sizeof before);
+	finds_the_record(state);
+}
+
 int
 main(void)
 {
@@ -392,6 +445,8 @@ main(void)
 		cmocka_unit_test(refuses_what_may_not_be),
 		cmocka_unit_test(import_is_all_or_nothing),
 		cmocka_unit_test(snapshot_is_the_same),
+		cmocka_unit_test(classes_come_and_go),
+		cmocka_unit_test(snapshot_forgets_old_fields),
 	};
 
 	return cmocka_run_group_tests(tests, open_table, close_table);
