@@ -1,11 +1,9 @@
 /* control.c - policyctl's requests to this process: users, the customers' review settings. */
-#include <event2/event.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "policyd/base/caller.h"
 #include "policyd/base/log.h"
 #include "policyd/wire.h"
 #include "quarantine/review/audit.h"
@@ -15,25 +13,14 @@
 
 enum { REPLY_MS = 5000 };
 
-struct caller {
+struct asking {                              /* one connection of policyctl */
 	struct review *review;
 	int sock;
-	char from[24];                       /* "uid 0", by the kernel's word */
-	struct event *readable;
-	struct inbox inbox;
+	char from[CALLER_FROM];              /* "uid 0" */
 };
 
 static void
-caller_free(struct caller *c)
-{
-	event_free(c->readable);
-	close(c->sock);
-	inbox_free(&c->inbox);
-	free(c);
-}
-
-static void
-send_reply(struct caller *c, uint32_t id, json_t *reply)
+send_reply(struct asking *a, uint32_t id, json_t *reply)
 {
 	char *json = json_dumps(reply, JSON_COMPACT);
 	struct buf body = { 0 };
@@ -41,7 +28,7 @@ send_reply(struct caller *c, uint32_t id, json_t *reply)
 	pack_text(&body, json ? json : "{\"error\": \"no memory\", \"exit\": 1}");
 	struct packet packet = { .type = W_REPLY, .id = id, .body = buf_span(&body) };
 
-	ipc_send_wait(c->sock, &packet, REPLY_MS);
+	ipc_send_wait(a->sock, &packet, REPLY_MS);
 	buf_free(&body);
 	free(json);
 	json_decref(reply);
@@ -72,56 +59,28 @@ serve(struct review *r, json_t *request, const char *from)
 }
 
 static void
-serve_text(struct caller *c, uint32_t id, struct span text)
+question(void *arg, uint32_t id, struct span text)
 {
+	struct asking *a = arg;
 	json_t *request = json_loadb(text.p ? text.p : "", text.n, 0, NULL);
 
-	send_reply(c, id, serve(c->review, request, c->from));
+	send_reply(a, id, serve(a->review, request, a->from));
 	json_decref(request);
-}
-
-static void
-on_caller(evutil_socket_t fd, short what, void *arg)
-{
-	struct caller *c = arg;
-	struct packet packet;
-	enum ipc_result result = ipc_recv(fd, &c->inbox, &packet);
-	struct unpack u = { packet.body, false };
-
-	(void)what;
-	if (result == IPC_AGAIN)
-		return;
-	if (result == IPC_CLOSED || packet.type != W_REQUEST) {
-		if (result == IPC_OK)
-			packet_close_fds(&packet);
-		caller_free(c);
-		return;
-	}
-	serve_text(c, packet.id, unpack_span(&u));
-	packet_close_fds(&packet);
 }
 
 void
 review_control(struct review *r, uint32_t id, struct span json, int *fds, int fd_count)
 {
-	struct caller *c = fd_count > 0 ? calloc(1, sizeof *c) : NULL;
+	static const struct caller_kind kind = { question, free };
+	struct asking *a = malloc(sizeof *a);
 
-	for (int i = 1; i < fd_count; i++)
-		close(fds[i]);
-	if (c == NULL || (c->readable = event_new(r->base, fds[0], EV_READ | EV_PERSIST, on_caller, c)) == NULL) {
-		free(c);
-		if (fd_count > 0)
-			close(fds[0]);
+	if (a == NULL) {
+		for (int i = 0; i < fd_count; i++)
+			close(fds[i]);
 		return;
 	}
-	struct ucred who = { .uid = (uid_t)-1 };
-	socklen_t length = sizeof who;
-
-	getsockopt(fds[0], SOL_SOCKET, SO_PEERCRED, &who, &length);
-	snprintf(c->from, sizeof c->from, "uid %lu", (unsigned long)who.uid);
-	c->review = r;
-	c->sock = fds[0];
-	fcntl(c->sock, F_SETFL, O_NONBLOCK);
-	event_add(c->readable, NULL);
-	serve_text(c, id, json);
+	*a = (struct asking){ .review = r, .sock = fd_count > 0 ? fds[0] : -1 };
+	caller_from(a->sock, a->from);
+	if (!caller_adopt(r->base, fds, fd_count, id, json, &kind, a))
+		free(a);
 }

@@ -1,26 +1,16 @@
 /* requests.c - questions to the store (requests.h): where they come in, and who answers. */
 #include "quarantine/store/requests.h"
 
-#include <event2/event.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "policyd/base/caller.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "quarantine/store/asker.h"
 
 enum { REPLY_MS = 5000, AUDIT_MOST = 1000 };
-
-struct caller {                              /* a connection that the master handed over */
-	struct store *store;
-	struct event *readable;
-	struct inbox inbox;
-	struct asker *asker;
-	int sock;
-};
 
 struct asker *
 asker_new(struct store *s, int sock)
@@ -244,60 +234,29 @@ asker_done(struct asker *a)
 /* ---- policyctl ---- */
 
 static void
-caller_free(struct caller *c)
+question(void *arg, uint32_t id, struct span json)
 {
-	asker_free(c->asker);
-	event_free(c->readable);
-	close(c->sock);
-	inbox_free(&c->inbox);
-	free(c);
+	asker_serve(arg, id, json);
 }
 
 static void
-on_caller(evutil_socket_t fd, short what, void *arg)
+gone(void *arg)
 {
-	struct caller *c = arg;
-	struct packet packet;
-	enum ipc_result result = ipc_recv(fd, &c->inbox, &packet);
-	struct unpack u = { packet.body, false };
-
-	(void)what;
-	if (result == IPC_AGAIN)
-		return;
-	if (result == IPC_CLOSED || packet.type != W_REQUEST) {
-		if (result == IPC_OK)
-			packet_close_fds(&packet);
-		caller_free(c);
-		return;
-	}
-	asker_serve(c->asker, packet.id, unpack_span(&u));
-	packet_close_fds(&packet);
+	asker_free(arg);
 }
 
 void
 store_request_connection(struct store *s, uint32_t id, struct span json, int *fds, int fd_count)
 {
-	struct caller *c = fd_count > 0 ? calloc(1, sizeof *c) : NULL;
+	static const struct caller_kind kind = { question, gone };
+	struct asker *a = asker_new(s, fd_count > 0 ? fds[0] : -1);
 
-	for (int i = 1; i < fd_count; i++)
-		close(fds[i]);
-	if (c == NULL || (c->asker = asker_new(s, fds[0])) == NULL ||
-	    (c->readable = event_new(s->base, fds[0], EV_READ | EV_PERSIST, on_caller, c)) == NULL) {
-		if (c)
-			free(c->asker);
-		free(c);
-		if (fd_count > 0)
-			close(fds[0]);
+	if (a == NULL) {
+		for (int i = 0; i < fd_count; i++)
+			close(fds[i]);
 		return;
 	}
-	struct ucred who = { .uid = (uid_t)-1 };
-	socklen_t length = sizeof who;
-
-	getsockopt(fds[0], SOL_SOCKET, SO_PEERCRED, &who, &length);
-	snprintf(c->asker->from, sizeof c->asker->from, "uid %lu", (unsigned long)who.uid);
-	c->store = s;
-	c->sock = fds[0];
-	fcntl(c->sock, F_SETFL, O_NONBLOCK);
-	event_add(c->readable, NULL);
-	asker_serve(c->asker, id, json);
+	caller_from(a->sock, a->from);
+	if (!caller_adopt(s->base, fds, fd_count, id, json, &kind, a))
+		asker_free(a);
 }
