@@ -15,7 +15,7 @@
 #include "policyd/store/customers.h"
 #include "policyd/store/meter.h"
 
-enum { STORE_RESERVE_MS = 1000 };
+enum { STORE_RESERVE_MS = 1000, ALLOW_ROOM = MAX_ADDRESS + 64 };
 
 /* Two policies that see the same symbols and the same model, and ban the same files, have the same score, whatever their
  * thresholds. */
@@ -320,18 +320,12 @@ sender_proved(const struct tx *tx)
 	return proved;
 }
 
-/* What "release and always allow" puts on the list: the list it came by where the sender's domain vouches for that, else who
- * it says it is from, which counts for mail that is proved only. Never the envelope's sender: lists make a new one for each mail. */
-static void
-allow_key(const struct tx *tx, char *to, size_t room)
+/* What his lists compare. */
+static struct entry_facts
+facts_of(const struct tx *tx)
 {
-	struct span from = bare_address(tx->scanned.from);
-
-	to[0] = '\0';
-	if (tx->scanned.list_id.n > 0 && sender_proved(tx))
-		snprintf(to, room, "list-id:" SPAN_FMT, SPAN_ARG(tx->scanned.list_id));
-	else if (span_find_char(from, '@') != SPAN_NONE && from.n + 6 < room)
-		snprintf(to, room, "from:" SPAN_FMT, SPAN_ARG(from));
+	return (struct entry_facts){ .client = tx->origin.family ? &tx->origin : &tx->session.client, .sender = span_of(tx->envelope.sender),
+	    .from = bare_address(tx->scanned.from), .list_id = tx->scanned.list_id, .proved = sender_proved(tx) };
 }
 
 static bool
@@ -341,10 +335,11 @@ tx_store(struct tx *tx, uint32_t most)
 	struct copy *copies = calloc(most, sizeof *copies);
 	char *symbols = tell_symbols(tx, tx->have_scanned ? &tx->scanned.scores[0] : NULL);
 	struct buf body = { 0 };
-	char allow[MAX_ADDRESS + 8];
+	char allow[ALLOW_ROOM];
 	bool asked = false;
+	const struct entry_facts facts = facts_of(tx);
 
-	allow_key(tx, allow, sizeof allow);
+	entry_for(&facts, allow, sizeof allow);
 	if (list && copies && symbols) {
 		uint32_t n = copies_wanted(tx, copies);
 
@@ -390,9 +385,7 @@ origin_refused(const struct tx *tx, const struct policy *policy)
 static enum listed
 listed_for(const struct tx *tx, const struct policy *policy)
 {
-	struct entry_facts facts = { .client = tx->origin.family ? &tx->origin : &tx->session.client,
-	    .sender = span_of(tx->envelope.sender), .from = bare_address(tx->scanned.from), .list_id = tx->scanned.list_id,
-	    .proved = sender_proved(tx) };
+	const struct entry_facts facts = facts_of(tx);
 
 	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }

@@ -16,7 +16,7 @@
 static const char usage[] =
 	"usage: policyctl quarantine list [FILTER...] [--sort newest|oldest|closest|points|size] [--limit N] [--cursor C | --all] [--pool]\n"
 	"       policyctl quarantine show ID [--n N | --rcpt A] [--raw]\n"
-	"       policyctl quarantine ACTION ID... [--n N | --rcpt A] [--note TEXT] [--again] [--risky] [--allow]\n"
+	"       policyctl quarantine ACTION ID... [--n N | --rcpt A] [--note TEXT] [--again] [--risky] [--allow [--until T]]\n"
 	"       policyctl quarantine stats [--by day,customer,class] [--since T] [--until T] [--customer C]\n"
 	"       policyctl quarantine rules [--since T] [--customer C]\n"
 	"       policyctl quarantine rebuild\n"
@@ -31,7 +31,7 @@ static const char usage[] =
 	"  --pool   with --rcpt: what all nodes that share a Redis hold for him\n"
 	"  --raw    the mail's exact bytes        --again  also what was released before\n"
 	"  --risky  also when today's scan finds a virus in it\n"
-	"  --allow  with release: and put its sender, or its list, on the recipient's allow list\n"
+	"  --allow  with release and approve: and put its sender, or its list, on the recipient's allow list (until T)\n"
 	"  --json   prints JSON.  Exit code: 0 all done, 1 not all, 2 asked wrongly\n";
 
 static void
@@ -328,45 +328,35 @@ who(void)
 	return name;
 }
 
-/* The recipients that a release has reached: their allow lists get what the entry names. */
-static int
-allow(const json_t *results)
-{
-	size_t i;
-	json_t *r;
-	int code = 0;
-
-	json_array_foreach(results, i, r) {
-		if (!json_is_true(json_object_get(r, "done")))
-			continue;
-		json_t *shown = ctl_once(json_pack("{s:s, s:s, s:O}", "cmd", "quarantine.show", "id", ctl_text(r, "id"), "n", json_object_get(r, "n")), NULL);
-		const char *key = ctl_text(json_array_get(json_object_get(shown, "entries"), 0), "allow");
-		json_t *set = NULL;
-
-		if (key[0])
-			set = ctl_once(json_pack("{s:s, s:o, s:s, s:{s:{s:{s:s, s:s}}}}", "cmd", "policy.set", "key",
-			    json_sprintf("mailbox:%s", ctl_text(r, "recipient")), "who", who(), "values", "allow", key, "by", who(), "comment",
-			    "released from the quarantine"), NULL);
-		else
-			fprintf(stderr, "policyctl: <%s>: that mail names no sender that could be put on a list\n", ctl_text(r, "recipient"));
-		if (set == NULL || ctl_check(set) != 0)
-			code = 1;
-		else if (!ctl_json)
-			printf("<%s> always gets mail of %s\n", ctl_text(r, "recipient"), key);
-		json_decref(set);
-		json_decref(shown);
-	}
-	return code;
-}
-
 static void
 show_results(const json_t *reply)
 {
 	size_t i;
 	json_t *r;
 
-	json_array_foreach(json_object_get(reply, "results"), i, r)
+	json_array_foreach(json_object_get(reply, "results"), i, r) {
+		const json_t *allow = json_object_get(r, "allow");
+
 		printf("%s <%s> %s: %s\n", ctl_text(r, "id"), ctl_text(r, "recipient"), ctl_text(r, "state"), ctl_text(r, "reply"));
+		if (json_is_true(json_object_get(allow, "done")))
+			printf("<%s> always gets mail of %s\n", ctl_text(r, "recipient"), ctl_text(allow, "entry"));
+		else if (allow)
+			printf("<%s> has nobody new on his list: %s\n", ctl_text(r, "recipient"), ctl_text(allow, "reply"));
+	}
+}
+
+/* --allow, with --until and --note: in force for how long, and why. */
+static void
+read_allow(json_t *request)
+{
+	json_t *allow = json_object();
+
+	if (json_object_get(request, "until"))
+		json_object_set(allow, "until", json_object_get(request, "until"));
+	if (ctl_text(request, "note")[0])
+		json_object_set(allow, "comment", json_object_get(request, "note"));
+	json_object_set_new(request, "allow", allow);
+	json_object_del(request, "until");
 }
 
 static json_t *
@@ -406,14 +396,14 @@ change(json_t *request, const char *op, int argc, char **argv)
 	json_object_set_new(request, "ids", read_ids(argc, argv, request));
 	json_object_del(request, "rcpt");
 	json_object_del(request, "n");
+	if (json_is_true(json_object_get(request, "allow")))
+		read_allow(request);
 	json_t *reply = ctl_once(json_incref(request), NULL);
 	int code = say(reply, show_results);
 
 	json_array_foreach(json_object_get(reply, "results"), i, r)
-		if (!json_is_true(json_object_get(r, "done")))
+		if (!json_is_true(json_object_get(r, "done")) || json_is_false(json_object_get(json_object_get(r, "allow"), "done")))
 			code = code ? code : 1;
-	if (json_is_true(json_object_get(request, "allow")) && (strcmp(op, "release") == 0 || strcmp(op, "approve") == 0))
-		code |= allow(json_object_get(reply, "results"));
 	json_decref(reply);
 	return code;
 }

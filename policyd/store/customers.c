@@ -121,6 +121,27 @@ customers_resolve(const struct customers *c, const char *canonical, const char *
 	return r ? r : domain;
 }
 
+void
+customers_mailbox(const struct customers *c, const char *canonical, char *to, size_t room, const char **members)
+{
+	const char *at = strrchr(canonical, '@');
+	uint32_t r = customers_resolve(c, canonical, members), domain, real;
+	size_t local = at ? (size_t)(at - canonical) : 0, base;
+
+	to[0] = '\0';
+	if (at == NULL)
+		return;
+	if (r && strchr(record_name(c, r), '@')) {
+		snprintf(to, room, "%s", record_name(c, r));
+		return;
+	}
+	domain = customers_find(c, span_of(at + 1));
+	real = domain ? follow_target(c, domain) : 0;
+	domain = real ? real : domain;
+	base = base_length(canonical, local, customers_delimiters(c, domain));
+	snprintf(to, room, "%.*s@%s", (int)(base ? base : local), canonical, domain ? record_name(c, domain) : at + 1);
+}
+
 /* ---- look-ups ---- */
 
 const struct policy *

@@ -4,6 +4,8 @@
  *   policy.get {key}                        values, etag
  *   policy.list {prefix, customer, after, limit}    records in no order but a steady one; "next" goes on from there
  *   policy.schema {}                        all fields with kind, merge rule and help
+ *   policy.entry {address, list: "allow" | "block", entry, until, comment, who}
+ *                                           one more entry on the list of the mailbox that the address belongs to
  *   policy.status {}
  * "scope" (a customer's id) narrows all of them to that customer's records. */
 #include <stdio.h>
@@ -85,6 +87,36 @@ list(struct customers *c, json_t *request)
 	return reply;
 }
 
+/* The mailbox is the one in the real domain, without its extension, whether or not it has a record yet. */
+static void
+entry(struct customers *c, json_t *request, customers_reply done, void *arg)
+{
+	const char *list = field(request, "list"), *members;
+	char canonical[2 * MAX_ADDRESS + 2], mailbox[2 * MAX_ADDRESS + 2];
+
+	canonical_address(span_of(field(request, "address")), canonical, sizeof canonical);
+	customers_mailbox(c, canonical, mailbox, sizeof mailbox, &members);
+	if (strchr(mailbox, '@') == NULL || (strcmp(list, "allow") != 0 && strcmp(list, "block") != 0) || members) {
+		done(arg, customers_refuse(members ? "this address stands for several mailboxes, and has no list of its own" :
+		    "entry: an address, \"allow\" or \"block\", and an entry are needed"));
+		return;
+	}
+	json_t *what = json_pack("{s:s, s:s}", "by", field(request, "who"), "comment", field(request, "comment"));
+
+	if (json_is_integer(json_object_get(request, "until")))
+		json_object_set(what, "until", json_object_get(request, "until"));
+	json_object_set_new(request, "cmd", json_string("policy.set"));
+	json_object_set_new(request, "key", json_sprintf("mailbox:%s", mailbox));
+	json_t *values = json_pack("{s:{s:o}}", list, field(request, "entry"), what);
+
+	if (values == NULL) {
+		done(arg, customers_refuse("entry: it is no UTF-8"));
+		return;
+	}
+	json_object_set_new(request, "values", values);
+	customers_write(c, request, done, arg);
+}
+
 static json_t *
 schema(void)
 {
@@ -114,7 +146,7 @@ customers_request(struct customers *c, json_t *request, customers_reply done, vo
 	static const struct { const char *cmd; void (*run)(struct customers *c, json_t *request, customers_reply done, void *arg); } commands[] = {
 		{ "policy.set", customers_write }, { "policy.put", customers_write }, { "policy.unset", customers_write },
 		{ "policy.import", customers_write }, { "policy.history", customers_history }, { "policy.rollback", customers_rollback },
-		{ "policy.explain", customers_explain },
+		{ "policy.explain", customers_explain }, { "policy.entry", entry },
 	};
 	const char *cmd = field(request, "cmd");
 

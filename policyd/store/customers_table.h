@@ -172,6 +172,8 @@ size_t classes_bytes(const struct customers *c);
 
 /* Whose record answers for a canonical address; 0: the default's. `members`: it is an alias for several, see there. */
 uint32_t customers_resolve(const struct customers *c, const char *canonical, const char **members);
+/* The mailbox it belongs to, which need not have a record: in the real domain, without extension. Empty: it is no address. */
+void customers_mailbox(const struct customers *c, const char *canonical, char *to, size_t room, const char **members);
 /* The nearest "*.NAME" above a domain; 0: none. The characters that begin an extension there, or "none". */
 uint32_t customers_wildcard(const struct customers *c, const char *domain);
 const char *customers_delimiters(const struct customers *c, uint32_t domain);

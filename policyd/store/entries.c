@@ -16,6 +16,7 @@ struct entry {
 	int64_t until_s;                     /* 0: for ever */
 	struct net net;
 	char *name;                          /* "from:ann@b.example", folded */
+	size_t signer;                       /* where in it "NAME" of "+dkim:NAME" begins; 0: no such condition */
 };
 
 struct entries {
@@ -25,10 +26,26 @@ struct entries {
 
 enum { MAX_ENTRIES = 10000, NAME_ROOM = 400, MAX_COMMENT = 200 };
 
+static const char and_signed[] = "+dkim:";
+
 static struct span
 value_of(const struct entry *e)
 {
-	return span_from(span_of(e->name), strlen(kind_names[e->kind]) + 1);
+	struct span whole = e->signer ? span_head(span_of(e->name), e->signer - strlen(and_signed)) : span_of(e->name);
+
+	return span_from(whole, strlen(kind_names[e->kind]) + 1);
+}
+
+/* "a.example+dkim:b.example" -> "a.example"; answers "b.example", empty: there is no such end. */
+static struct span
+cut_signer(struct span *value)
+{
+	size_t at = span_find(*value, span_of(and_signed));
+	struct span signer = at == SPAN_NONE ? SPAN("") : span_from(*value, at + strlen(and_signed));
+
+	if (at != SPAN_NONE)
+		*value = span_head(*value, at);
+	return signer;
 }
 
 static int
@@ -59,9 +76,11 @@ entry_name(struct span name, char *to, size_t room, char *why, size_t why_room)
 {
 	struct span value = name;
 	int kind = kind_of(&value);
-	char folded[2 * MAX_ADDRESS + 2] = "";
+	char folded[2 * MAX_ADDRESS + 2] = "", by[2 * MAX_ADDRESS + 2] = "";
+	struct span signer = kind == ENTRY_LIST_ID ? cut_signer(&value) : SPAN("");
 	struct net net;
-	bool good = kind >= 0 && value.n < MAX_ADDRESS && printable(value);
+	bool both = kind == ENTRY_LIST_ID && value.p + value.n < name.p + name.n;
+	bool good = kind >= 0 && value.n < MAX_ADDRESS && printable(value) && (!both || (signer.n < MAX_ADDRESS && printable(signer)));
 
 	if (good && kind == ENTRY_IP) {
 		good = net_parse(value, &net);
@@ -74,12 +93,16 @@ entry_name(struct span name, char *to, size_t room, char *why, size_t why_room)
 		good = canonical_domain_good(folded);
 	} else if (good) {
 		canonical_domain(value, folded, sizeof folded);
+		if (both) {
+			canonical_domain(signer, by, sizeof by);
+			good = canonical_domain_good(by);
+		}
 	}
-	if (good && strlen(folded) + 16 < room) {
-		snprintf(to, room, "%s:%s", kind_names[kind], folded);
+	if (good && strlen(folded) + strlen(by) + 24 < room) {
+		snprintf(to, room, "%s:%s%s%s", kind_names[kind], folded, both ? and_signed : "", by);
 		return true;
 	}
-	snprintf(why, why_room, "\"" SPAN_FMT "\" is no list entry; expected from:ADDRESS, domain:NAME, ip:NET, dkim:NAME or list-id:ID",
+	snprintf(why, why_room, "\"" SPAN_FMT "\" is no list entry; expected from:ADDRESS, domain:NAME, ip:NET, dkim:NAME, list-id:ID or list-id:ID+dkim:NAME",
 	    SPAN_ARG(span_head(name, 100)));
 	return false;
 }
@@ -114,6 +137,11 @@ read_entry(const char *name, json_t *value, bool block, struct entry *e, char *w
 	rest = span_of(folded);
 	*e = (struct entry){ .kind = (enum entry_kind)kind_of(&rest), .block = block, .force = json_is_true(force),
 	    .until_s = json_integer_value(until), .name = strdup(folded) };
+	if (e->kind == ENTRY_LIST_ID) {
+		struct span signer = cut_signer(&rest);
+
+		e->signer = signer.n > 0 ? (size_t)(signer.p - folded) : 0;
+	}
 	if (e->kind == ENTRY_IP)
 		net_parse(rest, &e->net);
 	return e->name != NULL;
@@ -182,21 +210,31 @@ same_sender(const struct entry *e, struct span address)
 }
 
 static bool
+signed_by(const struct entry_facts *facts, struct span name)
+{
+	for (size_t i = 0; i < facts->signer_count; i++)
+		if (within(facts->signers[i], name))
+			return true;
+	return false;
+}
+
+static bool
 entry_hits(const struct entry *e, const struct entry_facts *facts)
 {
 	switch (e->kind) {
 	case ENTRY_FROM:
 	case ENTRY_DOMAIN:
-		return (e->block || e->force || facts->proved) && (same_sender(e, facts->sender) || same_sender(e, facts->from));
+		if (e->block || e->force)
+			return same_sender(e, facts->sender) || same_sender(e, facts->from);
+		return facts->proved && same_sender(e, facts->from);     /* what is proved is the author, whoever the envelope names */
 	case ENTRY_IP:
 		return facts->client && facts->client->family != 0 && net_has(&e->net, facts->client);
 	case ENTRY_DKIM:
-		for (size_t i = 0; i < facts->signer_count; i++)
-			if (within(facts->signers[i], value_of(e)))
-				return true;
-		return false;
+		return signed_by(facts, value_of(e));
 	case ENTRY_LIST_ID:
-		return (e->block || e->force || facts->proved) && facts->list_id.n > 0 && span_eq_nocase(facts->list_id, value_of(e));
+		if (facts->list_id.n == 0 || !span_eq_nocase(facts->list_id, value_of(e)))
+			return false;
+		return e->signer ? signed_by(facts, span_from(span_of(e->name), e->signer)) : e->block || e->force || facts->proved;
 	case ENTRY__KINDS:
 		break;
 	}
@@ -220,4 +258,60 @@ entries_match(const struct entries *e, const struct entry_facts *facts, int64_t 
 			break;
 	}
 	return found;
+}
+
+/* ---- from a mail to the entry that stands for its sender ---- */
+
+/* Domains in which everybody may have a mailbox: one of them says nothing of the other. */
+static bool
+is_shared(struct span domain)
+{
+	static const char *const shared[] = { "126.com", "163.com", "aol.com", "bol.com.br", "email.com", "excite.com", "fastmail.com", "free.fr", "freenet.de",
+	    "gmail.com", "gmx.at", "gmx.ch", "gmx.com", "gmx.de", "gmx.net", "googlemail.com", "hotmail.co.uk", "hotmail.com", "hotmail.de", "hotmail.fr",
+	    "icloud.com", "laposte.net", "libero.it", "live.com", "lycos.com", "mac.com", "mail.com", "mail.ru", "mailbox.org", "me.com", "msn.com",
+	    "naver.com", "netscape.net", "orange.fr", "outlook.com", "outlook.de", "outlook.fr", "pm.me", "posteo.de", "proton.me", "protonmail.com",
+	    "qq.com", "rediffmail.com", "seznam.cz", "sina.com", "t-online.de", "terra.com.br", "tuta.io", "tutanota.com", "uol.com.br", "usa.net",
+	    "virgilio.it", "wanadoo.fr", "web.de", "wp.pl", "yahoo.co.uk", "yahoo.com", "yahoo.de", "yahoo.fr", "yandex.com", "yandex.ru", "ymail.com",
+	    "zoho.com" };
+
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+		if (span_eq_nocase(domain, span_of(shared[i])))
+			return true;
+	return false;
+}
+
+/* Who answers for the list: a signer that the list's name is within, or with whom it shares one name above; else the
+ * author's own domain. Somebody who only passes mail on signs, too, and is nobody's list. */
+static struct span
+list_signer(const struct entry_facts *facts, struct span author)
+{
+	struct span second = SPAN("");
+
+	for (size_t i = 0; i < facts->signer_count; i++) {
+		struct span signer = facts->signers[i];
+
+		if (within(facts->list_id, signer) || within(signer, facts->list_id))
+			return signer;
+		if (second.n == 0 && author.n > 0 && (within(author, signer) || within(signer, author)))
+			second = signer;
+	}
+	return second;
+}
+
+void
+entry_for(const struct entry_facts *facts, char *to, size_t room)
+{
+	size_t at = span_find_last(facts->from, '@');
+	struct span author = at == SPAN_NONE ? SPAN("") : span_from(facts->from, at + 1);
+	struct span signer = facts->list_id.n > 0 ? list_signer(facts, author) : SPAN("");
+	char text[2 * NAME_ROOM], why[NAME_ROOM];
+
+	if (signer.n > 0)
+		snprintf(text, sizeof text, "list-id:" SPAN_FMT "%s" SPAN_FMT, SPAN_ARG(facts->list_id), and_signed, SPAN_ARG(signer));
+	else if (facts->proved && author.n > 0 && !is_shared(author))
+		snprintf(text, sizeof text, "domain:" SPAN_FMT, SPAN_ARG(author));
+	else
+		snprintf(text, sizeof text, "from:" SPAN_FMT, SPAN_ARG(facts->from));
+	if (!entry_name(span_of(text), to, room, why, sizeof why))
+		to[0] = '\0';
 }

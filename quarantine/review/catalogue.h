@@ -72,6 +72,25 @@
 	  "Tasten: j und k bewegen, x wählt aus, o öffnet, r stellt zu, d löscht, / sucht, ? zeigt dies") \
 	/* what can be done */ \
 	X(T_RELEASE, "Deliver", "Zustellen") \
+	X(T_RELEASE_ALLOW, "Deliver, now and always", "Zustellen, jetzt und immer") \
+	X(T_ALLOW_MORE, "Deliver, and always from now on", "Zustellen, und von nun an immer") \
+	X(T_ALLOW_WHAT, "From now on this comes through, whatever its points (never viruses, phishing, forbidden files):", \
+	  "Von nun an kommt dies durch, gleich mit wie vielen Punkten (nie Viren, Phishing, verbotene Dateien):") \
+	X(T_ALLOW_UNPROVED, "Nobody has vouched for the sender of this mail. What you allow counts for later mail that is proved to be his.", \
+	  "Für den Absender dieser Mail bürgt niemand. Was Sie zulassen, gilt für spätere Mail, die nachweislich von ihm kommt.") \
+	X(T_ALLOW_DAYS, "For how long", "Für wie lange") \
+	X(T_FOR_EVER, "for ever", "für immer") \
+	X(T_FOR_MONTH, "a month", "einen Monat") \
+	X(T_FOR_YEAR, "a year", "ein Jahr") \
+	X(T_COMMENT, "Note for yourself", "Notiz für Sie selbst") \
+	X(T_ALLOW_FROM, "mail from", "Mail von") \
+	X(T_ALLOW_DOMAIN, "all mail from the domain", "alle Mail der Domain") \
+	X(T_ALLOW_DKIM, "all mail signed by", "alle Mail, signiert von") \
+	X(T_ALLOW_LIST_ID, "the mailing list", "die Mailingliste") \
+	X(T_ALLOW_SIGNED, "signed by", "signiert von") \
+	X(T_ALWAYS_NOW, "Always delivered from now on", "Wird von nun an immer zugestellt") \
+	X(T_NOT_ALWAYS, "Its sender was not put on your list", "Der Absender kam nicht auf Ihre Liste") \
+	X(T_DONE_ALLOW, "delivered or on its way", "zugestellt oder unterwegs") \
 	X(T_APPROVE, "Approve and deliver", "Genehmigen und zustellen") \
 	X(T_DENY, "Decline", "Ablehnen") \
 	X(T_REQUEST, "Ask for delivery", "Um Zustellung bitten") \

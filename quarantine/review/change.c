@@ -1,4 +1,4 @@
-/* change.c - release, delete, ask, undo: one way for one mail and for many, for pages and for the API.
+/* change.c - release, release and allow, delete, ask, undo: one way for one mail and for many, for pages and for the API.
  *
  * First the entries are looked up in the viewer's scope, then his rights over each by its class, then the store is asked to
  * change those that are left; what was refused is said one by one. The audit log has each. */
@@ -9,13 +9,14 @@
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
 
-enum { MAX_BULK = 200, MAX_FLASHES = 500, FLASH_S = 600, NOTE_MOST = 200 };
+enum { MAX_BULK = 200, MAX_FLASHES = 500, FLASH_S = 600, NOTE_MOST = 200, ALLOW_DAYS_MOST = 3650 };
 
 static const struct op {
 	const char *name;
-	unsigned right;
+	unsigned right;                      /* all of them */
 	enum text words;
 } ops[] = {
+	{ "allow", MAY_RELEASE | MAY_ALLOW, T_DONE_ALLOW },  /* the store's release, and its sender onto the list */
 	{ "release", MAY_RELEASE, T_DONE_RELEASE }, { "approve", MAY_RELEASE, T_DONE_RELEASE }, { "delete", MAY_DELETE, T_DONE_DELETE },
 	{ "request", MAY_REQUEST, T_DONE_REQUEST }, { "deny", MAY_RELEASE, T_DONE_DENY }, { "undo", MAY_SEE, T_DONE_UNDO },
 	{ "ham", MAY_RELEASE, T_DONE_HAM }, { "spam", MAY_SEE, T_DONE_SPAM }, { "unvote", MAY_SEE, T_DONE_UNVOTE },
@@ -37,6 +38,14 @@ change_words(const char *op)
 	const struct op *o = op_find(op);
 
 	return o ? o->words : T_NOT_DONE;
+}
+
+unsigned
+change_right(const char *op)
+{
+	const struct op *o = op_find(op);
+
+	return o ? o->right : 0;
 }
 
 /* ---- what was done, for the page that comes next ---- */
@@ -71,7 +80,7 @@ flash_take(struct call *c, const char *id)
 	return NULL;
 }
 
-/* c->kept[0]: {"op", "note"}; [1]: entries that may be changed; [2]: results, the refused ones first; c->number: look-ups open */
+/* c->kept[0]: {"op", "note", "allow"}; [1]: entries that may be changed; [2]: results, the refused ones first; c->number: look-ups open */
 
 static void
 add_refused(struct call *c, const char *id, long long n, const char *recipient, enum text why)
@@ -96,6 +105,15 @@ finish(struct call *c)
 	call_redirect(c, to);
 }
 
+void
+audit_allow(struct call *c, const json_t *result, const char *customer)
+{
+	const json_t *allow = json_object_get(result, "allow");
+
+	if (json_is_true(json_object_get(allow, "done")))
+		audit_call(c, "settings.allow", json_word(result, "recipient"), customer, json_word(allow, "entry"));
+}
+
 static void
 changed(struct call *c, json_t *reply, int fd)
 {
@@ -118,6 +136,7 @@ changed(struct call *c, json_t *reply, int fd)
 		snprintf(target, sizeof target, "%s %s", json_word(result, "id"), json_word(result, "recipient"));
 		snprintf(action, sizeof action, "mail.%s%s", op, json_is_true(json_object_get(result, "done")) ? "" : ".failed");
 		audit_call(c, action, target, customer, note);
+		audit_allow(c, result, customer);
 		json_array_append(c->kept[2], result);
 	}
 	json_decref(reply);
@@ -146,9 +165,12 @@ change_now(struct call *c)
 		finish(c);
 		return;
 	}
-	ask_store(c, json_pack("{s:s, s:o, s:s, s:o, s:s, s:s, s:b}", "cmd", "quarantine.change", "scope", viewer_scope(&c->who), "op",
-	    json_word(c->kept[0], "op"), "ids", ids, "actor", c->who.name, "note", json_word(c->kept[0], "note"), "again",
-	    json_is_true(json_object_get(c->kept[0], "again"))), changed);
+	const char *op = json_word(c->kept[0], "op");
+	json_t *allow = json_object_get(c->kept[0], "allow");
+
+	ask_store(c, json_pack("{s:s, s:o, s:s, s:o, s:s, s:s, s:b, s:O?}", "cmd", "quarantine.change", "scope", viewer_scope(&c->who), "op",
+	    strcmp(op, "allow") == 0 ? "release" : op, "ids", ids, "actor", c->who.name, "note", json_word(c->kept[0], "note"), "again",
+	    json_is_true(json_object_get(c->kept[0], "again")), "allow", allow), changed);
 }
 
 /* One look-up came back: may he? */
@@ -166,7 +188,7 @@ looked_up(struct call *c, json_t *reply, int fd)
 		unsigned rights;
 
 		call_rights_of(c, entry, &rights);
-		if (rights & op->right)
+		if ((rights & op->right) == op->right)
 			json_array_append(c->kept[1], entry);
 		else
 			add_refused(c, json_word(entry, "id"), json_integer_value(json_object_get(entry, "n")), json_word(entry, "recipient"), T_NOT_ALLOWED);
@@ -210,10 +232,25 @@ wanted_ids(struct call *c)
 	return ids;
 }
 
+/* For how long: days from now, "" for ever. The comment is for whoever reads the list later. */
+json_t *
+allow_wish(struct call *c)
+{
+	char days[8], comment[NOTE_MOST + 1];
+	uint64_t n;
+	json_t *wish = json_object();
+
+	if (call_value(c, "days", days, sizeof days) && span_u64(span_of(days), &n) && n > 0 && n <= ALLOW_DAYS_MOST)
+		json_object_set_new(wish, "until", json_integer(review_store_time(review_time_s(c->review)) + (json_int_t)n * 86400));
+	if (call_value(c, "comment", comment, sizeof comment) && comment[0])
+		json_object_set_new(wish, "comment", json_safe(comment));
+	return wish;
+}
+
 void
 post_change(struct call *c)
 {
-	char op[16], note[NOTE_MOST + 1], back[160], again[4];
+	char op[16], note[NOTE_MOST + 1], back[160], again[4], allow[4];
 	json_t *ids, *id;
 	size_t i;
 
@@ -221,6 +258,8 @@ post_change(struct call *c)
 	call_value(c, "note", note, sizeof note);
 	call_value(c, "back", back, sizeof back);
 	call_value(c, "again", again, sizeof again);
+	if (strcmp(op, "release") == 0 && call_value(c, "allow", allow, sizeof allow) && allow[0] == '1')
+		snprintf(op, sizeof op, "allow");
 	ids = wanted_ids(c);
 	if (op_find(op) == NULL || json_array_size(ids) == 0 || json_array_size(ids) > MAX_BULK) {
 		enum text why = op_find(op) == NULL ? T_BAD_REQUEST : json_array_size(ids) == 0 ? T_NONE_PICKED : T_TOO_MANY_PICKED;
@@ -235,6 +274,8 @@ post_change(struct call *c)
 		return;
 	}
 	c->kept[0] = json_pack("{s:s, s:o, s:o, s:b}", "op", op, "note", json_safe(note), "back", json_safe(back), "again", again[0] == '1');
+	if (strcmp(op, "allow") == 0)
+		json_object_set_new(c->kept[0], "allow", allow_wish(c));
 	c->kept[1] = json_array();
 	c->kept[2] = json_array();
 	c->kept[3] = ids;

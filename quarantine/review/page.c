@@ -49,6 +49,46 @@ put_query(struct call *c, const char *name, const char *value)
 			buf_printf(&c->out, "%%%02X", (unsigned char)*value);
 }
 
+void
+put_allow(struct call *c, const char *entry)
+{
+	static const struct { const char *prefix; enum text words; } kinds[] = { { "from:", T_ALLOW_FROM }, { "domain:", T_ALLOW_DOMAIN },
+	    { "dkim:", T_ALLOW_DKIM }, { "list-id:", T_ALLOW_LIST_ID } };
+	const char *signer = strstr(entry, "+dkim:");
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		size_t n = strlen(kinds[i].prefix);
+
+		if (strncmp(entry, kinds[i].prefix, n) != 0)
+			continue;
+		bool both = signer && strcmp(kinds[i].prefix, "list-id:") == 0;
+
+		put(c, "%t <bdi>%S</bdi>", kinds[i].words, both ? span_make(entry + n, (size_t)(signer - entry) - n) : span_of(entry + n));
+		if (both)
+			put(c, ", %t <bdi>%s</bdi>", T_ALLOW_SIGNED, signer + 6);
+		return;
+	}
+	put(c, "<bdi>%s</bdi>", entry);
+}
+
+/* Of one result of the store's change. */
+void
+put_allow_result(struct call *c, const json_t *result)
+{
+	const json_t *allow = json_object_get(result, "allow");
+
+	if (allow == NULL)
+		return;
+	put(c, "<p class=\"small\">");
+	if (json_is_true(json_object_get(allow, "done"))) {
+		put(c, "%t: ", T_ALWAYS_NOW);
+		put_allow(c, json_word(allow, "entry"));
+	} else {
+		put(c, "%t: %s", T_NOT_ALWAYS, json_word(allow, "reply"));
+	}
+	put(c, "</p>");
+}
+
 bool
 call_rights_of(struct call *c, const json_t *entry, unsigned *rights)
 {

@@ -85,11 +85,19 @@ put_choice(struct call *c, const json_t *e, unsigned rights)
 	put(c, "<p class=\"actions\">");
 	if (rights & MAY_RELEASE)
 		put(c, "<button name=\"op\" value=\"release\">%t</button>", T_RELEASE);
-	else if ((rights & MAY_REQUEST) && strcmp(json_word(e, "state"), "requested") != 0)
+	if ((rights & (MAY_RELEASE | MAY_ALLOW)) == (MAY_RELEASE | MAY_ALLOW) && json_word(e, "allow")[0])
+		put(c, "<button name=\"op\" value=\"allow\">%t</button>", T_RELEASE_ALLOW);
+	if ((rights & (MAY_RELEASE | MAY_REQUEST)) == MAY_REQUEST && strcmp(json_word(e, "state"), "requested") != 0)
 		put(c, "<button name=\"op\" value=\"request\">%t</button>", T_REQUEST);
 	if (rights & MAY_DELETE)
 		put(c, "<button name=\"op\" value=\"delete\">%t</button>", T_DELETE);
-	put(c, "</p></form>");
+	put(c, "</p>");
+	if ((rights & (MAY_RELEASE | MAY_ALLOW)) == (MAY_RELEASE | MAY_ALLOW) && json_word(e, "allow")[0]) {
+		put(c, "<p class=\"small\">%t ", T_ALLOW_WHAT);
+		put_allow(c, json_word(e, "allow"));
+		put(c, "</p>");
+	}
+	put(c, "</form>");
 }
 
 static void
@@ -189,7 +197,9 @@ link_changed(struct call *c, json_t *reply, int fd)
 	snprintf(action, sizeof action, "mail.%s%s", json_word(c->kept[0], "op"), done ? "" : ".failed");
 	audit_call(c, action, target, c->who.customer, "by a digest's link");
 	snprintf(c->title, sizeof c->title, "%s", text_in(c->language, T_MESSAGE));
+	audit_allow(c, result, c->who.customer);
 	put(c, "<section class=\"notice\"><h1>%t</h1><p>%s</p>", done ? change_words(json_word(c->kept[0], "op")) : T_NOT_DONE, json_word(result, "reply"));
+	put_allow_result(c, result);
 	put(c, "<p class=\"small\">%t</p></section>", T_MAY_CLOSE);
 	json_decref(reply);
 	link_page(c, 200);
@@ -202,12 +212,12 @@ link_allowed(struct call *c, json_t *reply, int fd)
 	json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
 	const char *op = json_word(c->kept[0], "op");
 	struct voucher t;
-	unsigned rights = 0, right = strcmp(op, "release") == 0 ? MAY_RELEASE : strcmp(op, "request") == 0 ? MAY_REQUEST : MAY_DELETE;
+	unsigned rights = 0, right = change_right(op);
 
 	(void)fd;
 	if (call_failed(c, reply))
 		return;
-	if (e == NULL || !call_rights_of(c, e, &rights) || !(rights & right) || !voucher_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
+	if (e == NULL || !call_rights_of(c, e, &rights) || right == 0 || (rights & right) != right || !voucher_read(c->review, c->args[0], TOKEN_MESSAGE, &t)) {
 		json_decref(reply);
 		call_error(c, 403, T_NOT_ALLOWED);
 		return;
@@ -217,8 +227,10 @@ link_allowed(struct call *c, json_t *reply, int fd)
 		call_error(c, 503, T_TRY_LATER);
 		return;
 	}
-	ask_store(c, json_pack("{s:s, s:s, s:[{s:s, s:I}], s:s, s:s, s:o}", "cmd", "quarantine.change", "op", op, "ids", "id", t.id, "n", (json_int_t)t.n,
-	    "actor", t.mailbox, "note", "", "scope", viewer_scope(&c->who)), link_changed);
+	bool allow = strcmp(op, "allow") == 0;
+
+	ask_store(c, json_pack("{s:s, s:s, s:[{s:s, s:I}], s:s, s:s, s:o, s:b}", "cmd", "quarantine.change", "op", allow ? "release" : op, "ids", "id", t.id,
+	    "n", (json_int_t)t.n, "actor", t.mailbox, "note", "", "scope", viewer_scope(&c->who), "allow", allow), link_changed);
 }
 
 void
@@ -234,7 +246,7 @@ post_link(struct call *c)
 	become_owner(c, &t);
 	call_value(c, "op", op, sizeof op);
 	call_value(c, "code", code, sizeof code);
-	if (strcmp(op, "release") != 0 && strcmp(op, "delete") != 0 && strcmp(op, "request") != 0) {
+	if (strcmp(op, "release") != 0 && strcmp(op, "allow") != 0 && strcmp(op, "delete") != 0 && strcmp(op, "request") != 0) {
 		show_mail(c, &t, T_CHOOSE);
 		return;
 	}

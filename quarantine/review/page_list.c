@@ -116,7 +116,7 @@ put_search(struct call *c)
 }
 
 /* The store's results of the last change, with its way back. */
-static void
+void
 put_flash(struct call *c)
 {
 	char id[80];
@@ -142,6 +142,9 @@ put_flash(struct call *c)
 	json_array_foreach(json_object_get(flash, "results"), i, result)
 		if (!json_is_true(json_object_get(result, "done")) && i < 5)
 			put(c, "<p class=\"small\">%s: %s</p>", json_word(result, "recipient"), json_word(result, "reply"));
+	json_array_foreach(json_object_get(flash, "results"), i, result)
+		if (i < 5)
+			put_allow_result(c, result);
 	if (undo) {
 		put(c, "<form method=\"post\" action=\"/change\">");
 		put_csrf(c);
@@ -207,6 +210,8 @@ put_bulk(struct call *c)
 	if (permit_needs_reason(c->who.role))
 		put(c, "<label class=\"reason\"><span class=\"sr\">%t</span><input name=\"note\" maxlength=\"200\" placeholder=\"%t\"></label>", T_TICKET, T_TICKET);
 	put(c, "<button name=\"op\" value=\"release\" class=\"primary\">%t</button>", T_RELEASE);
+	if (c->who.role != ROLE_SUPPORT)
+		put(c, "<button name=\"op\" value=\"allow\">%t</button>", T_RELEASE_ALLOW);
 	if (c->who.role == ROLE_OWNER)
 		put(c, "<button name=\"op\" value=\"request\">%t</button>", T_REQUEST);
 	if (c->who.role != ROLE_SUPPORT)

@@ -146,6 +146,16 @@ is_held(const char *state)
 	return strcmp(state, "new") == 0 || strcmp(state, "seen") == 0 || strcmp(state, "requested") == 0;
 }
 
+/* Which entry a form is about, and where to go afterwards. */
+static void
+put_target(struct call *c, const json_t *e)
+{
+	long long n = json_integer_value(json_object_get(e, "n"));
+
+	put(c, "<input type=\"hidden\" name=\"id\" value=\"%s:%d\"><input type=\"hidden\" name=\"back\" value=\"/m/%s?n=%d\">", json_word(e, "id"), n,
+	    json_word(e, "id"), n);
+}
+
 static void
 put_button(struct call *c, const char *op, enum text words, const char *css)
 {
@@ -165,11 +175,31 @@ static void
 put_sender_actions(struct call *c, const json_t *e, unsigned rights)
 {
 	put(c, "<div class=\"row\">");
-	if (rights & MAY_ALLOW)
+	if ((rights & MAY_ALLOW) && !is_held(json_word(e, "state")) && json_word(e, "allow")[0])
 		put_sender_action(c, e, "allow", T_ALLOW_SENDER);
 	if (rights & MAY_BLOCK)
 		put_sender_action(c, e, "block", T_BLOCK_SENDER);
 	put(c, "</div>");
+}
+
+/* One step more than "Deliver": what exactly will be allowed, and for how long. */
+static void
+put_allow_form(struct call *c, const json_t *e)
+{
+	const char *entry = json_word(e, "allow");
+
+	put(c, "<details class=\"card\"><summary>%t</summary><p>%t</p><p><strong>", T_ALLOW_MORE, T_ALLOW_WHAT);
+	put_allow(c, entry);
+	put(c, "</strong></p>");
+	if (strncmp(entry, "from:", 5) == 0)
+		put(c, "<p class=\"small\">%t</p>", T_ALLOW_UNPROVED);
+	put(c, "<form class=\"row\" method=\"post\" action=\"/change\">");
+	put_csrf(c);
+	put_target(c, e);
+	put(c, "<label class=\"reason\"><span>%t</span><select name=\"days\"><option value=\"\">%t</option><option value=\"31\">%t</option>"
+	    "<option value=\"366\">%t</option></select></label><label class=\"reason grow\"><span>%t</span><input name=\"comment\" maxlength=\"200\"></label>"
+	    "<button name=\"op\" value=\"allow\" class=\"primary\">%t</button></form></details>", T_ALLOW_DAYS, T_FOR_EVER, T_FOR_MONTH, T_FOR_YEAR, T_COMMENT,
+	    T_RELEASE_ALLOW);
 }
 
 static void
@@ -181,8 +211,7 @@ put_actions(struct call *c, const json_t *e, unsigned rights)
 
 	put(c, "<form class=\"actions\" method=\"post\" action=\"/change\">");
 	put_csrf(c);
-	put(c, "<input type=\"hidden\" name=\"id\" value=\"%s:%d\"><input type=\"hidden\" name=\"back\" value=\"/m/%s?n=%d\">", json_word(e, "id"),
-	    (long long)json_integer_value(json_object_get(e, "n")), json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
+	put_target(c, e);
 	if (permit_needs_reason(c->who.role) && (rights & MAY_RELEASE) && held)
 		put(c, "<label class=\"reason\"><span>%t</span><input name=\"note\" maxlength=\"200\" required></label>", T_TICKET);
 	if (held && (rights & MAY_RELEASE))
@@ -200,6 +229,8 @@ put_actions(struct call *c, const json_t *e, unsigned rights)
 	if (undo_until > review_time_s(c->review) && strcmp(state, "seen") != 0 && strcmp(state, "new") != 0)
 		put_button(c, "undo", T_UNDO, "");
 	put(c, "</form>");
+	if (held && (rights & (MAY_RELEASE | MAY_ALLOW)) == (MAY_RELEASE | MAY_ALLOW) && json_word(e, "allow")[0])
+		put_allow_form(c, e);
 	if (rights & (MAY_ALLOW | MAY_BLOCK))
 		put_sender_actions(c, e, rights);
 	if (strcmp(state, "released") == 0)
@@ -214,7 +245,9 @@ put_message(struct call *c, const json_t *reply, const json_t *e, unsigned right
 	const char *class_name = json_word(e, "class"), *subject = json_word(e, "subject");
 
 	snprintf(c->title, sizeof c->title, "%s", text_in(c->language, T_MESSAGE));
-	put(c, "<p class=\"crumb\"><a href=\"/\">\xe2\x86\x90 %t</a></p><article class=\"message\"><header><h1><bdi>", T_TAB_HELD);
+	put(c, "<p class=\"crumb\"><a href=\"/\">\xe2\x86\x90 %t</a></p>", T_TAB_HELD);
+	put_flash(c);
+	put(c, "<article class=\"message\"><header><h1><bdi>");
 	if (subject[0])
 		put(c, "%s", subject);
 	else

@@ -324,45 +324,16 @@ post_settings(struct call *c)
 	write_values(c, key, values, what);
 }
 
-/* One entry put into a list or taken out of it: the record is read, changed, and written if nobody else did meanwhile. */
+/* One entry put into a list ("allow" or "block") or taken out of it: the broker merges it with what is there. */
 static void
-list_read(struct call *c, json_t *reply, int fd)
+settings_list(struct call *c, const char *key, const char *which, const char *entry, bool remove)
 {
-	const char *which = json_word(c->kept[0], "list"), *entry = json_word(c->kept[0], "entry"), *etag;
-	json_t *list, *request;
-	char key[KEY_ROOM], what[ENTRY_ROOM + 40];
-	bool remove = json_is_true(json_object_get(c->kept[0], "remove"));
+	char what[ENTRY_ROOM + 60];
+	json_t *name = json_safe(entry), *value = remove ? json_null() : json_pack("{s:s}", "by", c->who.name);
 
-	(void)fd;
-	if (call_failed(c, reply))
-		return;
-	snprintf(key, sizeof key, "%s", json_word(c->kept[0], "key"));
 	snprintf(what, sizeof what, "%s %s %s", which, remove ? "without" : "with", entry);
-	list = json_deep_copy(json_object_get(json_object_get(reply, "values"), which));
-	if (list == NULL)
-		list = json_object();
-	if (remove)
-		json_object_del(list, entry);
-	else
-		json_object_set_new(list, entry, json_pack("{s:s, s:s}", "by", c->who.name, "comment", json_word(c->kept[0], "comment")));
-	request = policy_request(c, "policy.set", key);
-	json_object_set_new(request, "values", json_pack("{s:o}", which, json_object_size(list) ? list : json_null()));
-	if (json_object_size(list) == 0)
-		json_decref(list);
-	if ((etag = json_string_value(json_object_get(reply, "etag"))) != NULL)
-		json_object_set_new(request, "if", json_string(etag));
-	json_decref(reply);
-	json_object_set_new(c->kept[0], "what", json_safe(what));
-	ask_broker(c, request, -1, written);
-}
-
-/* `which` is "allow" or "block". */
-static void
-settings_list(struct call *c, const char *key, const char *which, const char *entry, bool remove, const char *comment)
-{
-	json_decref(c->kept[0]);
-	c->kept[0] = json_pack("{s:s, s:s, s:o, s:b, s:s}", "key", key, "list", which, "entry", json_safe(entry), "remove", remove, "comment", comment);
-	ask_broker(c, policy_request(c, "policy.get", key), -1, list_read);
+	write_values(c, key, json_pack("{s:{s:o}}", which, json_string_value(name), value), what);
+	json_decref(name);
 }
 
 void
@@ -379,13 +350,13 @@ post_settings_list(struct call *c)
 	if (!settings_key(c, given, key))
 		return;
 	if (call_value(c, "remove", text, sizeof text) && text[0]) {
-		settings_list(c, key, which, text, true, "");
+		settings_list(c, key, which, text, true);
 		return;
 	}
 	call_value(c, "kind", kind, sizeof kind);
 	call_value(c, "entry", text, sizeof text);
 	snprintf(entry, sizeof entry, "%s:%s", kind, text);
-	settings_list(c, key, which, entry, false, "");
+	settings_list(c, key, which, entry, false);
 }
 
 void
@@ -421,58 +392,67 @@ post_settings_review(struct call *c)
 
 /* ---- from a message: this sender always, or never ---- */
 
-/* The right name for whom he wants: the list it came by, else who it says it is from; never the envelope, which mailing
- * software makes anew for each mail. */
+/* Whom to allow was chosen when the mail came, by who had signed it. To be rid of somebody the name on the mail will do: the
+ * list's, else the author's; never the envelope's, which mailing software makes anew for each mail. */
 static void
-sender_entry(const json_t *entry, const json_t *content, char to[ENTRY_ROOM])
+sender_entry(const json_t *entry, bool allow, char to[ENTRY_ROOM])
 {
-	size_t i;
-	json_t *pair;
+	const char *known = json_word(entry, "allow"), *end = strstr(known, "+dkim:");
 
-	json_array_foreach(json_object_get(content, "headers"), i, pair) {
-		const char *name = json_string_value(json_array_get(pair, 0)), *value = json_string_value(json_array_get(pair, 1));
-		struct span id = span_of(value);
-		size_t open = span_find_last(id, '<'), close = span_find_last(id, '>');
-
-		if (name && value && span_eq_nocase(span_of(name), SPAN("List-Id")) && open != SPAN_NONE && close != SPAN_NONE && close > open + 1) {
-			snprintf(to, ENTRY_ROOM, "list-id:%.*s", (int)(close - open - 1), value + open + 1);
-			return;
-		}
-	}
-	snprintf(to, ENTRY_ROOM, "from:%.350s", json_word(entry, "from"));
+	if (allow || strncmp(known, "list-id:", 8) == 0)
+		snprintf(to, ENTRY_ROOM, "%.*s", !allow && end ? (int)(end - known) : ENTRY_ROOM - 1, known);
+	else
+		snprintf(to, ENTRY_ROOM, "from:%.350s", json_word(entry, "from"));
 }
 
 static void
-sender_rendered(struct call *c, json_t *reply, int fd)
+sender_listed(struct call *c, json_t *reply, int fd)
 {
 	const json_t *e = json_array_get(json_object_get(c->kept[1], "entries"), 0);
-	char entry[ENTRY_ROOM], key[KEY_ROOM], comment[80];
+	const char *error = json_string_value(json_object_get(reply, "error"));
+	char said[200], back[120];
 
 	(void)fd;
-	sender_entry(e, reply, entry);
+	snprintf(said, sizeof said, "%s %s", json_word(c->kept[3], "list"), json_word(c->kept[3], "entry"));
+	if (error == NULL)
+		audit_call(c, "settings.policy", json_word(e, "recipient"), json_word(e, "customer"), said);
+	if (call_failed(c, reply))
+		return;
 	json_decref(reply);
-	snprintf(key, sizeof key, "mailbox:%.500s", json_word(e, "recipient"));
-	snprintf(comment, sizeof comment, "%.40s", json_word(e, "id"));
-	settings_list(c, key, json_word(c->kept[3], "list"), entry, false, comment);
+	if (c->api) {
+		call_json(c, 200, json_pack("{s:s, s:s, s:b}", "list", json_word(c->kept[3], "list"), "entry", json_word(c->kept[3], "entry"), "done", 1));
+		return;
+	}
+	snprintf(back, sizeof back, "/m/%s?n=%lld&listed=%s", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")),
+	    json_word(c->kept[3], "list"));
+	call_redirect(c, back);
 }
 
 static void
 sender_found(struct call *c, json_t *reply, int fd)
 {
-	json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
-	unsigned rights = 0, right = strcmp(json_word(c->kept[3], "list"), "allow") == 0 ? MAY_ALLOW : MAY_BLOCK;
+	json_t *e = json_array_get(json_object_get(reply, "entries"), 0), *request;
+	bool allow = strcmp(json_word(c->kept[3], "list"), "allow") == 0;
+	char entry[ENTRY_ROOM], comment[80];
+	unsigned rights = 0;
 
+	(void)fd;
 	if (call_failed(c, reply))
 		return;
-	if (e == NULL || !call_rights_of(c, e, &rights) || !(rights & right) || fd < 0) {
-		if (fd >= 0)
-			close(fd);
+	if (e == NULL || !call_rights_of(c, e, &rights) || !(rights & (allow ? MAY_ALLOW : MAY_BLOCK))) {
 		json_decref(reply);
 		call_missing(c);
 		return;
 	}
 	c->kept[1] = reply;
-	ask_broker(c, json_pack("{s:s}", "cmd", "render"), fd, sender_rendered);
+	sender_entry(e, allow, entry);
+	json_object_set_new(c->kept[3], "entry", json_safe(entry));
+	snprintf(comment, sizeof comment, "from the quarantine: %.40s", json_word(e, "id"));
+	request = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "cmd", "policy.entry", "address", json_word(e, "recipient"), "list",
+	    json_word(c->kept[3], "list"), "entry", json_word(c->kept[3], "entry"), "who", c->who.name, "comment", comment);
+	if (json_word(e, "customer")[0])
+		json_object_set_new(request, "scope", json_string(json_word(e, "customer")));
+	ask_broker(c, request, -1, sender_listed);
 }
 
 void
@@ -485,5 +465,5 @@ post_sender(struct call *c)
 		return;
 	}
 	c->kept[3] = json_pack("{s:s}", "list", which);
-	message_ask(c, true, sender_found);
+	message_ask(c, false, sender_found);
 }

@@ -31,6 +31,7 @@ void session_cookie(const struct call *c, const char *value, int age_s, char *to
 
 /* page_list.c */
 void get_list(struct call *c);
+void put_flash(struct call *c);                             /* what the last change of this viewer did, with its way back */
 /* page_message.c */
 void get_message(struct call *c);
 void message_ask(struct call *c, bool raw, backend_done done);             /* the entry of the path, in the viewer's scope */
@@ -81,5 +82,10 @@ void get_support(struct call *c);                           /* page_support.c */
 void post_change(struct call *c);
 json_t *flash_take(struct call *c, const char *id);         /* borrowed: what the last change of this viewer did; NULL: none */
 enum text change_words(const char *op);                     /* "released", "deleted", ... */
+unsigned change_right(const char *op);                      /* all rights that it takes; 0: no such op */
+json_t *allow_wish(struct call *c);                         /* the store's "allow", out of the fields "days" and "comment" */
+void audit_allow(struct call *c, const json_t *result, const char *customer);      /* that an entry was put onto a list with it */
+void put_allow(struct call *c, const char *entry);          /* "all mail of b.example": an allow entry in words */
+void put_allow_result(struct call *c, const json_t *result);
 
 #endif

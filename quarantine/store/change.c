@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "policyd/base/clock.h"
+#include "quarantine/store/allow.h"
 #include "quarantine/store/asker.h"
 #include "quarantine/store/requests.h"
 
@@ -50,7 +51,13 @@ struct change {
 	struct target *targets;
 	size_t count, room;
 	size_t waiting;                      /* releases without a result */
+	size_t allowing;                     /* questions to the broker without an answer */
 	struct event *patience;
+};
+
+struct allowing {                            /* one of them */
+	struct change *change;
+	json_t *result;                      /* of its release; held */
 };
 
 static const char *
@@ -61,12 +68,15 @@ field(const json_t *request, const char *name)
 	return value ? value : "";
 }
 
-static void
+/* Borrowed. */
+static json_t *
 add_result(struct change *c, const char *id, const struct index_rcpt *r, enum entry_state state, bool done, const char *reply, const char *queue_id)
 {
-	json_array_append_new(c->results, json_pack("{s:s, s:i, s:s?, s:s, s:s, s:b, s:s?, s:s}", "id", id, "n", r ? (int)r->n : -1,
-	    "recipient", r ? r->address : "", "customer", r ? r->customer : "", "state", r ? entry_state_names[state] : "", "done", done, "reply",
-	    reply, "queue_id", queue_id));
+	json_t *result = json_pack("{s:s, s:i, s:s?, s:s, s:s, s:b, s:s?, s:s}", "id", id, "n", r ? (int)r->n : -1, "recipient", r ? r->address : "",
+	    "customer", r ? r->customer : "", "state", r ? entry_state_names[state] : "", "done", done, "reply", reply, "queue_id", queue_id);
+
+	json_array_append_new(c->results, result);
+	return result;
 }
 
 static void
@@ -74,26 +84,64 @@ finish(struct change *c)
 {
 	release_forget(c->asker->store, c);
 	asker_audit_change(c->asker, c->request, c->op->name, c->results);
-	json_decref(c->request);
 	asker_reply(c->asker, c->id, json_pack("{s:o}", "results", c->results));
 	asker_done(c->asker);
 	if (c->patience)
 		event_free(c->patience);
+	json_decref(c->request);
 	free(c->targets);
 	free(c);
+}
+
+static void
+finish_if_done(struct change *c)
+{
+	if (c->waiting == 0 && c->allowing == 0)
+		finish(c);
+}
+
+static void
+allowed_by_list(void *arg, const char *entry, const char *why)
+{
+	struct allowing *a = arg;
+	struct change *c = a->change;
+
+	json_object_set_new(a->result, "allow", json_pack("{s:s, s:b, s:s}", "entry", entry, "done", why == NULL, "reply", why ? why : ""));
+	json_decref(a->result);
+	free(a);
+	c->allowing--;
+	finish_if_done(c);
+}
+
+/* It has gone, or is on its way: its sender onto the list. What was refused does not allow its sender. */
+static void
+allow_next(struct change *c, const char *id, const struct index_rcpt *r, json_t *result)
+{
+	struct allowing *a = allow_wanted(c->request) ? malloc(sizeof *a) : NULL;
+
+	if (a == NULL)
+		return;
+	*a = (struct allowing){ c, json_incref(result) };
+	c->allowing++;
+	c->waiting++;                        /* ours: an answer may come at once */
+	if (!allow_start(c->asker->store, c->request, id, r, allowed_by_list, a))
+		allowed_by_list(a, "", "no memory");
+	c->waiting--;
 }
 
 static void
 released(void *arg, const struct release_result *r)
 {
 	struct change *c = arg;
+	json_t *result = add_result(c, r->id, r->rcpt, r->rcpt->state, r->rcpt->state == STATE_RELEASED, r->reply, r->queue_id);
 
-	add_result(c, r->id, r->rcpt, r->rcpt->state, r->rcpt->state == STATE_RELEASED, r->reply, r->queue_id);
+	if (r->rcpt->state == STATE_RELEASED || r->rcpt->state == STATE_RELEASING)
+		allow_next(c, r->id, r->rcpt, result);
 	for (size_t i = 0; i < c->count; i++)
 		if (c->targets[i].rcpt.n == r->rcpt->n && strcmp(c->targets[i].id, r->id) == 0)
 			c->targets[i].to.state = STATE__COUNT;      /* told */
-	if (--c->waiting == 0)
-		finish(c);
+	c->waiting--;
+	finish_if_done(c);
 }
 
 static void
@@ -103,10 +151,15 @@ on_patience(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	release_forget(c->asker->store, c);
 	for (size_t i = 0; i < c->count; i++)
-		if (c->targets[i].to.state == STATE_RELEASING)
-			add_result(c, c->targets[i].id, &c->targets[i].rcpt, STATE_RELEASING, false, "it is on its way", "");
-	finish(c);
+		if (c->targets[i].to.state == STATE_RELEASING) {
+			json_t *result = add_result(c, c->targets[i].id, &c->targets[i].rcpt, STATE_RELEASING, false, "it is on its way", "");
+
+			allow_next(c, c->targets[i].id, &c->targets[i].rcpt, result);
+		}
+	c->waiting = 0;
+	finish_if_done(c);
 }
 
 static const char *
@@ -247,8 +300,8 @@ start_releases(struct change *c)
 		evtimer_add(c->patience, &patience);
 	c->waiting++;                        /* ours: results may come at once */
 	release_tick(s);
-	if (--c->waiting == 0)
-		finish(c);
+	c->waiting--;
+	finish_if_done(c);
 }
 
 void

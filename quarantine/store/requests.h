@@ -23,7 +23,7 @@
  *                  state, before, changed, actor, note, vote ("", "ham", "spam"), mode ("hold", "copy"), size, count
  *                  (arrivals), client, helo, message_id, queue_id, digest (hex), body (hex; the same for mails that share
  *                  it, "" for short ones), symbols ("NAME=points ..."), allow (what "release and always allow" puts on the
- *                  list: "from:a@b.example"; never a bounce address), expires, undo_until (0: nothing to undo)}
+ *                  list: entry_for in policyd/store/entries.h; "": nobody can be named), expires, undo_until (0: nothing to undo)}
  *
  *         "pool": true: of all nodes that share a Redis (redis.url), for "rcpt" (or the scope's "rcpts", 16 at most), newest
  *         first, with "class", "state", "limit", "cursor": ENTRY as short as a list needs it, "node": where it is held, and
@@ -34,7 +34,7 @@
  *         with "raw" the exact bytes come beside it as a sealed memfd, unless damaged
  *
  * change  {"cmd": "quarantine.change", "op": OP, "ids": ["id" | {"id", "n"} | {"id", "rcpt"}..] or "id" with "n" or "rcpt",
- *         "actor": who, "note": why, "again": bool, "risky": bool}; at most CHANGE_MOST entries at once; durable when answered
+ *         "actor": who, "note": why, "again": bool, "risky": bool, "allow": ALLOW}; at most CHANGE_MOST entries at once; durable when answered
  *         OP       "seen" "unseen" "request" (ask for release) "deny" (a request) "release" "approve" (release what was
  *                  requested) "delete" "undo" (the last change but a release, within UNDO_S) "ham" "spam" "unvote"
  *                  (votes become lessons within seconds, and are taken back again: lesson.c)
@@ -43,6 +43,9 @@
  *         again; not done when it refused. "again": also what was released before. What was held for a virus, phish,
  *         banned parts or as unscannable, or for an hour and more, is scanned once more: a virus found then is not released
  *         unless "risky"
+ *         ALLOW    with release and approve: true, or {"until": s, "comment": text}: and the ENTRY's "allow" goes onto the
+ *                  list of the mailbox. Each result that was released or is on its way has "allow": {"entry", "done",
+ *                  "reply": why not} then
  *         "quarantine.release" and "quarantine.delete" are the same with that OP
  *
  * stats   {"cmd": "quarantine.stats", "by": ["day" "customer" "class"..], "since", "until", "customer"}

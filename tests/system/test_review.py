@@ -93,6 +93,68 @@ class Review(Base):
         self.assertIn("SINK", self.browser(OWNER).get("/m/%s?n=0" % ident).text)     # the MTA's queue id
         self.assertEqual(self.pd.json("audit", "list")["entries"][0]["action"], "mail.release")
 
+    def allowed(self, rcpt):
+        return json.loads(self.pd.ctl("policy", "get", rcpt, "--json").stdout).get("values", {}).get("allow", {})
+
+    def test_release_and_always_allow_is_one_action(self):
+        """In a page, in bulk, by the API and by policyctl: delivered, and an entry on the recipient's own list, with its end and
+        a note; the sender of the envelope is never it. What is not delivered allows nobody."""
+        verp = "bounce-4711-sue=shop.example@mailer.example"
+        for n, who in enumerate(("page", "api", "ctl")):
+            rcpt = "always-%s@shop.example" % who
+            m = Milter(("127.0.0.1", self.pd.milter_port))
+            m.send(points(8, "always " + who, sender="News@Letters.example"), [rcpt], sender=verp)
+            m.close()
+        ids = {w: self.pd.quarantine(rcpt="always-%s@shop.example" % w)[0]["id"] for w in ("page", "api", "ctl")}
+        b = self.browser(ADMIN)
+        page = b.get("/m/%s?n=0" % ids["page"])
+        form = next(f for f in page.forms() if ("op", "allow") in f["buttons"])
+        fields = [(k, "our newsletter" if k == "comment" else v) for k, v in form["fields"]]
+        page = b.post(form["action"], fields + [("days", "31"), ("op", "allow")])
+        self.assertIn("Always delivered from now on: mail from <bdi>news@letters.example", page.text)
+        entry = self.allowed("always-page@shop.example")
+        self.assertEqual(list(entry), ["from:news@letters.example"])
+        self.assertEqual((entry["from:news@letters.example"]["comment"], entry["from:news@letters.example"]["by"]), ("our newsletter", ADMIN))
+        self.assertAlmostEqual(entry["from:news@letters.example"]["until"], time.time() + 31 * 86400, delta=100)
+        r = self.api(ABUSE).api("POST", "/api/v1/messages/change", {"op": "release", "allow": True, "ids": [ids["api"]]}).json()["results"][0]
+        self.assertEqual((r["done"], r["allow"]), (True, {"entry": "from:news@letters.example", "done": True, "reply": ""}))
+        self.assertEqual(list(self.allowed("always-api@shop.example")), ["from:news@letters.example"])
+        out = self.pd.ctl("quarantine", "release", ids["ctl"], "--allow", "--until", "2031-01-01", "--note", "by phone").stdout.decode()
+        self.assertIn("always gets mail of from:news@letters.example", out)
+        self.assertEqual(self.allowed("always-ctl@shop.example")["from:news@letters.example"]["comment"], "by phone")
+        for who in ids:
+            self.assertEqual(self.state(ids[who], "always-%s@shop.example" % who), "released")
+        log = [e for e in self.pd.json("audit", "list", "--customer", "shop")["entries"] if e["action"] == "settings.allow"]
+        self.assertEqual({(e["actor"], e["target"], e["note"]) for e in log},
+                         {(ADMIN, "always-page@shop.example", "from:news@letters.example"), (ABUSE, "always-api@shop.example", "from:news@letters.example")})
+        virus = self.hold(eicar(), "always-no@shop.example")
+        r = self.pd.ctl("quarantine", "release", virus, "--allow", check=False)
+        self.assertEqual((r.returncode, self.allowed("always-no@shop.example")), (1, {}))
+        r = self.api(SUPPORT).api("POST", "/api/v1/messages/change", {"op": "release", "allow": True, "note": "T1", "ids": [ids["api"]]}).json()
+        self.assertFalse(r["results"][0]["done"])        # support delivers; whom to trust is not his to say
+
+    def test_an_allow_entry_goes_to_the_mailbox_behind_the_address(self):
+        self.pd.set("mailbox:gus@shop.example", tag="3")
+        self.addCleanup(self.pd.ctl, "policy", "unset", "mailbox:gus@shop.example")
+        ident = self.hold(points(8, "to an extension"), "gus+news@shop.example")
+        self.api(ADMIN).api("POST", "/api/v1/messages/change", {"op": "allow", "ids": [ident]})
+        self.assertEqual((list(self.allowed("gus@shop.example")), self.allowed("gus+news@shop.example")), (["from:ann@sender.example"], {}))
+
+    def test_lists_in_the_settings(self):
+        """Put on and taken off again, one entry at a time; blocking from a message."""
+        b = self.browser(ADMIN)
+        key = "mailbox:lists@shop.example"
+        for entry in ("a@x.example", "b@x.example"):
+            page = b.post("/settings/list", {"csrf": b.csrf(), "key": key, "list": "block", "kind": "from", "entry": entry})
+            self.assertIn("Saved", page.text)
+        page = b.post("/settings/list", {"csrf": b.csrf(), "key": key, "list": "block", "remove": "from:a@x.example"})
+        self.assertNotIn("from:a@x.example", page.text)
+        self.assertIn("from:b@x.example", page.text)
+        ident = self.hold(points(8, "block me"), "lists@shop.example")
+        page = b.post("/m/%s/sender/block?n=0" % ident, {"csrf": b.csrf()})
+        self.assertEqual(page.status, 200)
+        self.assertEqual(sorted(json.loads(self.pd.ctl("policy", "get", key, "--json").stdout)["values"]["block"]), ["from:ann@sender.example", "from:b@x.example"])
+
     def test_delete_and_undo(self):
         ident = self.hold(points(8, "undo"), OWNER)
         b = self.browser(OWNER)
@@ -448,8 +510,9 @@ class Links(Base):
         page = b.get(path)
         self.assertIn("wanted 1", page.text)
         form = page.forms()[0]
-        page = b.post(form["action"], [("code", number), ("op", "release")])
+        page = b.post(form["action"], [("code", number), ("op", "allow")])
         self.assertIn("delivered or on its way", page.text)
+        self.assertIn("Always delivered from now on: mail from <bdi>ann@sender.example", page.text)
         wait_until(lambda: [m for m in self.sink.to("hans@shop.example") if m[2] == data])
         self.assertEqual(b.get(path).status, 410)        # used up
         self.assertEqual(b.post(path, [("code", number), ("op", "delete")]).status, 410)
