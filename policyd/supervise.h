@@ -51,15 +51,24 @@ struct master {
 	char **argv;
 };
 
-/* Directories, lock, sockets, metrics. False and one clear line. */
+/* opening.c: user, directories, lock, sockets, metrics. False and one clear line. */
 bool master_open(struct master *m, const struct config *config, char *why, size_t room);
 /* Until told to stop. Returns the exit code. */
 int master_run(struct master *m);
 
-struct proc *master_proc(struct master *m, enum proc_kind kind);
-/* Read the file again and put it in force; who asks is told by control_reloaded. */
-void master_reload(struct master *m);
 void master_stop(struct master *m);
+
+/* The table: the one of that kind that is to stay; a new row (NULL: none is left); its start; a message without a body. */
+struct proc *master_proc(struct master *m, enum proc_kind kind);
+struct proc *proc_add(struct master *m, enum proc_kind kind, const char *name, int listen_fd);
+void proc_start(struct master *m, struct proc *p, int config_fd);
+void proc_send(struct proc *p, uint32_t type, int fd);
+
+/* reload.c: read the file again and put it in force; who asks is told by control_reloaded. */
+void master_reload(struct master *m);
+void reload_check(struct master *m);                        /* after every event: is a step due? */
+void reload_answer(struct master *m, struct proc *zygote, uint32_t type, struct unpack *u);
+void reload_end(struct master *m, const char *why);         /* NULL: it is in force */
 
 /* control.c: policyctl's socket, served in the same loop. */
 struct pollfd;
