@@ -63,8 +63,9 @@ static bool
 found_by_c(struct span name)
 {
 	static const char *const families[] = { "DNSBL_", "SPF_", "DKIM_", "DMARC_", "ARC_", "AUTH_", "URIBL_", "CLAMAV_", "REPUTATION_",
-	    "RATE_", "GREYLIST_" };
-	static const char *const single[] = { "VIRUS", "OVERSIZE", "SOFT_MARKER" };
+	    "RATE_", "GREYLIST_", "RDNS_" };
+	static const char *const single[] = { "VIRUS", "OVERSIZE", "SOFT_MARKER", "HELO_NOT_FQDN", "HELO_LITERAL", "HELO_LITERAL_WRONG",
+	    "HELO_IS_US" };
 
 	for (size_t i = 0; i < NOTE__COUNT; i++)
 		if (span_eq(span_of(mail_note_names[i]), name))

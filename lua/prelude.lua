@@ -41,7 +41,8 @@
 -- map { name = "feed", type = "domains", url = "https://...", key = "..." }     fetched by `policyctl rules fetch-maps`, signed
 --                                          by an Ed25519 key (base64) in URL.sig
 --
--- scores { FOO = 1.5, BAR = 0 }            other points than the rules say; the last file wins
+-- scores { FOO = 1.5, BAR = 0 }            other points than the rules say; the last file wins. Also of what C finds before the
+--                                          rules (MIME_..., SPF_..., DKIM_...): rules/auth.lua
 -- scores { customer = "acme", FOO = 0 }    for that customer's mailboxes
 -- scores { context = "submission", FOO = 0 }    on listeners of that context
 --

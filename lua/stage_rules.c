@@ -78,6 +78,20 @@ points_of(const struct scan *scan, const struct rules *r, const struct rule *rul
 	return points;
 }
 
+/* What C has found before the rules weighs what scores{} says, if they name it. */
+static void
+weigh_found(struct scan *scan, const struct rules *r)
+{
+	for (size_t i = 0; i < r->override_count; i++) {
+		const struct override *o = &r->overrides[i];
+		struct symbol *s = o->customer[0] == '\0' && (o->context[0] == '\0' || strcmp(o->context, scan->session.context) == 0) ?
+		    (struct symbol *)verdict_find(&scan->verdict, span_of(o->name)) : NULL;
+
+		if (s)
+			s->points = o->points;
+	}
+}
+
 /* One customer's rule: seen by him only. In company its points count for him (stage_score.c), and its name is nobody else's. */
 static bool
 is_shown(const struct scan *scan, const struct rule_set *set)
@@ -222,6 +236,7 @@ stage_rules(struct scan *scan)
 	int64_t start_us = clock_cpu_us();
 
 	r->mail++;
+	weigh_found(scan, r);
 	choose(r, scan);
 	mark_outside(r, scan);
 	run_set(scan, 0, scan->deadline_ms, &left);

@@ -66,6 +66,7 @@ static const struct setting settings[] = {
 	{ "", "host_name", DOMAIN, F(host_name), 0, 0, NULL },
 	{ "", "authserv_id", TEXT, F(authserv_id), 0, 0, NULL },
 	{ "", "authserv_guarded", FLAG, F(authserv_guarded), 0, 0, NULL },
+	{ "auth", "check", FLAG, F(auth), 0, 0, NULL },
 	{ "", "score", PATH, F(score_script), 0, 0, NULL },
 	{ "", "lua_dir", PATH, F(lua_dir), 0, 0, NULL },
 	{ "listen", "policy", SOCKET, F(policy), 0, 0, NULL },
@@ -117,7 +118,7 @@ static const struct { const char *group, *name; } compounds[] = {
 	{ "", "listen" }, { "", "control" }, { "", "redis" }, { "", "dns" }, { "", "dnsbl" }, { "", "clamav" },
 	{ "", "deliver" }, { "", "quarantine" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
 	{ "", "own_networks" }, { "", "trusted_relays" }, { "", "policy_source" }, { "listen", "milter" }, { "dns", "servers" },
-	{ "", "review" }, { "review", "proxies" },
+	{ "", "review" }, { "review", "proxies" }, { "", "auth" }, { "auth", "results" }, { "auth", "trusted_sealers" },
 };
 
 const char *
@@ -341,6 +342,10 @@ read_compound(struct reader *r, const config_setting_t *s, const char *group, co
 		read_nets(r, s, c->trusted_relays, &c->trusted_relay_count);
 	} else if (strcmp(name, "proxies") == 0) {
 		read_nets(r, s, c->review_proxies, &c->review_proxy_count);
+	} else if (strcmp(name, "results") == 0) {
+		read_methods(r, s);
+	} else if (strcmp(name, "trusted_sealers") == 0) {
+		read_sealers(r, s);
 	} else if (!config_setting_is_group(s)) {
 		config_complain(r, s, "%s%s%s is %s; expected a group { ... }", group, group[0] ? "." : "", name, kind_of(s));
 	} else if (strcmp(name, "policy") == 0) {
@@ -419,6 +424,8 @@ defaults(struct config *c)
 	c->scan_timeout_ms = 25000;
 	c->message_timeout_ms = 60000;
 	c->poison_action = OUT_QUARANTINE;
+	c->auth = 1;
+	c->auth_results = METHOD__ALL;
 	policy_default(&c->policy_default);
 	if (gethostname(c->host_name, sizeof c->host_name) < 0)
 		snprintf(c->host_name, sizeof c->host_name, "localhost");
@@ -459,8 +466,6 @@ finish_review(struct reader *r, const config_t *file)
 		snprintf(c->review_url, sizeof c->review_url, "%s", c->review);
 	while (c->review_url[0] && c->review_url[strlen(c->review_url) - 1] == '/')
 		c->review_url[strlen(c->review_url) - 1] = '\0';
-	if (c->authserv_id[0] == '\0')
-		snprintf(c->authserv_id, sizeof c->authserv_id, "%s", c->host_name);
 	if (c->review_from[0] == '\0')
 		snprintf(c->review_from, sizeof c->review_from, "quarantine@%s", c->host_name);
 	make_absolute(r, c->review_certificate);
@@ -506,6 +511,8 @@ finish(struct reader *r, const config_t *file)
 		config_complain(r, config_lookup(file, "deliver"), "deliver: lmtp, domain and reinject belong together; expected all three, or reinject alone");
 	for (char *p = c->deliver_domain; *p; p++)
 		*p = ascii_lower(*p);
+	if (c->authserv_id[0] == '\0')
+		snprintf(c->authserv_id, sizeof c->authserv_id, "%s", c->host_name);
 	finish_review(r, file);
 }
 

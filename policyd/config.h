@@ -12,7 +12,9 @@
 #include "policyd/scan/policy.h"
 #include "policyd/scan/session.h"
 
-enum { PATH_ROOM = 256, URL_ROOM = 320, MAX_NETS = 64, MAX_DNS_SERVERS = 4, MAX_RULE_DIRS = 8 };
+enum { PATH_ROOM = 256, URL_ROOM = 320, MAX_NETS = 64, MAX_DNS_SERVERS = 4, MAX_RULE_DIRS = 8, MAX_ARC_SEALERS = 32 };
+
+enum auth_method { METHOD_AUTH = 1, METHOD_IPREV = 2, METHOD_SPF = 4, METHOD_DKIM = 8, METHOD_DMARC = 16, METHOD_ARC = 32, METHOD__ALL = 63 };
 
 struct listener {
 	char socket[PATH_ROOM];              /* "unix:/path" or "inet:8890@127.0.0.1" */
@@ -106,6 +108,12 @@ struct config {
 	char host_name[128];                 /* in headers and replies; default: gethostname */
 	char authserv_id[128];               /* incoming Authentication-Results of that name are forged; default: host_name */
 	uint8_t authserv_guarded;            /* they are not: a milter before us writes them, and removes forged ones itself */
+
+	/* auth */
+	uint8_t auth;                        /* SPF, DKIM, DMARC, ARC, names of the client are looked at */
+	uint8_t auth_results;                /* bit per enum auth_method: what our Authentication-Results tells; 0: none is written */
+	char arc_sealers[MAX_ARC_SEALERS][128];      /* whose ARC seal excuses a failed DMARC */
+	uint32_t arc_sealer_count;
 
 	/* log */
 	uint8_t log_syslog, log_json, log_debug;

@@ -145,3 +145,45 @@ read_servers(struct reader *r, const config_setting_t *s)
 			config_complain(r, e, "\"%s\" is no resolver; expected \"127.0.0.1:53\" or \"[::1]:53\"", text ? text : kind_of(e));
 	}
 }
+
+/* auth.results: the methods that our Authentication-Results tells. */
+void
+read_methods(struct reader *r, const config_setting_t *s)
+{
+	static const struct { const char *name; enum auth_method method; } methods[] = {
+		{ "auth", METHOD_AUTH }, { "iprev", METHOD_IPREV }, { "spf", METHOD_SPF }, { "dkim", METHOD_DKIM },
+		{ "dmarc", METHOD_DMARC }, { "arc", METHOD_ARC },
+	};
+	const size_t count = sizeof methods / sizeof *methods;
+
+	r->c->auth_results = 0;
+	if (!is_list(r, s, count))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+		size_t k = 0;
+
+		while (k < count && (text == NULL || strcmp(methods[k].name, text) != 0))
+			k++;
+		if (k == count)
+			config_complain(r, e, "\"%s\" is no method of auth.results; expected auth, iprev, spf, dkim, dmarc, arc", text ? text : kind_of(e));
+		else
+			r->c->auth_results |= (uint8_t)methods[k].method;
+	}
+}
+
+void
+read_sealers(struct reader *r, const config_setting_t *s)
+{
+	r->c->arc_sealer_count = 0;
+	if (!is_list(r, s, MAX_ARC_SEALERS))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		char *to = r->c->arc_sealers[r->c->arc_sealer_count++];
+
+		if (checked_text(r, config_setting_get_elem(s, (unsigned)i), VALUE_DOMAIN, to, sizeof r->c->arc_sealers[0]))
+			for (char *p = to; *p; p++)
+				*p = ascii_lower(*p);
+	}
+}

@@ -31,5 +31,7 @@ void read_dnsbl(struct reader *r, const config_setting_t *s);
 void read_milter(struct reader *r, const config_setting_t *s);
 void read_nets(struct reader *r, const config_setting_t *s, struct net *nets, uint32_t *count);
 void read_servers(struct reader *r, const config_setting_t *s);
+void read_methods(struct reader *r, const config_setting_t *s);
+void read_sealers(struct reader *r, const config_setting_t *s);
 
 #endif

@@ -2,6 +2,7 @@
  * may ask DNS: so it is never deeper than that. */
 #include "policyd/auth/spf.h"
 
+#include "policyd/auth/iprev.h"
 #include "policyd/auth/spf_record.h"
 
 const char *const spf_result_names[SPF__COUNT] = {
@@ -109,20 +110,12 @@ is_below(struct span name, struct span domain)
 	       (name.n > domain.n && span_ends(name, domain) && name.p[name.n - domain.n - 1] == '.');
 }
 
-static struct span
-reverse_name(struct check *c)
-{
-	struct spf_macros *m = &c->macros;
-
-	return lower(c->a, spf_expand(c->a, m->client.family == AF_INET6 ? SPAN("%{ir}.ip6.arpa") : SPAN("%{ir}.in-addr.arpa"), m, true));
-}
-
 /* The client's names that lead back to it (RFC 7208, 5.5). An answer that is missing makes a name not validated. Returns
  * whether one is `domain` or below it; the best one goes to `*best`. */
 static bool
 validated_name(struct check *c, struct span domain, struct span *best)
 {
-	struct rr_answer names = look(c, RR_PTR, reverse_name(c));
+	struct rr_answer names = look(c, RR_PTR, reverse_name(c->a, &c->macros.client));
 	bool below = false;
 
 	c->unknown = false;

@@ -55,6 +55,7 @@ enum {
 
 	/* DNS */
 	MAX_SPF_RECORD       = 8 * 1024,          /* bytes of one SPF record; a longer one is a permerror */
+	MAX_CHECK_MEMORY     = 64 * 1024 * 1024,  /* of one check of a sender in the broker; ten records of that size need a tenth */
 	MAX_DNSBL            = 32,                /* lists by config */
 	MAX_DNS_IN_FLIGHT    = 512,               /* queries to the resolver at once */
 	MAX_DNS_CACHE        = 65536,             /* entries */

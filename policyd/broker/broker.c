@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "policyd/base/arena.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
@@ -231,6 +232,7 @@ link_to(struct broker *b, const char *name)
 static bool
 open_all(struct broker *b)
 {
+	b->arena = arena_open(MAX_CHECK_MEMORY);
 	return (b->base = event_base_new()) != NULL && (b->dns = dns_open(b->base, b->config)) != NULL &&
 	       (b->lists = lists_open(b->base, b->dns, b->config)) != NULL &&
 	       (b->redis = redis_async_open(b->base, b->config)) != NULL &&
@@ -273,6 +275,7 @@ broker_main(struct child *self)
 	customers_close(b.customers);
 	lists_close(b.lists);
 	dns_close(b.dns);
+	arena_close(b.arena);
 	redis_async_close(b.redis);
 	link_close(b.store);
 	link_close(b.trainer);

@@ -10,6 +10,7 @@
 #include "policyd/child.h"
 #include "policyd/wire.h"
 
+struct arena;
 struct event;
 struct meter;
 struct source;
@@ -36,6 +37,7 @@ struct broker {
 	const struct config *config;         /* settings->config: in force for what begins now */
 	struct event_base *base;
 	struct dns *dns;
+	struct arena *arena;                 /* of checks that leave nothing in it: rewound after each (who.c) */
 	struct lists *lists;
 	struct redis_async *redis;
 	struct customers *customers;

@@ -377,7 +377,7 @@ origin_refused(const struct tx *tx, const struct policy *policy)
 
 	if (tx->origin.family == 0)
 		return false;
-	rcpt_decide(tx->config, policy, &tx->origin_lists, &tx->origin, LISTED_NOT, tx->reference, &check);
+	rcpt_decide(tx->config, policy, &tx->origin_lists, NULL, &tx->origin, LISTED_NOT, tx->reference, &check);
 	return check.action == RCPT_REJECT;
 }
 
@@ -398,7 +398,7 @@ tx_outcome(const struct tx *tx, uint32_t i, double more)
 
 	if (tx->have_scanned)
 		found = (struct judgement){ tx->scanned.scores[r->score].points + more, tx_classes(tx, r), tx->scanned.defer,
-		    listed_for(tx, r->policy) };
+		    listed_for(tx, r->policy), 0 };
 	return origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
 }
 

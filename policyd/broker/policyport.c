@@ -11,6 +11,7 @@
 #include "policyd/broker/broker.h"
 #include "policyd/broker/delegate.h"
 #include "policyd/broker/rcpt.h"
+#include "policyd/broker/who.h"
 #include "policyd/net/lists.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/source.h"
@@ -23,14 +24,18 @@ struct question {
 	struct policy policy;
 	struct ip client;
 	struct lists_wait *wait;
+	struct who *who;
+	struct dnsbl_result lists;
+	bool have_lists;
 	struct source_wait *source_wait;
-	bool lists_wanted;
-	char sender[MAX_ADDRESS + 1], recipient[MAX_ADDRESS + 1];
+	bool lists_wanted, who_wanted;
+	char helo[MAX_HELO + 1], sender[MAX_ADDRESS + 1], recipient[MAX_ADDRESS + 1];
 };
 
 static void
-answer(struct question *q, const struct dnsbl_result *lists)
+answer(struct question *q)
 {
+	const struct dnsbl_result *lists = q->have_lists ? &q->lists : NULL;
 	struct rcpt_check check;
 	char action[MAX_REPLY_TEXT + 32] = "DUNNO", reference[REFERENCE_ROOM];
 	bool late = false;
@@ -44,7 +49,7 @@ answer(struct question *q, const struct dnsbl_result *lists)
 	const struct entry_facts facts = { .client = &q->client, .sender = span_of(q->sender) };
 	bool relayed = nets_have(config->trusted_relays, config->trusted_relay_count, &q->client);
 
-	rcpt_decide(config, &q->policy, lists, &q->client,
+	rcpt_decide(config, &q->policy, lists, who_known(q->who), &q->client,
 	    relayed ? LISTED_NOT : customers_listed(q->broker->customers, &q->policy, &facts, wall_s(), NULL), reference, &check);
 	if (check.action != RCPT_ACCEPT) {
 		char client[INET6_ADDRSTRLEN];
@@ -57,13 +62,35 @@ answer(struct question *q, const struct dnsbl_result *lists)
 	}
 	*delegate_data(q->call) = NULL;
 	delegate_answer(q->call, action);
+	who_close(q->who);
 	free(q);
+}
+
+/* All that his policy wants to know is known. */
+static void
+go_on(struct question *q)
+{
+	if (!q->lists_wanted || q->have_lists)
+		if (q->who == NULL || who_known(q->who))
+			answer(q);
 }
 
 static void
 lists_done(void *arg, const struct dnsbl_result *result)
 {
-	answer(arg, result);
+	struct question *q = arg;
+
+	q->wait = NULL;
+	q->lists = *result;
+	q->have_lists = true;
+	go_on(q);
+}
+
+static void
+sender_known(void *arg, const struct auth_sender *sender)
+{
+	(void)sender;
+	go_on(arg);
 }
 
 static void
@@ -82,7 +109,7 @@ lists_wanted(const struct config *config, const struct question *q, const struct
 	       !nets_have(config->trusted_relays, config->trusted_relay_count, &q->client);
 }
 
-/* His policy is known: if it refuses listed clients, the lists are asked. */
+/* His policy is known: if it refuses listed clients, the lists are asked; if it refuses what SPF rules out, the sender's domain. */
 static void
 sourced(void *arg, json_t *values)
 {
@@ -94,13 +121,18 @@ sourced(void *arg, json_t *values)
 	q->source_wait = NULL;
 	q->policy = *customers_sourced(b->customers, span_of(q->recipient), values, why, sizeof why, &class_id);
 	metrics_add(M_POLICY_LOOKUPS, 1);
-	if (!q->lists_wanted || !rcpt_needs_lists(&q->policy)) {
-		answer(q, NULL);
+	q->lists_wanted &= rcpt_needs_lists(&q->policy);
+	if (q->who_wanted && rcpt_needs_sender(&q->policy))
+		q->who = who_open(b, &q->client, true, span_of(q->helo), span_of(q->sender), POLICY_ANSWER_MS);
+	if (q->who && who_known(q->who) == NULL)
+		who_then(q->who, sender_known, q);
+	if (!q->lists_wanted) {
+		go_on(q);
 		return;
 	}
 	struct lists_wait *wait = lists_ask(b->lists, &q->client, POLICY_ANSWER_MS, lists_done, q);
 
-	if (wait)                            /* else it has been answered, and `q` is gone */
+	if (wait)                            /* else it has been answered, and `q` may be gone */
 		q->wait = wait;
 }
 
@@ -118,6 +150,7 @@ ask(void *arg, struct delegate_call *call, const struct delegate_request *reques
 	q->broker = b;
 	q->call = call;
 	ip_parse(request->client_address, &q->client);
+	copy(q->helo, sizeof q->helo, request->helo_name);
 	copy(q->sender, sizeof q->sender, request->sender);
 	copy(q->recipient, sizeof q->recipient, request->recipient);
 	if (rcpt_reserved(b->config, request->recipient)) {
@@ -126,6 +159,7 @@ ask(void *arg, struct delegate_call *call, const struct delegate_request *reques
 		return;
 	}
 	q->lists_wanted = lists_wanted(b->config, q, request);
+	q->who_wanted = who_wanted(b->config, &q->client, request->sasl_username, request->policy_context);
 	*delegate_data(call) = q;
 	if (!source_wanted(b->source)) {
 		sourced(q, NULL);
@@ -153,6 +187,7 @@ gone(void *arg, struct delegate_call *call)
 		source_cancel(q->source_wait);
 	if (q->wait)
 		lists_cancel(q->wait);
+	who_close(q->who);
 	free(q);
 }
 

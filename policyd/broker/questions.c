@@ -16,6 +16,8 @@
 struct one {                                 /* question of a batch */
 	struct batch *batch;
 	struct dns_wait *dns_wait;
+	struct who *who;                     /* waited for; the mail's own, or `own_who` */
+	bool own_who;
 	struct buf answer;                   /* packed; empty: unknown */
 };
 
@@ -29,8 +31,11 @@ struct batch {
 static void
 batch_free(struct batch *batch)
 {
-	for (uint32_t i = 0; i < batch->count; i++)
+	for (uint32_t i = 0; i < batch->count; i++) {
+		if (batch->ones[i].own_who)
+			who_close(batch->ones[i].who);
 		buf_free(&batch->ones[i].answer);
+	}
 	free(batch);
 }
 
@@ -132,6 +137,63 @@ ask_dns(struct one *one, const struct question *q)
 		one->dns_wait = wait;
 }
 
+/* ---- client and sender ---- */
+
+static void
+sender_known(void *arg, const struct auth_sender *sender)
+{
+	struct one *one = arg;
+	struct rr rr = { .text = span_make((const char *)sender, sizeof *sender) };
+	struct rr_answer out = { RR_FOUND, &rr, 1 };
+
+	answer_pack(&one->answer, &out);
+	one_done(one);
+}
+
+static void
+sender_none(struct one *one)
+{
+	static const struct rr_answer none = { .status = RR_NONE };
+
+	answer_pack(&one->answer, &none);
+	one_done(one);
+}
+
+static bool
+is_waited_for(const struct tx *tx, const struct who *who)
+{
+	for (const struct batch *b = tx->batches; b; b = b->next)
+		for (uint32_t i = 0; i < b->count; i++)
+			if (b->ones[i].who == who)
+				return true;
+	return false;
+}
+
+static void
+ask_sender(struct one *one, const struct question *q)
+{
+	struct tx *tx = one->batch->tx;
+	struct ip client;
+
+	if (q->name.n == 0) {
+		tx_ask_sender(tx);
+		if (tx->who && is_waited_for(tx, tx->who)) {
+			one_done(one);       /* twice in one mail: unknown */
+			return;
+		}
+		one->who = tx->who;
+	} else if (tx->relayed && ip_parse(q->name, &client) && who_wanted(tx->config, &client, SPAN(""), span_of(tx->session.context))) {
+		one->who = who_open(tx->broker, &client, true, q->field, span_of(tx->envelope.sender), WHO_MS(tx->config));
+		one->own_who = one->who != NULL;
+	}
+	if (one->who == NULL)
+		sender_none(one);
+	else if (who_known(one->who))
+		sender_known(one, who_known(one->who));
+	else
+		who_then(one->who, sender_known, one);
+}
+
 /* ---- Redis ---- */
 
 static void
@@ -201,6 +263,9 @@ questions_forget(struct tx *tx)
 				dns_cancel(batch->ones[i].dns_wait);
 				batch->ones[i].dns_wait = NULL;
 				batch->open--;
+			} else if (batch->ones[i].who && who_known(batch->ones[i].who) == NULL) {
+				who_then(batch->ones[i].who, NULL, NULL);
+				batch->open--;
 			}
 		if (--batch->open == 0)
 			batch_free(batch);   /* else Redis has yet to answer */
@@ -228,6 +293,8 @@ questions_asked(struct tx *tx, struct unpack *u)
 			one_done(one);       /* unknown */
 		else if (q.kind >= ASK_GET && q.kind <= ASK_SISMEMBER)
 			ask_redis(one, &q);
+		else if (q.kind == ASK_SENDER)
+			ask_sender(one, &q);
 		else
 			ask_dns(one, &q);
 	}

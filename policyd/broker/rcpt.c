@@ -21,9 +21,15 @@ rcpt_needs_lists(const struct policy *policy)
 	return policy->filter && policy->dnsbl == DNSBL_MODE_REJECT && isfinite(policy->dnsbl_threshold);
 }
 
+bool
+rcpt_needs_sender(const struct policy *policy)
+{
+	return policy->filter && policy->spf_fail == OUT_REJECT;
+}
+
 void
 rcpt_decide(const struct config *config, const struct policy *policy, const struct dnsbl_result *lists,
-    const struct ip *client, enum listed listed, const char *reference, struct rcpt_check *out)
+    const struct auth_sender *sender, const struct ip *client, enum listed listed, const char *reference, struct rcpt_check *out)
 {
 	char address[INET6_ADDRSTRLEN];
 	const char *zone = "";
@@ -35,6 +41,15 @@ rcpt_decide(const struct config *config, const struct policy *policy, const stru
 		snprintf(out->code, sizeof out->code, "550");
 		snprintf(out->xcode, sizeof out->xcode, "5.7.1");
 		snprintf(out->text, sizeof out->text, "The recipient does not take mail of this sender (ref %s)", reference);
+		return;
+	}
+	if (listed != LISTED_ALLOW && sender && sender->asked && sender->spf == SPF_FAIL && rcpt_needs_sender(policy)) {
+		ip_print(client, address);
+		out->action = RCPT_REJECT;
+		snprintf(out->code, sizeof out->code, "550");
+		snprintf(out->xcode, sizeof out->xcode, "5.7.23");   /* RFC 7372, 3.2 */
+		snprintf(out->text, sizeof out->text, "%.60s says that [%s] does not send its mail (SPF)%s%.120s (ref %s)", sender->spf_domain,
+		    address, sender->spf_explanation[0] ? ": " : "", sender->spf_explanation, reference);
 		return;
 	}
 	if (listed == LISTED_ALLOW || lists == NULL || !rcpt_needs_lists(policy) || lists->points < policy->dnsbl_threshold)

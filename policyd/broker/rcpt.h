@@ -2,6 +2,7 @@
 #ifndef POLICYD_BROKER_RCPT_H
 #define POLICYD_BROKER_RCPT_H
 
+#include "policyd/auth/auth.h"
 #include "policyd/config.h"
 #include "policyd/scan/decide.h"
 
@@ -19,9 +20,12 @@ bool rcpt_reserved(const struct config *config, struct span recipient);
 /* Does this policy want to wait for the DNS lists before it answers? */
 bool rcpt_needs_lists(const struct policy *policy);
 
-/* `lists` NULL: nothing was asked about this client. `listed`: what the recipient's own lists say of client and sender.
+/* The same for SPF. */
+bool rcpt_needs_sender(const struct policy *policy);
+
+/* `lists` NULL: nothing was asked about this client. `sender` NULL: the same, or DNS has not told in time. `listed`: what the recipient's own lists say of client and sender.
  * `reference` is what a person can quote. */
 void rcpt_decide(const struct config *config, const struct policy *policy, const struct dnsbl_result *lists,
-    const struct ip *client, enum listed listed, const char *reference, struct rcpt_check *out);
+    const struct auth_sender *sender, const struct ip *client, enum listed listed, const char *reference, struct rcpt_check *out);
 
 #endif

@@ -32,6 +32,8 @@ tx_free(struct tx *tx)
 	if (tx->work)
 		work_forget(tx->work);
 	answers_forget(tx);
+	who_close(tx->who);
+	tx->who = NULL;
 	if (tx->storing) {                   /* the store's answer comes to tx_stored, which frees what is left */
 		tx->conn = NULL;
 		tx->gate = NULL;
@@ -71,6 +73,7 @@ conn_end(struct conn *conn)
 		tx_end(conn->tx);
 	if (conn->lists_wait)
 		lists_cancel(conn->lists_wait);
+	who_close(conn->who);
 	map_take(&conn->gate->conns, conn->id);
 	free(conn);
 }
@@ -114,7 +117,10 @@ on_connect(struct gate *gate, struct unpack *u)
 	}
 	metrics_add(M_CONNECTIONS, 1);
 	const struct config *config = gate->broker->config;
+	const struct session *s = &conn->session;
 
+	if (who_wanted(config, &s->client, span_of(s->login), span_of(s->context)))
+		conn->who = who_open(gate->broker, &s->client, false, SPAN(""), SPAN(""), (int)config->dns_timeout_ms);
 	if (lists_wanted(config, &conn->session)) {
 		conn->lists_state = LISTS_PENDING;
 		struct lists_wait *wait = lists_ask(gate->broker->lists, &conn->session.client,
@@ -123,6 +129,15 @@ on_connect(struct gate *gate, struct unpack *u)
 		if (conn->lists_state == LISTS_PENDING)
 			conn->lists_wait = wait;
 	}
+}
+
+void
+tx_ask_sender(struct tx *tx)
+{
+	const struct session *s = &tx->session;
+
+	if (tx->who == NULL && who_wanted(tx->config, &s->client, span_of(s->login), span_of(s->context)))
+		tx->who = who_open(tx->broker, &s->client, true, span_of(s->helo), span_of(tx->envelope.sender), WHO_MS(tx->config));
 }
 
 static void
@@ -155,6 +170,7 @@ on_mail(struct gate *gate, struct unpack *u)
 	}
 	conn->session = tx->session;         /* HELO and login are known by now */
 	conn->tx = tx;
+	tx_ask_sender(tx);
 }
 
 static void
@@ -205,7 +221,7 @@ rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const s
 
 	const struct entry_facts facts = { .client = &tx->session.client, .sender = span_of(tx->envelope.sender) };
 
-	rcpt_decide(tx->config, policy, conn->lists_state == LISTS_KNOWN ? &conn->lists : NULL, &tx->session.client,
+	rcpt_decide(tx->config, policy, conn->lists_state == LISTS_KNOWN ? &conn->lists : NULL, who_known(tx->who), &tx->session.client,
 	    tx->relayed ? LISTED_NOT : customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL), tx->reference, &check);
 	if (check.action == RCPT_ACCEPT && !recipient_add(tx, raw, index, policy, class_id, outbound))
 		check = (struct rcpt_check){ RCPT_DEFER, "452", "4.5.3", "Too many recipients; try the rest later" };
@@ -248,7 +264,10 @@ policy_of(const struct tx *tx, struct span rcpt, uint32_t *class_id, bool *outbo
 	return policy;
 }
 
-/* His policy is known, or will not be better known. If it refuses listed clients, their answers are needed first. */
+static void sender_known(void *arg, const struct auth_sender *sender);
+
+/* His policy is known, or will not be better known. If it refuses listed clients, or what SPF rules out, those answers are
+ * needed first. */
 static void
 rcpt_go_on(struct tx *tx)
 {
@@ -259,12 +278,26 @@ rcpt_go_on(struct tx *tx)
 
 	if (tx->conn->lists_state == LISTS_PENDING && rcpt_needs_lists(policy))
 		return;                      /* conn_known goes on */
+	if (tx->who && who_known(tx->who) == NULL && rcpt_needs_sender(policy)) {
+		who_then(tx->who, sender_known, tx);
+		return;
+	}
 	tx->waiting = false;
 	tx->waiting_raw = NULL;
 	json_decref(tx->sourced);
 	tx->sourced = NULL;
 	rcpt_answer(tx, tx->waiting_id, tx->waiting_index, raw, policy, class_id, outbound);
 	free(raw);
+}
+
+static void
+sender_known(void *arg, const struct auth_sender *sender)
+{
+	struct tx *tx = arg;
+
+	(void)sender;
+	if (tx->waiting && tx->waiting_raw && tx->source_wait == NULL)
+		rcpt_go_on(tx);
 }
 
 static void

@@ -3,6 +3,7 @@
 #define POLICYD_BROKER_TRANSACTION_H
 
 #include "policyd/broker/broker.h"
+#include "policyd/broker/who.h"
 #include "policyd/net/lists.h"
 #include "policyd/scan/decide.h"
 #include "policyd/scan/scanned.h"
@@ -27,6 +28,7 @@ struct conn {                                /* one SMTP client */
 	enum lists_state lists_state;
 	struct lists_wait *lists_wait;
 	struct dnsbl_result lists;
+	struct who *who;                     /* warms the DNS cache from CONNECT on; NULL: nobody is asked */
 	struct tx *tx;                       /* at most one: libmilter's callbacks of a connection come one by one */
 };
 
@@ -52,6 +54,7 @@ struct tx {                                  /* one mail */
 	struct envelope envelope;
 	char reference[REFERENCE_ROOM];
 	struct dnsbl_result lists;
+	struct who *who;                     /* client and sender (who.h); NULL: nobody was asked */
 
 	/* behind a trusted relay: who its Received headers say the client is (answers.c) */
 	bool relayed;                        /* the client is a trusted relay */
@@ -109,6 +112,9 @@ void tx_defer(struct tx *tx, const char *code, const char *xcode, const char *wh
 bool tx_decide(struct tx *tx);
 /* What recipient i would get with so many points more. */
 enum outcome tx_outcome(const struct tx *tx, uint32_t i, double more);
+
+/* Who the client and the sender are is asked, if it has not been and if anybody asks about such a client. */
+void tx_ask_sender(struct tx *tx);
 
 /* answers.c: what the worker asks while it scans; NULL: it will not hear the answer. */
 void answers_asked(struct tx *tx, struct packet *question);

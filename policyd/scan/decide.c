@@ -1,5 +1,7 @@
 #include "policyd/scan/decide.h"
 
+#include "policyd/auth/auth.h"
+
 static enum outcome
 stronger(enum outcome a, enum outcome b)
 {
@@ -30,6 +32,8 @@ decide(const struct policy *policy, const struct judgement *found)
 
 	if (found->defer)                    /* not fully scanned: what was found holds, and this beside it */
 		outcome = policy->scan_failed == OUT_DEFER ? OUT_DEFER : stronger(outcome, policy->scan_failed);
+	if (found->dmarc != DMARC_P_NONE && found->listed != LISTED_ALLOW)
+		outcome = stronger(outcome, found->dmarc == DMARC_P_REJECT ? policy->dmarc_reject : policy->dmarc_quarantine);
 	if (found->listed == LISTED_BLOCK)
 		outcome = stronger(outcome, policy->blocked);
 	for (size_t i = 0; i < sizeof by_class / sizeof *by_class; i++)

@@ -18,7 +18,8 @@ struct judgement {
 	double points;                       /* of this policy class */
 	unsigned classes;                    /* enum mail_class bits */
 	bool defer;
-	enum listed listed;                  /* allowed: thresholds do not matter, classes do */
+	enum listed listed;                  /* allowed: thresholds and DMARC do not matter, classes do */
+	uint8_t dmarc;                       /* enum dmarc_policy (auth.h): what the domain wants done with what fails; none: it does not fail */
 };
 
 enum outcome decide(const struct policy *policy, const struct judgement *found);

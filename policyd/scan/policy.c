@@ -43,6 +43,10 @@ const struct policy_field policy_fields[] = {
 	{ "unscannable", FIELD_OUTCOME, AT(unscannable), ANY_CLASS | 1u << OUT_DEFER, "action on what cannot be scanned", MERGE_NEAREST },
 	{ "scan_failed", FIELD_OUTCOME, AT(scan_failed), 1u << OUT_DEFER | 1u << OUT_QUARANTINE | 1u << OUT_TAG | 1u << OUT_DELIVER,
 	    "action while the scanner itself is at fault (no clamd, no database)", MERGE_NEAREST },
+	{ "spf_fail", FIELD_OUTCOME, AT(spf_fail), 1u << OUT_DELIVER | 1u << OUT_REJECT,
+	    "reject: refuse at RCPT a client that the sender's domain rules out (SPF fail); deliver: points only", MERGE_NEAREST },
+	{ "dmarc_reject", FIELD_OUTCOME, AT(dmarc_reject), ANY_CLASS, "action on what fails DMARC where the domain asks for reject", MERGE_NEAREST },
+	{ "dmarc_quarantine", FIELD_OUTCOME, AT(dmarc_quarantine), ANY_CLASS, "the same where it asks for quarantine", MERGE_NEAREST },
 	{ "dnsbl", FIELD_DNSBL, AT(dnsbl), 0, "DNS lists: reject at RCPT, score, or off", MERGE_NEAREST },
 	{ "dnsbl_threshold", FIELD_POINTS, AT(dnsbl_threshold), 0, "points of DNS lists from which dnsbl=reject refuses", MERGE_NEAREST },
 	{ "subject_tag", FIELD_TEXT, AT(subject_tag), 0, "text before the subject of tagged mail; empty: none", MERGE_NEAREST },
@@ -352,6 +356,7 @@ policy_outbound(struct policy *p)
 		if (*classes[i] == OUT_QUARANTINE && p->outbound != OUT_DELIVER)
 			*classes[i] = p->outbound;
 	p->dnsbl = DNSBL_MODE_OFF;
+	p->spf_fail = p->dmarc_reject = p->dmarc_quarantine = OUT_DELIVER;
 	memset(p->subject_tag, 0, sizeof p->subject_tag);
 	memset(p->folder, 0, sizeof p->folder);
 	memset(p->lists, 0, sizeof p->lists);
@@ -394,6 +399,9 @@ policy_default(struct policy *p)
 	p->bulk = OUT_DELIVER;
 	p->unscannable = OUT_QUARANTINE;
 	p->scan_failed = OUT_DEFER;
+	p->spf_fail = OUT_DELIVER;
+	p->dmarc_reject = OUT_QUARANTINE;
+	p->dmarc_quarantine = OUT_TAG;
 	/* What runs when it is opened and what hardly anybody sends for another purpose. */
 	snprintf(p->banned_types, sizeof p->banned_types, "exe com scr pif cpl bat cmd vbs vbe js jse wsf wsh hta lnk chm msi jar scf url "
 	    "ps1 reg");

@@ -17,7 +17,9 @@
 struct scan;
 
 /* What is asked: an enum rr_type, or one of these. */
-enum question_kind { ASK_GET = 1001, ASK_HGET, ASK_SISMEMBER };
+/* ASK_SENDER: one text, struct auth_sender as it is: who client and sender are. `name`: the address of the client behind a trusted
+ * relay, `field` its HELO; empty: the client. */
+enum question_kind { ASK_GET = 1001, ASK_HGET, ASK_SISMEMBER, ASK_SENDER };
 
 struct question {
 	uint32_t kind;

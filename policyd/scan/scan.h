@@ -16,6 +16,8 @@ struct scan;
 struct antivirus;                            /* worker/antivirus.h */
 struct rules;                                /* lua/rules.h */
 struct model;                                /* model/model.h */
+struct auth;                                 /* auth/auth.h */
+struct auth_asked;
 struct features;                             /* model/features.h */
 
 /* What every scan of a worker is lent: loaded once in the zygote, shared by fork, read only. */
@@ -49,6 +51,10 @@ struct scan {
 	const struct kit *kit;
 	struct asker *asker;                 /* lent; NULL: nobody can be asked (tools) */
 	bool lists_asked;
+	struct ip origin;                    /* behind a trusted relay: the client before it; family 0: none was found */
+	struct span origin_helo;             /* and the name it gave */
+	struct auth_asked *auth_asked;       /* stage_auth.c's own */
+	struct auth *auth;                   /* who sent it; set by stage_auth_ask */
 	int64_t deadline_ms;                 /* monotonic */
 };
 

@@ -27,7 +27,7 @@ behind_relay(const struct session *s, const struct config *config)
 
 /* The client before all trusted relays. RECEIVED_NOTE: there is no header left. */
 static enum received
-find_client(const struct header_list *headers, const struct config *config, struct ip *client)
+find_client(const struct header_list *headers, const struct config *config, struct ip *client, struct span *helo)
 {
 	int hops = 0;
 
@@ -41,8 +41,13 @@ find_client(const struct header_list *headers, const struct config *config, stru
 			continue;
 		if (what != RECEIVED_FROM)
 			return what;
-		if (!loopback(client) && !nets_have(config->trusted_relays, config->trusted_relay_count, client))
+		if (!loopback(client) && !nets_have(config->trusted_relays, config->trusted_relay_count, client)) {
+			struct hop hop;
+
+			received_hop(headers->at[i].raw, &hop);
+			*helo = hop.helo;
 			return RECEIVED_FROM;
+		}
 	}
 	return RECEIVED_NOTE;
 }
@@ -54,9 +59,9 @@ stage_relay(struct scan *scan)
 	struct ip client;
 	char text[INET6_ADDRSTRLEN];
 
-	if (config->dnsbl_count == 0 || scan->asker == NULL || !behind_relay(&scan->session, config))
+	if ((config->dnsbl_count == 0 && !config->auth) || scan->asker == NULL || !behind_relay(&scan->session, config))
 		return STAGE_DONE;
-	switch (find_client(&scan->message.headers, config, &client)) {
+	switch (find_client(&scan->message.headers, config, &client, &scan->origin_helo)) {
 	case RECEIVED_FROM:
 		break;
 	case RECEIVED_LOGIN:
@@ -71,6 +76,9 @@ stage_relay(struct scan *scan)
 	ip_print(&client, text);
 	verdict_add(scan->arena, &scan->verdict, SPAN("RELAYED"), 0, span_of(text));
 	if (nets_have(config->own_networks, config->own_network_count, &client))
+		return STAGE_DONE;
+	scan->origin = client;
+	if (config->dnsbl_count == 0)
 		return STAGE_DONE;
 	scan->lists_asked = scan->asker->ask_lists(scan->asker, &client);
 	return scan->lists_asked ? STAGE_DONE : STAGE_UNKNOWN;

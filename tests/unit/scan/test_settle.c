@@ -26,28 +26,28 @@ decides_by_points_and_class(void **state)
 	reject.top_action = OUT_REJECT;
 	no_quarantine.quarantine = THRESHOLD_OFF;
 	const struct { const char *label; const struct policy *policy; struct judgement found; enum outcome want; } cases[] = {
-		{ "below all", &p, { 3.99, 0, false, LISTED_NOT }, OUT_DELIVER },
-		{ "at tag", &p, { 4, 0, false, LISTED_NOT }, OUT_TAG },
-		{ "below quarantine", &p, { 6.99, 0, false, LISTED_NOT }, OUT_TAG },
-		{ "at quarantine", &p, { 7, 0, false, LISTED_NOT }, OUT_QUARANTINE },
-		{ "at discard", &p, { 15, 0, false, LISTED_NOT }, OUT_DISCARD },
-		{ "at discard, rejecting", &reject, { 15, 0, false, LISTED_NOT }, OUT_REJECT },
-		{ "quarantine off", &no_quarantine, { 14, 0, false, LISTED_NOT }, OUT_TAG },
-		{ "virus with few points", &p, { 0, CLASS_VIRUS, false, LISTED_NOT }, OUT_QUARANTINE },
-		{ "virus with many points", &p, { 20, CLASS_VIRUS, false, LISTED_NOT }, OUT_DISCARD },
-		{ "phish", &p, { 0, CLASS_PHISH, false, LISTED_NOT }, OUT_TAG },
-		{ "phish keeps the quarantine of its points", &p, { 8, CLASS_PHISH, false, LISTED_NOT }, OUT_QUARANTINE },
-		{ "banned", &p, { 0, CLASS_BANNED, false, LISTED_NOT }, OUT_QUARANTINE },
-		{ "bulk without action", &p, { 0, CLASS_BULK, false, LISTED_NOT }, OUT_DELIVER },
-		{ "unscannable", &p, { 0, CLASS_UNSCANNABLE, false, LISTED_NOT }, OUT_QUARANTINE },
-		{ "cannot tell", &p, { 0, 0, true, LISTED_NOT }, OUT_DEFER },
-		{ "cannot tell, he waits for nothing", &tag_unscanned, { 0, 0, true, LISTED_NOT }, OUT_TAG },
-		{ "cannot tell, but it is a virus", &tag_unscanned, { 0, CLASS_VIRUS, true, LISTED_NOT }, OUT_QUARANTINE },
-		{ "cannot tell, but he wants no filter", &off, { 20, CLASS_VIRUS, true, LISTED_NOT }, OUT_DELIVER },
-		{ "blocked by his list", &p, { 0, 0, false, LISTED_BLOCK }, OUT_REJECT },
-		{ "blocked, and he wants no filter", &off, { 0, 0, false, LISTED_BLOCK }, OUT_DELIVER },
-		{ "allowed: points do not matter", &p, { 20, 0, false, LISTED_ALLOW }, OUT_DELIVER },
-		{ "allowed: a virus does", &p, { 20, CLASS_VIRUS, false, LISTED_ALLOW }, OUT_QUARANTINE },
+		{ "below all", &p, { 3.99, 0, false, LISTED_NOT, 0 }, OUT_DELIVER },
+		{ "at tag", &p, { 4, 0, false, LISTED_NOT, 0 }, OUT_TAG },
+		{ "below quarantine", &p, { 6.99, 0, false, LISTED_NOT, 0 }, OUT_TAG },
+		{ "at quarantine", &p, { 7, 0, false, LISTED_NOT, 0 }, OUT_QUARANTINE },
+		{ "at discard", &p, { 15, 0, false, LISTED_NOT, 0 }, OUT_DISCARD },
+		{ "at discard, rejecting", &reject, { 15, 0, false, LISTED_NOT, 0 }, OUT_REJECT },
+		{ "quarantine off", &no_quarantine, { 14, 0, false, LISTED_NOT, 0 }, OUT_TAG },
+		{ "virus with few points", &p, { 0, CLASS_VIRUS, false, LISTED_NOT, 0 }, OUT_QUARANTINE },
+		{ "virus with many points", &p, { 20, CLASS_VIRUS, false, LISTED_NOT, 0 }, OUT_DISCARD },
+		{ "phish", &p, { 0, CLASS_PHISH, false, LISTED_NOT, 0 }, OUT_TAG },
+		{ "phish keeps the quarantine of its points", &p, { 8, CLASS_PHISH, false, LISTED_NOT, 0 }, OUT_QUARANTINE },
+		{ "banned", &p, { 0, CLASS_BANNED, false, LISTED_NOT, 0 }, OUT_QUARANTINE },
+		{ "bulk without action", &p, { 0, CLASS_BULK, false, LISTED_NOT, 0 }, OUT_DELIVER },
+		{ "unscannable", &p, { 0, CLASS_UNSCANNABLE, false, LISTED_NOT, 0 }, OUT_QUARANTINE },
+		{ "cannot tell", &p, { 0, 0, true, LISTED_NOT, 0 }, OUT_DEFER },
+		{ "cannot tell, he waits for nothing", &tag_unscanned, { 0, 0, true, LISTED_NOT, 0 }, OUT_TAG },
+		{ "cannot tell, but it is a virus", &tag_unscanned, { 0, CLASS_VIRUS, true, LISTED_NOT, 0 }, OUT_QUARANTINE },
+		{ "cannot tell, but he wants no filter", &off, { 20, CLASS_VIRUS, true, LISTED_NOT, 0 }, OUT_DELIVER },
+		{ "blocked by his list", &p, { 0, 0, false, LISTED_BLOCK, 0 }, OUT_REJECT },
+		{ "blocked, and he wants no filter", &off, { 0, 0, false, LISTED_BLOCK, 0 }, OUT_DELIVER },
+		{ "allowed: points do not matter", &p, { 20, 0, false, LISTED_ALLOW, 0 }, OUT_DELIVER },
+		{ "allowed: a virus does", &p, { 20, CLASS_VIRUS, false, LISTED_ALLOW, 0 }, OUT_QUARANTINE },
 	};
 
 	(void)state;
@@ -279,7 +279,7 @@ company_changes_nothing(void **state)
 		struct company company = { .relayed = dice(&seed, 3) == 0, .route = dice(&seed, 4) > 0 };
 		struct policy policies[8];
 		struct fate fates[8] = { 0 };
-		struct judgement found = { dice(&seed, 16), dice(&seed, 3) ? 0 : 1u << dice(&seed, 6), dice(&seed, 40) == 0, (enum listed)dice(&seed, 3) };
+		struct judgement found = { dice(&seed, 16), dice(&seed, 3) ? 0 : 1u << dice(&seed, 6), dice(&seed, 40) == 0, (enum listed)dice(&seed, 3), (uint8_t)dice(&seed, 3) };
 		struct settlement got;
 		uint32_t order[8];
 		size_t n = 1 + dice(&seed, 8), rejects = 0, defers = 0, gone = 0, stay = 0;
