@@ -246,6 +246,15 @@ worker_asked(struct work *w, struct packet *question)
 	packet_close_fds(question);
 }
 
+/* What it has used, for nobody's answer. */
+static void
+worker_accounts(struct work *w, struct packet *account)
+{
+	if (w->asked && w->done)
+		w->asked(w->arg, account);
+	packet_close_fds(account);
+}
+
 void
 work_tell(struct work *w, uint32_t type, struct buf *body)
 {
@@ -280,8 +289,7 @@ on_worker(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (packet.type == W_ACCOUNT) {
-		worker->work->asked(worker->work->arg, &packet);
-		packet_close_fds(&packet);
+		worker_accounts(worker->work, &packet);
 		return;
 	}
 	/* The last byte of a scan's answer says whether the worker ends itself now (scanned.h). */
