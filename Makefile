@@ -201,6 +201,7 @@ install: all                               ## into DESTDIR, under PREFIX
 	install -m 644 rules/*.lua $(DESTDIR)$(SHARE)/rules
 	install -m 644 quarantine/web/* $(DESTDIR)$(SHARE)/web
 	[ ! -e build/model/starter.tbl ] || install -m 644 build/model/starter.tbl $(DESTDIR)$(SHARE)
+	[ -e $(DESTDIR)/etc/policyd/excluded-names ] || install -m 644 etc/excluded-names $(DESTDIR)/etc/policyd/excluded-names
 	[ -e $(DESTDIR)/etc/policyd/policyd.conf ] || install -m 640 etc/policyd.conf $(DESTDIR)/etc/policyd/policyd.conf
 
 clean:                                     ## remove what was built

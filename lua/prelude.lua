@@ -1,7 +1,7 @@
 -- prelude.lua - the rule kit: what rule files may say. Loaded before them, in the same cage (state.h).
 --
 --   rule {
---     symbol = "REPLY_TO_ELSEWHERE",       -- [A-Z0-9_]+, once; not DNSBL_*, BAYES*, VIRUS, *_UNKNOWN: those are C's
+--     symbol = "REPLY_TO_ELSEWHERE",       -- [A-Z0-9_]+, once; not DNSBL_*, URIBL_*, BAYES*, VIRUS, *_UNKNOWN: those are C's
 --     score = 1.5,                         -- points; negative speaks for the mail
 --     group = "headers", description = "Replies leave the sender's domain",
 --     tests = { { headers = { From = "a@b.example", ["Reply-To"] = "c@d.example" }, hit = true } },
@@ -70,7 +70,7 @@ local test_fields = {
 }
 local known_flags = { nice = true, net = true }
 local word = re([[^(?:__[A-Z0-9_]{1,58}|[A-Z][A-Z0-9_]{2,59})$]])
-local reserved = re([[^(?:DNSBL_|BAYES|VIRUS$|CLAMAV|RULE|SCORE|MIME_UNKNOWN|OVERSIZE$|FINDINGS_LIMIT$)|_UNKNOWN$]])
+local reserved = re([[^(?:DNSBL_|URIBL_|BAYES|VIRUS$|CLAMAV|RULE|SCORE|MIME_UNKNOWN|OVERSIZE$|FINDINGS_LIMIT$)|_UNKNOWN$]])
 local canary = re([[^canary\((\d{1,2})\)$]])
 -- A group with an open repeat inside that is repeated itself: on the wrong text it takes exponential time.
 local nested = re([[(?<!\\)\((?:[^()\\]|\\.)*(?<!\\)[+*](?![+])(?:[^()\\]|\\.)*\)(?:[+*](?![+])|\{\d+,\})]])

@@ -29,7 +29,7 @@ return function(symbols, class)
   for i = 1, #symbols do
     local s = symbols[i]
     -- Who switched lists off is not scored by them either, whatever others in the same mail's company want.
-    if class.dnsbl ~= "off" or not s.name:starts("DNSBL_") then
+    if class.dnsbl ~= "off" or not (s.name:starts("DNSBL_") or s.name:starts("URIBL_")) then
       points = points + s.points
     end
   end

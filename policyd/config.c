@@ -77,6 +77,7 @@ static const struct setting settings[] = {
 	{ "redis", "mail_ms", NUMBER, F(redis_mail_ms), 10, 30000, NULL },
 	{ "dns", "timeout_ms", NUMBER, F(dns_timeout_ms), 50, 10000, NULL },
 	{ "dns", "probe_s", NUMBER, F(dnsbl_probe_s), 1, 86400, NULL },
+	{ "", "names_excluded", PATH, F(names_excluded), 0, 0, NULL },
 	{ "clamav", "engine", ENUM, F(clamav), 0, 0, engines },
 	{ "clamav", "database", PATH, F(clamav_database), 0, 0, NULL },
 	{ "clamav", "socket", TEXT, F(clamd_socket), 0, 0, NULL },

@@ -59,6 +59,7 @@ struct config {
 	struct dnsbl_list dnsbl[MAX_DNSBL];
 	uint32_t dnsbl_count;
 	uint32_t dnsbl_probe_s;              /* health probe interval */
+	char names_excluded[PATH_ROOM];      /* names that lists of names are never asked about (nameset.h); empty: none */
 	struct net own_networks[MAX_NETS];   /* never asked about, e.g. 127.0.0.0/8 */
 	uint32_t own_network_count;
 	struct net trusted_relays[MAX_NETS]; /* the client before them is asked about */

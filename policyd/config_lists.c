@@ -14,13 +14,13 @@ read_codes(struct reader *r, const config_setting_t *s, double points, struct dn
 
 		if (text == NULL || !value_code(span_of(text), points, &codes[*count]))
 			config_complain(r, e, "\"%s\" is no answer code; expected \"127.0.0.2\", \"127.0.0.2-11\" or \"127.0.0.0/16\" (all in 127/8), "
-			    "with \"=points\" behind it or not", text ? text : kind_of(e));
+			    "with \"&bits\" and \"=points\", \"=:SUFFIX\" or \"=points:SUFFIX\" behind it or not", text ? text : kind_of(e));
 		else
 			++*count;
 	}
 }
 
-/* DNSBL_<NAME> is what logs and rules say: capitals, digits and underscores. */
+/* DNSBL_<NAME> or URIBL_<NAME> is what logs and rules say: capitals, digits and underscores. */
 static void
 list_name(const char *from, struct dnsbl_list *list)
 {
@@ -31,15 +31,67 @@ list_name(const char *from, struct dnsbl_list *list)
 	list->name[n] = '\0';
 }
 
+static void
+read_asked(struct reader *r, const config_setting_t *s, struct dnsbl_list *list)
+{
+	if (!is_list(r, s, NAME__COUNT))
+		return;
+	list->ask = 0;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+		int place = 0;
+
+		while (place < NAME__COUNT && (text == NULL || strcmp(text, name_place_names[place]) != 0))
+			place++;
+		if (place == NAME__COUNT)
+			config_complain(r, e, "\"%s\" is nothing that a list of names is asked about; expected \"links\", \"from\", \"reply_to\", "
+			    "\"sender\", \"helo\" or \"rdns\"", text ? text : kind_of(e));
+		else
+			list->ask |= (uint8_t)(1 << place);
+	}
+}
+
+static void
+read_list_type(struct reader *r, const config_setting_t *s, struct dnsbl_list *list)
+{
+	const char *type = config_setting_get_string(s);
+
+	if (type && strcmp(type, "domain") == 0)
+		list->names = 1;
+	else if (type == NULL || strcmp(type, "address") != 0)
+		config_complain(r, s, "type is \"%s\"; expected \"address\" or \"domain\"", type ? type : kind_of(s));
+}
+
+/* What can be said of one kind of list only. */
+static void
+check_list_kind(struct reader *r, const config_setting_t *s, const struct dnsbl_list *list)
+{
+	static const struct { const char *name; bool names; } only[] = { { "ask", true }, { "full", true }, { "addresses", true },
+	    { "test", true }, { "local", true }, { "ipv4", false }, { "ipv6", false } };
+
+	for (size_t i = 0; i < sizeof only / sizeof *only && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_member(s, only[i].name);
+
+		if (e && only[i].names != list->names)
+			config_complain(r, e, "%s is said of a list of %s; expected it in one with type = \"%s\"", only[i].name,
+			    list->names ? "names" : "addresses", only[i].names ? "domain" : "address");
+	}
+}
+
 void
 read_dnsbl(struct reader *r, const config_setting_t *s)
 {
-	static const char *const names[] = { "zone", "name", "points", "codes", "refused", "ipv4", "ipv6", "probe" };
+	static const char *const names[] = { "zone", "name", "points", "codes", "refused", "ipv4", "ipv6", "probe", "type", "ask", "full",
+	    "addresses", "test", "local" };
 	struct dnsbl_list *list = &r->c->dnsbl[r->c->dnsbl_count];
+	const struct { const char *name; uint8_t *at; } flags[] = { { "ipv4", &list->ipv4 }, { "ipv6", &list->ipv6 },
+	    { "probe", &list->probe }, { "full", &list->full }, { "addresses", &list->addresses } };
 	const config_setting_t *codes = NULL;
 	char name[64] = "";
 
-	*list = (struct dnsbl_list){ .ipv4 = 1, .ipv6 = 1, .probe = 1 };
+	*list = (struct dnsbl_list){ .ipv4 = 1, .ipv6 = 1, .probe = 1, .ask = 1 << NAME_LINK | 1 << NAME_FROM | 1 << NAME_REPLY | 1 << NAME_SENDER,
+	    .test = "test" };
 	if (!config_setting_is_group(s)) {
 		config_complain(r, s, "an element of dnsbl is %s; expected a group { zone = ...; points = ...; }", kind_of(s));
 		return;
@@ -47,9 +99,10 @@ read_dnsbl(struct reader *r, const config_setting_t *s)
 	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
 		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
 		const char *key = config_setting_name(e);
-		uint8_t *flag = strcmp(key, "ipv4") == 0 ? &list->ipv4 : strcmp(key, "ipv6") == 0 ? &list->ipv6 :
-		    strcmp(key, "probe") == 0 ? &list->probe : NULL;
+		size_t flag = 0;
 
+		while (flag < sizeof flags / sizeof *flags && strcmp(key, flags[flag].name) != 0)
+			flag++;
 		if (strcmp(key, "zone") == 0)
 			checked_text(r, e, VALUE_DOMAIN, list->zone, sizeof list->zone - 64);   /* room for the nibbles of an IPv6 address */
 		else if (strcmp(key, "name") == 0)
@@ -60,20 +113,30 @@ read_dnsbl(struct reader *r, const config_setting_t *s)
 			codes = e;
 		else if (strcmp(key, "refused") == 0)
 			read_codes(r, e, 0, list->refused, &list->refused_count);
-		else if (flag && config_setting_type(e) == CONFIG_TYPE_BOOL)
-			*flag = (uint8_t)config_setting_get_bool(e);
-		else if (flag)
+		else if (strcmp(key, "type") == 0)
+			read_list_type(r, e, list);
+		else if (strcmp(key, "ask") == 0)
+			read_asked(r, e, list);
+		else if (strcmp(key, "test") == 0)
+			checked_text(r, e, VALUE_DOMAIN, list->test, sizeof list->test);
+		else if (strcmp(key, "local") == 0)
+			checked_text(r, e, VALUE_PATH, list->local, sizeof list->local);
+		else if (flag < sizeof flags / sizeof *flags && config_setting_type(e) == CONFIG_TYPE_BOOL)
+			*flags[flag].at = (uint8_t)config_setting_get_bool(e);
+		else if (flag < sizeof flags / sizeof *flags)
 			config_complain(r, e, "%s is %s; expected true or false", key, kind_of(e));
 		else
 			config_unknown(r, e, "dnsbl", names, sizeof names / sizeof *names);
 	}
 	if (codes)
 		read_codes(r, codes, list->points, list->codes, &list->code_count);
+	if (!r->failed)
+		check_list_kind(r, s, list);
 	if (!r->failed && list->zone[0] == '\0')
 		config_complain(r, s, "a DNS list without a zone; expected zone = \"bl.example\"");
 	list_name(name[0] ? name : list->zone, list);
-	/* A welcome list has no "must be absent" test point. */
-	if (list->points < 0)
+	/* A welcome list has no "must be absent" test point; a copy of our own needs no probe. */
+	if (list->points < 0 || list->local[0])
 		list->probe = 0;
 	for (uint32_t i = 0; i < r->c->dnsbl_count; i++)
 		if (strcmp(r->c->dnsbl[i].name, list->name) == 0)

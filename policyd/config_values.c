@@ -49,27 +49,36 @@ in_loopback(const struct dnsbl_code *code)
 	return code->first >> 24 == 127 && code->last >> 24 == 127;
 }
 
-bool
-value_code(struct span text, double points, struct dnsbl_code *code)
+/* "=4.5:PHISH" behind a code, each part of it or none. */
+static bool
+code_weight(struct span text, struct dnsbl_code *code)
 {
-	struct span rest = text, range = span_cut(&rest, '='), first;
-	char number[32];
+	struct span suffix = text, number = span_cut(&suffix, ':');
+	char digits[32], *end;
+
+	if (number.n >= sizeof digits || suffix.n >= sizeof code->suffix)
+		return false;
+	for (size_t i = 0; i < suffix.n; i++)
+		if (!(suffix.p[i] >= 'A' && suffix.p[i] <= 'Z') && !(suffix.p[i] >= '0' && suffix.p[i] <= '9') && suffix.p[i] != '_')
+			return false;
+	memcpy(code->suffix, suffix.p ? suffix.p : "", suffix.n);
+	code->suffix[suffix.n] = '\0';
+	if (number.n == 0)
+		return suffix.n > 0;
+	memcpy(digits, number.p, number.n);
+	digits[number.n] = '\0';
+	code->points = strtod(digits, &end);
+	return *end == '\0';
+}
+
+static bool
+code_range(struct span range, struct dnsbl_code *code)
+{
+	struct span rest = range, first;
 	struct ip ip;
 	struct net net;
 	uint64_t last;
 
-	code->points = points;
-	if (rest.n > 0) {
-		char *end;
-
-		if (rest.n >= sizeof number)
-			return false;
-		memcpy(number, rest.p, rest.n);
-		number[rest.n] = '\0';
-		code->points = strtod(number, &end);
-		if (*end != '\0')
-			return false;
-	}
 	if (span_find_char(range, '/') != SPAN_NONE) {
 		if (!net_parse(range, &net) || net.ip.family != AF_INET)
 			return false;
@@ -80,7 +89,6 @@ value_code(struct span text, double points, struct dnsbl_code *code)
 		code->last = code->first | ~mask;
 		return in_loopback(code);
 	}
-	rest = range;
 	first = span_cut(&rest, '-');
 	if (!ip_parse(first, &ip) || ip.family != AF_INET)
 		return false;
@@ -93,6 +101,21 @@ value_code(struct span text, double points, struct dnsbl_code *code)
 		return false;
 	code->last = (code->first & 0xffffff00u) | (uint32_t)last;
 	return in_loopback(code);
+}
+
+bool
+value_code(struct span text, double points, struct dnsbl_code *code)
+{
+	struct span weight = text, bits = span_cut(&weight, '='), range = span_cut(&bits, '&');
+	uint64_t mask = 0;
+
+	*code = (struct dnsbl_code){ .points = points };
+	if (span_find_char(text, '=') != SPAN_NONE && !code_weight(weight, code))
+		return false;
+	if (span_find_char(text, '&') != SPAN_NONE && (!span_u64(bits, &mask) || mask == 0 || mask > 0xffffff))
+		return false;
+	code->mask = (uint32_t)mask;
+	return code_range(range, code);
 }
 
 /* "host:port" or "[address]:port". */

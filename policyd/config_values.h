@@ -22,8 +22,9 @@ bool value_check(enum value_kind kind, const char *text, char *why, size_t room)
 /* "127.0.0.1:53", "[::1]:53", or without a port (53). */
 bool value_resolver(const char *text, struct sockaddr_storage *to);
 
-/* "127.0.0.2", "127.0.0.2-11", "127.0.0.0/16", each with "=points" behind it where it weighs differently. Only in 127/8:
- * other answers are never listings. */
+/* "127.0.0.2", "127.0.0.2-11", "127.0.0.0/16", each with "&8" behind it (only with these bits set), and then with "=points",
+ * "=:SUFFIX" or "=points:SUFFIX" where it weighs differently, or is a symbol of its own. Only in 127/8: other answers are never
+ * listings. */
 bool value_code(struct span text, double points, struct dnsbl_code *code);
 
 #endif

@@ -62,9 +62,6 @@ enum wire {
 	W_SCANNED,          /* scanned (scanned.h) */
 	W_ACCOUNT,          /* worker, before its W_SCANNED to a JOB_EXPLAIN: account (account.h). No answer */
 	W_DIGEST,           /* worker, before it parses: span digest (32), so that a crash is known by content. No answer */
-	W_ASK_LISTS,        /* worker, id of its job: u32 family, span address (16): the client behind a trusted relay
-	                       -> W_LISTS, maybe too late to be heard */
-	W_LISTS,            /* id of the job, u32 n, n x symbol found */
 	W_ASK,              /* worker, id of its job: u32 batch, u32 n, n x question (scan/question.h) -> W_TOLD, maybe too late */
 	W_TOLD,             /* id of the job: u32 batch, u32 n, n x answer */
 	W_FEATURES,         /* span digest (32), span features, text why not or "", u32 n, n x text symbols of rules found */
@@ -91,10 +88,21 @@ enum wire {
 	W_LEARNED,          /* u8 0 failed 1 learnt 2 known already 3 flipped 4 unlearnt 5 held for a second vote, text why */
 	W_WANT,             /* u32 n, n x text customer whose own table is to be in the cache  -> W_HAVE */
 	W_HAVE,             /* u8 1 all are, 0 Redis gave no answer */
+
+	/* worker -> broker, with the id of its job: what is answered by findings. Each kind once a scan -> W_FOUND, maybe too late */
+	W_ASK_LISTS = 110,  /* u32 family, span address (16): the client behind a trusted relay */
+	W_ASK_NAMES,        /* u32 n, n x (u8 bits of enum name_place, span name, span registrable domain): for lists of names */
+	W_FOUND = 120,      /* u32 the question's type, u32 n, n x symbol found */
 };
 
 enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */
 enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER, JOB_VARIANT, JOB_EXPLAIN };     /* JOB_VARIANT adds span variant, span Received line */
+
+static inline bool
+wire_asks_findings(uint32_t type)
+{
+	return type >= W_ASK_LISTS && type < W_FOUND;
+}
 
 void wire_pack_session(struct buf *b, const struct session *s);
 void wire_unpack_session(struct unpack *u, struct session *s);

@@ -57,6 +57,8 @@ enum {
 	MAX_SPF_RECORD       = 8 * 1024,          /* bytes of one SPF record; a longer one is a permerror */
 	MAX_CHECK_MEMORY     = 64 * 1024 * 1024,  /* of one check of a sender in the broker; ten records of that size need a tenth */
 	MAX_DNSBL            = 32,                /* lists by config */
+	MAX_HOSTS_TOLD       = 512,               /* distinct names of one mail that lists of names hear of; MAX_HOSTS_ASKED go to DNS */
+	MAX_NAMESET          = 1 << 30,           /* bytes of a local copy of a list of names */
 	MAX_DNS_IN_FLIGHT    = 512,               /* queries to the resolver at once */
 	MAX_DNS_CACHE        = 65536,             /* entries */
 	MAX_DNS_CACHE_BYTES  = 64 * 1024 * 1024,  /* the records in them */

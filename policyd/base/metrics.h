@@ -62,6 +62,10 @@
 	X(M_DNS_FAILED, "dns_failed")                                         \
 	X(M_DNSBL_LISTED, "dnsbl_listed")                                     \
 	X(M_DNSBL_UNKNOWN, "dnsbl_unknown")                                   \
+	X(M_NAMES_ASKED, "names_asked")                                       \
+	X(M_NAMES_LISTED, "names_listed")                                     \
+	X(M_NAMES_UNKNOWN, "names_unknown")                                   \
+	X(M_NAMES_OVER, "names_over_the_bound")                               \
 	X(M_RELAYED, "dnsbl_clients_behind_relays")                           \
 	X(M_QUESTIONS, "worker_questions")                                    \
 	X(M_DNSBL_SICK_NOW, "dnsbl_sick_now")                                 \

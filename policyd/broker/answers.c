@@ -1,10 +1,12 @@
 /* answers.c - what a worker asks while it scans: the DNS lists' word on the client behind a trusted relay, whom only the
  * mail's own headers name; and batches of questions (questions.c). */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "policyd/base/metrics.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/transaction.h"
+#include "policyd/net/lists_names.h"
 
 void
 answers_pack_lists(const struct config *config, const struct dnsbl_result *lists, struct buf *body)
@@ -18,11 +20,12 @@ answers_pack_lists(const struct config *config, const struct dnsbl_result *lists
 		const struct dnsbl_list *list = &config->dnsbl[lists->at[i].list];
 		bool listed = lists->at[i].answer == DNSBL_LISTED;
 		uint32_t code = lists->at[i].code;
-		char name[80], evidence[16];
+		const char *suffix = listed ? dnsbl_suffix(list, code) : "";
+		char name[96], evidence[16];
 
 		if (lists->at[i].answer == DNSBL_CLEAR)
 			continue;
-		snprintf(name, sizeof name, "DNSBL_%s%s", list->name, listed ? "" : "_UNKNOWN");
+		snprintf(name, sizeof name, "DNSBL_%s%s%s%s", list->name, suffix[0] ? "_" : "", suffix, listed ? "" : "_UNKNOWN");
 		snprintf(evidence, sizeof evidence, "%u.%u.%u.%u", code >> 24, code >> 16 & 255, code >> 8 & 255, code & 255);
 		struct symbol symbol = { .name = span_of(name), .points = listed ? lists->at[i].points : 0,
 		    .evidence = listed ? span_of(evidence) : SPAN("no answer") };
@@ -35,6 +38,9 @@ void
 answers_forget(struct tx *tx)
 {
 	questions_forget(tx);
+	if (tx->names_wait)
+		names_cancel(tx->names_wait);
+	tx->names_wait = NULL;
 	if (tx->origin_wait == NULL)
 		return;
 	lists_cancel(tx->origin_wait);
@@ -50,8 +56,9 @@ lists_known(void *arg, const struct dnsbl_result *result)
 
 	tx->origin_wait = NULL;
 	tx->origin_lists = *result;
+	pack_u32(&body, W_ASK_LISTS);
 	answers_pack_lists(tx->config, result, &body);
-	work_tell(tx->work, W_LISTS, &body);
+	work_tell(tx->work, W_FOUND, &body);
 }
 
 static void
@@ -79,6 +86,48 @@ lists_asked(struct tx *tx, struct unpack *u)
 		tx->origin_wait = wait;
 }
 
+/* ---- lists of names ---- */
+
+static void
+names_known(void *arg, const struct names_result *result)
+{
+	struct tx *tx = arg;
+	struct buf body = { 0 };
+
+	tx->names_wait = NULL;
+	pack_u32(&body, W_ASK_NAMES);
+	pack_u32(&body, (uint32_t)result->count);
+	for (size_t i = 0; i < result->count; i++) {
+		struct symbol symbol = { .name = span_of(result->at[i].symbol), .points = result->at[i].points,
+		    .evidence = span_of(result->at[i].evidence) };
+
+		wire_pack_symbol(&body, &symbol);
+	}
+	work_tell(tx->work, W_FOUND, &body);
+}
+
+static void
+names_asked(struct tx *tx, struct unpack *u)
+{
+	uint32_t count = unpack_u32(u);
+	struct name_asked *names = count <= MAX_HOSTS_TOLD + NAME__COUNT ? calloc(count + 1, sizeof *names) : NULL;
+
+	for (uint32_t i = 0; names && i < count; i++) {
+		names[i].places = unpack_u8(u);
+		names[i].name = unpack_span(u);
+		names[i].domain = unpack_span(u);
+	}
+	if (names == NULL || u->bad || tx->names_wait) {
+		free(names);
+		return;                      /* it goes on without an answer */
+	}
+	struct names_wait *wait = names_ask(tx->broker->lists, names, count, (int)tx->config->dns_timeout_ms, names_known, tx);
+
+	if (wait)
+		tx->names_wait = wait;
+	free(names);
+}
+
 void
 answers_asked(struct tx *tx, struct packet *question)
 {
@@ -88,6 +137,8 @@ answers_asked(struct tx *tx, struct packet *question)
 		answers_forget(tx);
 	else if (question->type == W_ASK_LISTS)
 		lists_asked(tx, &u);
+	else if (question->type == W_ASK_NAMES)
+		names_asked(tx, &u);
 	else
 		questions_asked(tx, &u);
 }

@@ -284,7 +284,7 @@ on_worker(evutil_socket_t fd, short what, void *arg)
 		worker_digest(worker, &packet);
 		return;
 	}
-	if (packet.type == W_ASK_LISTS || packet.type == W_ASK) {
+	if (wire_asks_findings(packet.type) || packet.type == W_ASK) {
 		worker_asked(worker->work, &packet);
 		return;
 	}

@@ -61,6 +61,7 @@ struct tx {                                  /* one mail */
 	struct ip origin;                    /* family 0: nobody was asked about */
 	struct dnsbl_result origin_lists;
 	struct lists_wait *origin_wait;
+	struct names_wait *names_wait;       /* for lists of names (net/lists_names.h) */
 	struct batch *batches;               /* of questions that its worker waits for (questions.c) */
 	uint32_t asked;                      /* questions so far: MAX_ASKED at most */
 

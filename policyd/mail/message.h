@@ -197,9 +197,9 @@ void addresses_read(struct arena *a, struct span raw_value, struct address_list 
  * of other scripts in a word of Latin ones as those they look like. A copy only where that changes something. */
 struct span text_plain(struct arena *a, struct span text);
 
-/* Distinct hosts of the mail's links for lists of names: registrable domains, addresses as they are; those that text and
- * forms lead to before pictures. At most MAX_HOSTS_ASKED; how many. */
-size_t message_hosts(const struct message *msg, struct arena *a, struct span **hosts);
+/* The mail's links for lists of names, one a host: those that text and forms lead to before pictures. At most
+ * MAX_HOSTS_TOLD; how many. */
+size_t message_hosts(const struct message *msg, struct arena *a, const struct link ***links);
 
 bool message_noted(const struct message *msg, enum mail_note what);
 

@@ -367,25 +367,25 @@ leads_on(enum link_source source)
 }
 
 size_t
-message_hosts(const struct message *msg, struct arena *a, struct span **hosts)
+message_hosts(const struct message *msg, struct arena *a, const struct link ***links)
 {
-	enum { SLOTS = 4 * MAX_HOSTS_ASKED };
-	struct span *list = ARENA_ARRAY(a, struct span, MAX_HOSTS_ASKED), slots[SLOTS] = { { 0 } };
+	enum { SLOTS = 4 * MAX_HOSTS_TOLD };
+	const struct link **list = ARENA_ARRAY(a, const struct link *, MAX_HOSTS_TOLD), **slots = ARENA_ARRAY(a, const struct link *, SLOTS);
 	size_t count = 0;
 
 	for (int pictures = 0; pictures < 2; pictures++)
-		for (size_t i = 0; i < msg->link_count && count < MAX_HOSTS_ASKED; i++) {
-			struct span domain = msg->links[i].domain;
-			size_t at = span_hash(domain, 0) % SLOTS;
+		for (size_t i = 0; i < msg->link_count && count < MAX_HOSTS_TOLD; i++) {
+			const struct link *link = &msg->links[i];
+			size_t at = span_hash(link->host, 0) % SLOTS;
 
-			if (leads_on(msg->links[i].source) == (pictures == 1) || domain.n == 0)
+			if (leads_on(link->source) == (pictures == 1) || link->host.n == 0)
 				continue;
-			while (slots[at].n > 0 && !span_eq(slots[at], domain))
+			while (slots[at] && !span_eq(slots[at]->host, link->host))
 				at = (at + 1) % SLOTS;
-			if (slots[at].n > 0)
+			if (slots[at])
 				continue;
-			slots[at] = list[count++] = domain;
+			slots[at] = list[count++] = link;
 		}
-	*hosts = list;
+	*links = list;
 	return count;
 }

@@ -8,31 +8,9 @@
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
-#include "policyd/net/dns.h"
+#include "policyd/net/lists_inside.h"
 
 enum { TICK_MS = 250, REFUSED_OFF_MS = 10 * 60 * 1000, PROBE_RETRY_MS = 10 * 1000 };
-
-struct state {                               /* of one list, over reloads as long as its zone stays */
-	char zone[MAX_HOST_NAME + 1];
-	bool sick;
-	char why[96];
-	int64_t off_until_ms;                /* it refused us: not asked, not even probed, until then */
-	int64_t probe_at_ms;
-	int probes_open;
-	bool probe_bad;
-	uint64_t asked, listed, unknown;
-	struct lists *lists;
-};
-
-struct lists {
-	struct event_base *base;
-	struct dns *dns;
-	const struct dnsbl_list *list;       /* a copy of the settings' */
-	uint32_t count;
-	int64_t probe_ms;
-	struct state states[MAX_DNSBL];
-	struct event *tick;
-};
 
 struct one {                                 /* one list's question for one client */
 	struct lists_wait *wait;
@@ -61,7 +39,7 @@ count_sick(const struct lists *lists)
 }
 
 static void
-mark(struct lists *lists, struct state *s, const char *why)
+mark(struct lists *lists, struct list_state *s, const char *why)
 {
 	if (why && !s->sick)
 		log_warning("DNS list %s is switched off: %s", s->zone, why);
@@ -72,9 +50,8 @@ mark(struct lists *lists, struct state *s, const char *why)
 	count_sick(lists);
 }
 
-/* It says that it will not answer us: believing anything it says now would refuse the world's mail. */
-static void
-refused(struct lists *lists, struct state *s)
+void
+list_refused(struct lists *lists, struct list_state *s)
 {
 	mark(lists, s, "it refuses our queries (over its limit, or by way of a public resolver); ask it from a resolver of your own");
 	s->off_until_ms = clock_ms() + REFUSED_OFF_MS;
@@ -94,7 +71,7 @@ static void
 judge(struct lists_wait *w, uint8_t i, const struct dns_answer *answer)
 {
 	struct lists *lists = w->lists;
-	struct state *s = &lists->states[i];
+	struct list_state *s = &lists->states[i];
 	double points = 0;
 	enum dnsbl_answer judged = DNSBL_UNKNOWN;
 
@@ -104,7 +81,7 @@ judge(struct lists_wait *w, uint8_t i, const struct dns_answer *answer)
 	if (answer->status != RR_UNKNOWN)
 		judged = dnsbl_judge(&lists->list[i], a, count, &points);
 	if (judged == DNSBL_REFUSED) {
-		refused(lists, s);
+		list_refused(lists, s);
 		judged = DNSBL_UNKNOWN;
 	}
 	size_t at = w->result.count++;
@@ -149,9 +126,9 @@ lists_ask(struct lists *lists, const struct ip *client, int timeout_ms, lists_ca
 	*w = (struct lists_wait){ .lists = lists, .open = 1, .starting = true, .done = done, .arg = arg };
 	for (uint8_t i = 0; i < lists->count; i++) {
 		char name[MAX_HOST_NAME + 1];
-		struct state *s = &lists->states[i];
+		struct list_state *s = &lists->states[i];
 
-		if (s->sick || !dnsbl_question(&lists->list[i], client, name))
+		if (s->sick || lists->list[i].names || !dnsbl_question(&lists->list[i], client, name))
 			continue;
 		s->asked++;
 		w->open++;
@@ -177,10 +154,10 @@ lists_cancel(struct lists_wait *w)
 	free(w);
 }
 
-/* ---- health: RFC 5782, 5: 127.0.0.2 must be listed, 127.0.0.1 must not ---- */
+/* ---- health: RFC 5782, 5: 127.0.0.2 must be listed, 127.0.0.1 must not; of names "test" must, "invalid" must not ---- */
 
 static void
-probe_end(struct state *s)
+probe_end(struct list_state *s)
 {
 	struct lists *lists = s->lists;
 
@@ -192,13 +169,16 @@ probe_end(struct state *s)
 }
 
 static void
-probe(struct state *s, const struct dns_answer *answer, bool must_be_listed)
+probe(struct list_state *s, const struct dns_answer *answer, bool must_be_listed)
 {
 	struct lists *lists = s->lists;
-	const struct dnsbl_list *list = &lists->list[s - lists->states];
+	struct dnsbl_list bare, *list = &bare;
 	double points;
 	enum dnsbl_answer judged;
 
+	bare = lists->list[s - lists->states];
+	if (bare.names)
+		bare.code_count = 0;         /* any answer will do: test names have codes of their own */
 	uint32_t a[MAX_DNS_ANSWERS];
 	size_t count = dns_addresses(answer, a);
 
@@ -209,13 +189,15 @@ probe(struct state *s, const struct dns_answer *answer, bool must_be_listed)
 	judged = dnsbl_judge(list, a, count, &points);
 	if (judged == DNSBL_REFUSED) {
 		s->probe_bad = true;
-		refused(lists, s);
+		list_refused(lists, s);
 	} else if (must_be_listed && judged != DNSBL_LISTED) {
 		s->probe_bad = true;
-		mark(lists, s, "it does not list its test address 127.0.0.2: is the zone right, is it still alive?");
+		mark(lists, s, list->names ? "it does not list its test name: is the zone right, is `test` its own, is it still alive?" :
+		    "it does not list its test address 127.0.0.2: is the zone right, is it still alive?");
 	} else if (!must_be_listed && judged == DNSBL_LISTED) {
 		s->probe_bad = true;
-		mark(lists, s, "it lists 127.0.0.1, so it may list the world");
+		mark(lists, s, list->names ? "it lists the name \"invalid\", so it may list the world" :
+		    "it lists 127.0.0.1, so it may list the world");
 	}
 }
 
@@ -233,25 +215,43 @@ on_probe_present(void *arg, const struct dns_answer *answer)
 	probe_end(arg);
 }
 
+static bool
+probe_names(struct dnsbl_list list, char absent[MAX_HOST_NAME + 1], char present[MAX_HOST_NAME + 1])
+{
+	static const struct ip one = { .family = AF_INET, .bytes = { 127, 0, 0, 1 } }, two = { .family = AF_INET, .bytes = { 127, 0, 0, 2 } };
+
+	if (list.names)
+		return dnsbl_name_question(&list, SPAN("invalid"), absent) && dnsbl_name_question(&list, span_of(list.test), present);
+	list.ipv4 = 1;
+	return dnsbl_question(&list, &one, absent) && dnsbl_question(&list, &two, present);
+}
+
 static void
 start_probe(struct lists *lists, uint32_t i)
 {
-	static const struct ip absent = { .family = AF_INET, .bytes = { 127, 0, 0, 1 } };
-	static const struct ip present = { .family = AF_INET, .bytes = { 127, 0, 0, 2 } };
-	struct state *s = &lists->states[i];
-	struct dnsbl_list list = lists->list[i];
+	struct list_state *s = &lists->states[i];
 	char name[2][MAX_HOST_NAME + 1];
 
-	list.ipv4 = 1;
 	s->probe_bad = false;
 	s->probes_open = 2;
-	if (!dnsbl_question(&list, &absent, name[0]) || !dnsbl_question(&list, &present, name[1])) {
+	if (!probe_names(lists->list[i], name[0], name[1])) {
 		s->probes_open = 0;
 		s->probe_at_ms = INT64_MAX;
 		return;
 	}
 	dns_ask(lists->dns, RR_A, name[0], TICK_MS * 20, on_probe_absent, s);
 	dns_ask(lists->dns, RR_A, name[1], TICK_MS * 20, on_probe_present, s);
+}
+
+/* A list with a copy of ours is as well as the copy is. */
+static void
+watch_copy(struct lists *lists, struct list_state *s)
+{
+	char why[sizeof s->why];
+
+	nameset_file_tick(s->local);
+	snprintf(why, sizeof why, "%s: %s", nameset_file_path(s->local), nameset_file_why(s->local));
+	mark(lists, s, nameset_file_set(s->local) ? NULL : why);
 }
 
 static void
@@ -262,16 +262,30 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (lists->excluded)
+		nameset_file_tick(lists->excluded);
 	for (uint32_t i = 0; i < lists->count; i++) {
-		struct state *s = &lists->states[i];
+		struct list_state *s = &lists->states[i];
 
-		if (!lists->list[i].probe) {
+		if (s->local) {
+			watch_copy(lists, s);
+		} else if (!lists->list[i].probe) {
 			if (s->sick && s->off_until_ms < now)
 				mark(lists, s, NULL);
 		} else if (s->probes_open == 0 && s->probe_at_ms <= now) {
 			start_probe(lists, i);
 		}
 	}
+}
+
+/* Keeps a copy that is read already as long as its path stays. */
+static struct nameset_file *
+copy_of(struct nameset_file *old, const char *path)
+{
+	if (old && path[0] && strcmp(nameset_file_path(old), path) == 0)
+		return old;
+	nameset_file_close(old);
+	return path[0] ? nameset_file_open(path) : NULL;
 }
 
 void
@@ -284,15 +298,21 @@ lists_config(struct lists *lists, const struct config *config)
 	memcpy(copy, config->dnsbl, config->dnsbl_count * sizeof *copy);
 	lists->probe_ms = (int64_t)config->dnsbl_probe_s * 1000;
 	for (uint32_t i = 0; i < config->dnsbl_count; i++) {
-		struct state *s = &lists->states[i];
+		struct list_state *s = &lists->states[i];
 
-		if (i < lists->count && strcmp(s->zone, copy[i].zone) == 0)
-			continue;
-		int open = s->probes_open;   /* a probe of the old zone may still come back here */
+		s->local = copy_of(s->local, copy[i].local);
+		if (i >= lists->count || strcmp(s->zone, copy[i].zone) != 0) {
+			int open = s->probes_open;   /* a probe of the old zone may still come back here */
 
-		*s = (struct state){ .lists = lists, .probes_open = open };
-		snprintf(s->zone, sizeof s->zone, "%s", copy[i].zone);
+			*s = (struct list_state){ .lists = lists, .probes_open = open, .local = s->local };
+			snprintf(s->zone, sizeof s->zone, "%s", copy[i].zone);
+		}
+		if (s->local)
+			watch_copy(lists, s);
 	}
+	for (uint32_t i = config->dnsbl_count; i < MAX_DNSBL; i++)
+		lists->states[i].local = copy_of(lists->states[i].local, "");
+	lists->excluded = copy_of(lists->excluded, config->names_excluded);
 	free((void *)lists->list);
 	lists->list = copy;
 	lists->count = config->dnsbl_count;
@@ -320,6 +340,9 @@ void
 lists_close(struct lists *lists)
 {
 	event_free(lists->tick);
+	for (uint32_t i = 0; i < MAX_DNSBL; i++)
+		nameset_file_close(lists->states[i].local);
+	nameset_file_close(lists->excluded);
 	free((void *)lists->list);
 	free(lists);
 }
@@ -330,10 +353,10 @@ lists_status(const struct lists *lists)
 	json_t *all = json_array();
 
 	for (uint32_t i = 0; i < lists->count; i++) {
-		const struct state *s = &lists->states[i];
+		const struct list_state *s = &lists->states[i];
 
-		json_array_append_new(all, json_pack("{s:s, s:s, s:b, s:s, s:I, s:I, s:I}", "name", lists->list[i].name, "zone",
-		    s->zone, "healthy", !s->sick, "why", s->why, "asked", (json_int_t)s->asked, "listed",
+		json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I}", "name", lists->list[i].name, "zone",
+		    s->zone, "type", lists->list[i].names ? "domain" : "address", "healthy", !s->sick, "why", s->why, "asked", (json_int_t)s->asked, "listed",
 		    (json_int_t)s->listed, "unknown", (json_int_t)s->unknown));
 	}
 	return all;

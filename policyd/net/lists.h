@@ -1,4 +1,5 @@
-/* lists.h - all DNS lists asked about one client at once, their health, and one answer for everybody who waits.
+/* lists.h - all DNS lists asked about one client at once, their health, and one answer for everybody who waits. Lists of
+ * names are asked by lists_names.h.
  *
  * Shape   one struct lists a process, on its event loop; equal clients in flight share their questions,
  *         answers come from the DNS cache when they can
@@ -31,6 +32,6 @@ void lists_close(struct lists *lists);
 struct lists_wait *lists_ask(struct lists *lists, const struct ip *client, int timeout_ms, lists_callback done, void *arg);
 void lists_cancel(struct lists_wait *wait);
 
-json_t *lists_status(const struct lists *lists);     /* [{"name","zone","healthy","why","asked","listed","unknown"}] */
+json_t *lists_status(const struct lists *lists);     /* [{"name","zone","type","healthy","why","asked","listed","unknown"}] */
 
 #endif

@@ -30,9 +30,10 @@ struct question {
 
 /* Whom a scan can ask. */
 struct asker {
-	bool (*ask_lists)(struct asker *asker, const struct ip *client);
-	/* The findings are added to the verdict. False: no answer in time. */
-	bool (*take_lists)(struct asker *asker, struct scan *scan, int timeout_ms);
+	/* A question that the broker answers by findings (W_ASK_... of wire.h); takes `body`. */
+	void (*ask_findings)(struct asker *asker, uint32_t question, struct buf *body);
+	/* They are added to the verdict. False: no answer in time. */
+	bool (*take_findings)(struct asker *asker, struct scan *scan, uint32_t question, int timeout_ms);
 
 	/* A batch; the number to take it by, never 0. */
 	uint32_t (*ask)(struct asker *asker, const struct question *questions, size_t count);

@@ -6,6 +6,7 @@
 #include "policyd/base/limits.h"
 #include "policyd/scan/received.h"
 #include "policyd/scan/stage.h"
+#include "policyd/wire.h"
 
 enum { LISTS_GRACE_MS = 500 };               /* the broker answers in dns_timeout_ms; its answer needs a moment */
 
@@ -80,8 +81,13 @@ stage_relay(struct scan *scan)
 	scan->origin = client;
 	if (config->dnsbl_count == 0)
 		return STAGE_DONE;
-	scan->lists_asked = scan->asker->ask_lists(scan->asker, &client);
-	return scan->lists_asked ? STAGE_DONE : STAGE_UNKNOWN;
+	struct buf body = { 0 };
+
+	pack_u32(&body, client.family);
+	pack_span(&body, span_make(client.bytes, sizeof client.bytes));
+	scan->asker->ask_findings(scan->asker, W_ASK_LISTS, &body);
+	scan->lists_asked = true;
+	return STAGE_DONE;
 }
 
 enum stage_result
@@ -89,6 +95,6 @@ stage_lists(struct scan *scan)
 {
 	if (!scan->lists_asked)
 		return STAGE_DONE;
-	return scan->asker->take_lists(scan->asker, scan, (int)scan->kit->config->dns_timeout_ms + LISTS_GRACE_MS) ?
+	return scan->asker->take_findings(scan->asker, scan, W_ASK_LISTS, (int)scan->kit->config->dns_timeout_ms + LISTS_GRACE_MS) ?
 	    STAGE_DONE : STAGE_UNKNOWN;
 }

@@ -33,23 +33,23 @@ line_take_symbols(struct unpack *u, struct scan *scan)
 }
 
 static bool
-is_answer(const struct told *told, uint32_t type, uint32_t batch)
+is_answer(const struct told *told, uint32_t type, uint32_t number)
 {
 	struct unpack u = { told->body, false };
 
-	return told->type == type && (type != W_TOLD || unpack_u32(&u) == batch);
+	return told->type == type && unpack_u32(&u) == number;
 }
 
 /* What was said in answer to that: kept already, or still to come. A late answer to the mail before is passed over. */
 static bool
-wait_for(struct line *line, uint32_t type, uint32_t batch, int timeout_ms, struct unpack *out)
+wait_for(struct line *line, uint32_t type, uint32_t number, int timeout_ms, struct unpack *out)
 {
 	int64_t deadline = clock_ms() + timeout_ms;
 	struct packet packet;
 
 	for (;;) {
 		for (struct told **at = &line->told; *at; at = &(*at)->next)
-			if (is_answer(*at, type, batch)) {
+			if (is_answer(*at, type, number)) {
 				*out = (struct unpack){ (*at)->body, false };
 				*at = (*at)->next;
 				return true;
@@ -66,25 +66,24 @@ wait_for(struct line *line, uint32_t type, uint32_t batch, int timeout_ms, struc
 	}
 }
 
-static bool
-ask_lists(struct asker *asker, const struct ip *client)
+static void
+ask_findings(struct asker *asker, uint32_t question, struct buf *body)
 {
 	struct line *line = (struct line *)asker;
-	struct buf body = { 0 };
 
-	pack_u32(&body, client->family);
-	pack_span(&body, span_make(client->bytes, sizeof client->bytes));
-	send_or_end(line->sock, W_ASK_LISTS, line->id, &body);
-	buf_free(&body);
-	return true;
+	send_or_end(line->sock, question, line->id, body);
+	buf_free(body);
 }
 
 static bool
-take_lists(struct asker *asker, struct scan *scan, int timeout_ms)
+take_findings(struct asker *asker, struct scan *scan, uint32_t question, int timeout_ms)
 {
 	struct unpack u;
 
-	return wait_for((struct line *)asker, W_LISTS, 0, timeout_ms, &u) && line_take_symbols(&u, scan);
+	if (!wait_for((struct line *)asker, W_FOUND, question, timeout_ms, &u))
+		return false;
+	unpack_u32(&u);
+	return line_take_symbols(&u, scan);
 }
 
 static uint32_t
@@ -121,5 +120,5 @@ take(struct asker *asker, uint32_t batch, struct arena *a, struct rr_answer *ans
 void
 line_open(struct line *line, int sock, uint32_t id, struct inbox *inbox, struct arena *arena)
 {
-	*line = (struct line){ .asker = { ask_lists, take_lists, ask, take }, .sock = sock, .id = id, .inbox = inbox, .arena = arena };
+	*line = (struct line){ .asker = { ask_findings, take_findings, ask, take }, .sock = sock, .id = id, .inbox = inbox, .arena = arena };
 }

@@ -251,7 +251,7 @@ worker_run(int sock, const struct kit *kit)
 		do {
 			if (ipc_recv(sock, &inbox, &packet) != IPC_OK)
 				_exit(0);
-		} while (packet.type == W_LISTS || packet.type == W_TOLD);    /* too late for the mail before */
+		} while (packet.type == W_FOUND || packet.type == W_TOLD);    /* too late for the mail before */
 		if (packet.type != W_JOB)
 			break;
 		if (!run_job(sock, &inbox, &packet, kit, arena, done + 1 == MAX_WORKER_MAILS))

@@ -103,14 +103,15 @@ class RedisServer(Proc):
         wait_until(lambda: os.path.exists(socket), 20)
 
 
-def rbldnsd(d, zone, text):
-    """A DNS list with the given data; answers on the returned port."""
-    port = free_port()
-    d.write("zone-" + zone, "$SOA 600 ns.%s h.%s 0 600 300 86400 300\n%s" % (zone, zone, text))
+def rbldnsd(d, zone, text, kind="ip4set", more=()):
+    """A DNS list with the given data; answers on the returned port. `kind` dnset: a list of names. more: (zone, text, kind) beside it."""
+    port, args = free_port(), []
+    for name, data, what in [(zone, text, kind)] + list(more):
+        d.write("zone-" + name, "$SOA 600 ns.%s h.%s 0 600 300 86400 300\n%s" % (name, name, data))
+        args.append("%s:%s:zone-%s" % (name, what, name))
     program = os.path.join(MTA, "rbldnsd/usr/sbin/rbldnsd")
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    p = Proc([program, "-n"] + user + ["-w", d.path, "-b", "127.0.0.1/%d" % port, "-t", "300", "-c", "5",
-              "%s:ip4set:zone-%s" % (zone, zone)], d("rbldnsd-%s.log" % zone))
+    p = Proc([program, "-n"] + user + ["-w", d.path, "-b", "127.0.0.1/%d" % port, "-t", "300", "-c", "5"] + args, d("rbldnsd-%s.log" % zone))
     time.sleep(0.3)
     return p, port
 
