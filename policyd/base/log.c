@@ -57,7 +57,7 @@ escape(char *to, size_t room, struct span text)
 	return n;
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 write_line(enum log_level level, const char *format, va_list args)
 {
 	char raw[LINE], safe[LINE], line[LINE + 128], stamp[32];

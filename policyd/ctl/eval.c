@@ -243,7 +243,7 @@ scores_load(const struct eval *e, const struct judged *mine)
 
 	while (good && getline(&line, &room, f) > 0) {
 		char label[8];
-		unsigned long long id;
+		unsigned long long id = 0;
 		struct judged one = { 0 };
 
 		good = n < e->run.count && sscanf(line, "%llx %7s %lf %lf", &id, label, &one.z, &one.probability) == 4;

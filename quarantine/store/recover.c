@@ -150,7 +150,9 @@ store_expire(struct store *s)
 		segments_list(s->segments, drop_expired, s);
 		stats_forget(s->index, now);
 	}
-	while (clock_ms() < deadline && (index_expire(s->index, now, TIDY_ROWS) | index_tidy(s->index, TIDY_ROWS)))
-		;
+	for (bool more = true; more && clock_ms() < deadline;) {
+		more = index_expire(s->index, now, TIDY_ROWS);
+		more = index_tidy(s->index, TIDY_ROWS) || more;
+	}
 	index_commit(s->index);
 }
