@@ -67,14 +67,36 @@ span_find(struct span s, struct span what)
 	return hit ? (size_t)(hit - s.p) : SPAN_NONE;
 }
 
+static const char *
+find_from(const char *from, const char *end, char c)
+{
+	const char *at = from < end ? memchr(from, c, (size_t)(end - from)) : NULL;
+
+	return at ? at : end;
+}
+
+/* memchr() for its first letter in both cases: many times the speed of a look at each byte. */
 size_t
 span_find_nocase(struct span s, struct span what)
 {
 	if (what.n == 0)
 		return 0;
-	for (size_t i = 0; i + what.n <= s.n; i++)
-		if (ascii_lower(s.p[i]) == ascii_lower(what.p[0]) && span_eq_nocase(span_make(s.p + i, what.n), what))
-			return i;
+	if (what.n > s.n)
+		return SPAN_NONE;
+	char small = ascii_lower(what.p[0]), capital = small >= 'a' && small <= 'z' ? (char)(small - 'a' + 'A') : small;
+	const char *end = s.p + (s.n - what.n) + 1;
+	const char *a = find_from(s.p, end, small), *b = capital == small ? end : find_from(s.p, end, capital);
+
+	while (a < end || b < end) {
+		const char *at = a < b ? a : b;
+
+		if (span_eq_nocase(span_make(at, what.n), what))
+			return (size_t)(at - s.p);
+		if (at == a)
+			a = find_from(a + 1, end, small);
+		else
+			b = find_from(b + 1, end, capital);
+	}
 	return SPAN_NONE;
 }
 
