@@ -79,7 +79,7 @@ enum wire {
 
 	/* deliver -> broker, after W_HELLO "deliver" */
 	W_ROUTE = 95,       /* u8 1 a probe has come back through the MTA's queue 0 none does, text why. No answer */
-	W_VARIANT,          /* span variant (variant_pack), span Received line; fd mail  -> W_VARIANT_MADE or W_VARIANT_FAILED */
+	W_VARIANT,          /* span variant (variant_pack), span Received line, span recipient; fd mail  -> W_VARIANT_MADE or W_VARIANT_FAILED */
 	W_VARIANT_FAILED,   /* text why */
 
 	/* broker -> trainer */
@@ -96,7 +96,7 @@ enum wire {
 };
 
 enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */
-enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER, JOB_VARIANT, JOB_EXPLAIN };     /* JOB_VARIANT adds span variant, span Received line */
+enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER, JOB_VARIANT, JOB_EXPLAIN };     /* JOB_VARIANT adds span variant, span Received line, text banned types */
 
 static inline bool
 wire_asks_findings(uint32_t type)

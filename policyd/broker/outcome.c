@@ -348,7 +348,8 @@ tx_store(struct tx *tx, uint32_t most)
 
 			list[i] = (struct store_recipient){ .raw = span_of(r->raw), .address = span_of(copies[i].address),
 			    .customer = span_of(r->policy->customer), .retention_days = r->policy->retention_days,
-			    .mode = tx->fates[r - tx->recipients].outcome == OUT_REJECT ? STORED_COPY : STORED_HOLD, .tag = r->policy->tag, .quarantine = r->policy->quarantine, .discard = r->policy->discard,
+			    .mode = tx->fates[r - tx->recipients].outcome == OUT_QUARANTINE ? STORED_HOLD : STORED_COPY,
+			    .tag = r->policy->tag, .quarantine = r->policy->quarantine, .discard = r->policy->discard,
 			    .points = tx->have_scanned ? tx->scanned.scores[r->score].points : 0 };
 		}
 		struct store_request request = {
@@ -390,16 +391,41 @@ listed_for(const struct tx *tx, const struct policy *policy)
 	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }
 
-enum outcome
-tx_outcome(const struct tx *tx, uint32_t i, double more)
+static enum outcome
+outcome_of(const struct tx *tx, uint32_t i, double more, unsigned mask)
 {
 	const struct recipient *r = &tx->recipients[i];
 	struct judgement found = { .classes = CLASS_UNSCANNABLE };
 
 	if (tx->have_scanned)
-		found = (struct judgement){ tx->scanned.scores[r->score].points + more, tx_classes(tx, r), tx->scanned.defer,
+		found = (struct judgement){ tx->scanned.scores[r->score].points + more, tx_classes(tx, r) & mask, tx->scanned.defer,
 		    listed_for(tx, r->policy), 0 };
 	return origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
+}
+
+enum outcome
+tx_outcome(const struct tx *tx, uint32_t i, double more)
+{
+	return outcome_of(tx, i, more, ~0u);
+}
+
+/* Without its banned files the mail may be one for him. What is taken out of his copy is by the policy that his address leads to
+ * when it is made: one that a table outside has changed (customers_sourced) is not that. */
+static void
+try_strip(const struct tx *tx, uint32_t i, struct fate *fate)
+{
+	const struct recipient *r = &tx->recipients[i];
+	uint32_t class_id;
+
+	if (!r->policy->filter || !tx->scanned.scores[r->score].strippable ||
+	    strcmp(customers_lookup(tx->broker->customers, span_of(r->raw), &class_id)->banned_types, r->policy->banned_types) != 0)
+		return;
+	/* What is banned for everybody (a name that shows another extension) is not on his list, and stays in. */
+	enum outcome without = outcome_of(tx, i, 0, ~(CLASS_BANNED & ~tx->scanned.classes));
+
+	fate->strip = without == OUT_DELIVER || without == OUT_TAG;
+	if (fate->strip)
+		fate->wanted = without;
 }
 
 bool
@@ -412,9 +438,12 @@ tx_decide(struct tx *tx)
 	tx->fates = calloc(tx->recipient_count, sizeof *tx->fates);
 	for (uint32_t i = 0; order && tx->fates && i < tx->recipient_count; i++) {
 		const struct recipient *r = &tx->recipients[i];
+		struct fate *fate = &tx->fates[i];
 
-		tx->fates[i] = (struct fate){ .policy = r->policy, .score = r->score, .wanted = tx_outcome(tx, i, 0),
+		*fate = (struct fate){ .policy = r->policy, .score = r->score, .wanted = tx_outcome(tx, i, 0),
 		    .no_route = company.route && !variants_fit(tx, i) };
+		if (company.route && !fate->no_route && tx->have_scanned)
+			try_strip(tx, i, fate);
 	}
 	if (order && tx->fates)
 		settle(tx->fates, tx->recipient_count, &company, order, &tx->settlement);

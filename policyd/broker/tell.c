@@ -157,7 +157,8 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	    tx_quarantine_id(tx, i), fate->store ? ", " : "", banned.n > 0 ? "banned: " : "", SPAN_ARG(banned), banned.n > 0 ? ", " : "",
 	    SPAN_ARG(buf_span(&symbols)),
 	    (unsigned long long)tx->size, (long long)(clock_ms() - tx->start_ms),
-	    r->outbound ? ", outbound" : fate->route ? ", by variant" : tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
+	    r->outbound ? ", outbound" : fate->route && fate->strip ? ", by variant, files taken out" : fate->route ? ", by variant" :
+	    tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
 	    fate->wanted != fate->outcome ? ", not as wanted" : "");
 	if (fate->outcome == OUT_DEFER || fate->outcome == OUT_REJECT)
 		log_info("ref: %s answered: %s", tx->reference, reply);
@@ -187,6 +188,7 @@ tell_outcome(const struct tx *tx, const char *reply)
 		json_object_set_new(event, "outcome", json_string(outcome_names[fate->outcome]));
 		json_object_set_new(event, "direction", json_string(r->outbound ? "out" : "in"));
 		json_object_set_new(event, "by_variant", json_boolean(fate->route));
+		json_object_set_new(event, "files_taken_out", json_boolean(fate->route && fate->strip));
 		json_object_set_new(event, "wanted", json_string(outcome_names[fate->wanted]));
 		json_object_set_new(event, "verdict", json_string(noun(tx, r, fate)));
 		json_object_set_new(event, "message_id", text(tx->scanned.message_id));

@@ -69,7 +69,7 @@ variant_of(const struct tx *tx, uint32_t i, struct variant *v)
 	const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[r->score] : NULL;
 	bool tagged = tx->fates[i].outcome == OUT_TAG;
 
-	*v = (struct variant){ .filtered = r->policy->filter, .flag = tagged, .points = score ? score->points : 0,
+	*v = (struct variant){ .filtered = r->policy->filter, .flag = tagged, .strip = tx->fates[i].strip, .points = score ? score->points : 0,
 	    .model_known = score && score->model_known, .bayes_points = score ? score->bayes_points : 0,
 	    .has_required = isfinite(r->policy->tag), .required = r->policy->tag, .undo = headers_undo(tx) };
 	snprintf(v->reference, sizeof v->reference, "%s", tx->reference);
@@ -218,7 +218,8 @@ static void
 on_variant(struct peer *peer, struct packet *packet, struct unpack *u)
 {
 	struct broker *b = peer->broker;
-	struct span variant = unpack_span(u), received = unpack_span(u);
+	struct span variant = unpack_span(u), received = unpack_span(u), recipient = unpack_span(u);
+	uint32_t class_id;
 	struct order *o = packet->fd_count == 1 && !u->bad && !peer->order ? calloc(1, sizeof *o) : NULL;
 	struct buf body = { 0 };
 
@@ -231,6 +232,7 @@ on_variant(struct peer *peer, struct packet *packet, struct unpack *u)
 	job_pack_plain(b, JOB_VARIANT, &body);
 	pack_span(&body, variant);
 	pack_span(&body, received);
+	pack_text(&body, customers_lookup(b->customers, recipient, &class_id)->banned_types);
 	o->work = dispatch_submit(b->dispatch, &body, o->fd, clock_ms() + VARIANT_MS, made, NULL, o);
 	if (o->work == NULL) {
 		refuse(peer, packet->id, "all workers are busy");

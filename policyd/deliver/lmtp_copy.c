@@ -20,9 +20,10 @@ lmtp_answer(struct target *t, int code, const char *text)
 
 /* The bytes of one variant, made by a worker. -1: not now. */
 static int
-make(struct visit *s, const struct variant *v, int fd, struct buf *traces)
+make(struct visit *s, const struct target *t, int fd, struct buf *traces)
 {
 	struct buf body = { 0 }, variant = { 0 }, received = { 0 };
+	const struct variant *v = &t->variant;
 	char date[64], trace[TRACE_ROOM];
 	struct packet packet;
 	time_t now = time(NULL);
@@ -35,6 +36,7 @@ make(struct visit *s, const struct variant *v, int fd, struct buf *traces)
 	variant_pack(&variant, v);
 	pack_span(&body, buf_span(&variant));
 	pack_span(&body, buf_span(&received));
+	pack_text(&body, t->recipient);
 	struct packet question = { .type = W_VARIANT, .id = 1, .body = buf_span(&body), .fds = { fd }, .fd_count = 1 };
 
 	if (s->broker < 0)
@@ -97,12 +99,13 @@ lmtp_deliver(struct visit *s, size_t first, int fd)
 	struct buf traces = { 0 };
 	const char *fault = NULL;
 	size_t n = 0;
-	int made = make(s, v, fd, &traces);
+	int made = make(s, &s->targets[first], fd, &traces);
 
 	for (size_t i = first; rcpts && i < s->count; i++) {
 		struct target *t = &s->targets[i];
 
-		if (t->done || t->probe || !same_variant(&t->variant, v))
+		/* What is taken out is by his own policy: a copy for one. */
+		if (t->done || t->probe || !same_variant(&t->variant, v) || (v->strip && i != first))
 			continue;
 		t->done = true;
 		rcpts[n++] = (struct smtp_rcpt){ .address = span_of(t->recipient), .notify = span_of(t->notify), .orcpt = span_of(t->orcpt), .reply = &t->reply };

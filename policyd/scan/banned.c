@@ -1,6 +1,8 @@
 #include "policyd/scan/banned.h"
 
-enum { MAX_KINDS = 512 };                    /* distinct kinds of file in one mail; more are those of a bomb */
+#include "policyd/scan/strip.h"
+
+enum { MAX_KINDS = 512, MAX_TRIALS = 16 };   /* distinct kinds of file in one mail; more are those of a bomb */
 
 struct file_kind {
 	struct span extension, type;         /* either may be empty */
@@ -48,37 +50,99 @@ is_taken_back(const char *list, struct span word)
 }
 
 static struct span
-first_banned(const struct file_kinds *kinds, const char *list)
+first_banned(const struct file_kind *kinds, size_t count, const char *list)
 {
 	for (struct span rest = span_of(list); rest.n > 0;) {
 		struct span word = span_cut(&rest, ' ');
 
 		if (word.n == 0 || word.p[0] == '-' || is_taken_back(list, word))
 			continue;
-		for (size_t i = 0; i < kinds->count; i++)
-			if (is_meant(&kinds->at[i], word))
-				return kinds->at[i].name.n > 0 ? kinds->at[i].name : kinds->at[i].type;
+		for (size_t i = 0; i < count; i++)
+			if (is_meant(&kinds[i], word))
+				return kinds[i].name.n > 0 ? kinds[i].name : kinds[i].type;
 	}
 	return SPAN("");
 }
 
-void
-banned_check(struct scan *scan)
+static struct file_kinds *
+kinds_of(struct arena *a, const struct message *msg)
 {
-	const struct message *msg = &scan->message;
-	struct file_kinds *kinds = ARENA_NEW(scan->arena, struct file_kinds);
+	struct file_kinds *kinds = ARENA_NEW(a, struct file_kinds);
 
 	for (size_t i = 0; i < msg->part_count; i++) {
 		const struct part *p = &msg->parts[i];
 
 		if (p->kind == PART_MULTIPART)
 			continue;
-		add_kind(scan->arena, kinds, p->file_name, p->real_type);
+		add_kind(a, kinds, p->file_name, p->real_type);
 		if (p->other_name.n > 0)
-			add_kind(scan->arena, kinds, p->other_name, p->real_type);
+			add_kind(a, kinds, p->other_name, p->real_type);
 	}
 	for (size_t i = 0; i < msg->entry_count; i++)
-		add_kind(scan->arena, kinds, msg->entries[i].name, msg->entries[i].type);
+		add_kind(a, kinds, msg->entries[i].name, msg->entries[i].type);
+	return kinds;
+}
+
+bool
+banned_file(struct arena *a, struct span name, struct span type, const char *list)
+{
+	const struct file_kind one = { file_extension(a, name), type, name.n > 0 ? name : type };
+
+	return first_banned(&one, 1, list).n > 0;
+}
+
+bool
+banned_any(struct arena *a, const struct message *msg, const char *list)
+{
+	const struct file_kinds *kinds = kinds_of(a, msg);
+
+	return first_banned(kinds->at, kinds->count, list).n > 0;
+}
+
+/* Tried here, so that nobody is promised a copy that cannot be made. */
+static bool
+can_strip(const struct scan *scan, const char *list)
+{
+	struct arena_mark mark = arena_mark(scan->arena);
+	struct buf trial = { 0 };
+	bool can = strip_mail(scan->arena, &trial, &scan->message, list, "");
+
+	buf_free(&trial);
+	arena_rewind(scan->arena, mark);
+	return can;
+}
+
+/* One list has one answer; a mail for very many who all ban otherwise is not tried for each of them. */
+static void
+strip_check(struct scan *scan)
+{
+	const struct class_score *tried[MAX_TRIALS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < scan->class_count; i++) {
+		struct class_score *c = &scan->classes[i];
+		size_t k = 0;
+
+		if (c->banned.n == 0 || !c->policy->strip)
+			continue;
+		while (k < count && strcmp(tried[k]->policy->banned_types, c->policy->banned_types) != 0)
+			k++;
+		if (k < count) {
+			c->strippable = tried[k]->strippable;
+		} else if (count < MAX_TRIALS) {
+			c->strippable = can_strip(scan, c->policy->banned_types);
+			tried[count++] = c;
+		}
+	}
+}
+
+void
+banned_check(struct scan *scan)
+{
+	const struct file_kinds *kinds = kinds_of(scan->arena, &scan->message);
+
 	for (size_t i = 0; i < scan->class_count; i++)
-		scan->classes[i].banned = first_banned(kinds, scan->classes[i].policy->banned_types);
+		scan->classes[i].banned = first_banned(kinds->at, kinds->count, scan->classes[i].policy->banned_types);
+	if (!scan->truncated)
+		strip_check(scan);
 }

@@ -10,7 +10,11 @@
 
 #include "policyd/scan/scan.h"
 
-/* Sets `banned` of every class: the name of the first file that it bans, or its type when it has none; else empty. */
+/* Sets of every class `banned`, the name of the first file that it bans, or its type when it has none, else empty; and `strippable`:
+ * the mail can be had without such files (strip.h), and that policy wants it so. */
 void banned_check(struct scan *scan);
+/* For one list: is there such a file in the mail; is this one? */
+bool banned_any(struct arena *a, const struct message *msg, const char *list);
+bool banned_file(struct arena *a, struct span name, struct span type, const char *list);
 
 #endif

@@ -31,6 +31,7 @@ struct fate {                                /* of one recipient */
 	enum outcome wanted;                 /* given: what decide said */
 	uint32_t score;                      /* given: which of the mail's scores is his */
 	bool no_route;                       /* given: his address does not fit a token */
+	bool strip;                          /* given, only where there is a route: files are taken out of his copy */
 	enum outcome outcome;                /* what he gets: differs where a reject could not be had */
 	bool remove;                         /* delrcpt */
 	bool store;                          /* a quarantine copy before the reply; of a rejected mail, if his policy keeps one */

@@ -36,6 +36,8 @@ const struct policy_field policy_fields[] = {
 	{ "banned", FIELD_OUTCOME, AT(banned), ANY_CLASS, "action on banned attachments", MERGE_NEAREST },
 	{ "banned_types", FIELD_TYPES, AT(banned_types), 0,
 	    "extensions and real types that are banned, in archives too; -exe takes back what a level above bans", MERGE_ADD },
+	{ "strip", FIELD_BOOL, AT(strip), 0, "banned files are replaced by a note, the mail as it came is kept; where that cannot be done: `banned`",
+	    MERGE_NEAREST },
 	{ "bulk", FIELD_OUTCOME, AT(bulk), ANY_CLASS, "action on bulk mail", MERGE_NEAREST },
 	{ "outbound", FIELD_OUTCOME, AT(outbound), 1u << OUT_DELIVER | 1u << OUT_QUARANTINE | 1u << OUT_DISCARD | 1u << OUT_REJECT,
 	    "action on mail that his own users send out and that would be quarantined here", MERGE_NEAREST },

@@ -4,9 +4,8 @@
 
 static const char by_stage[] = REWRITE_BY_STAGE;
 
-/* The next header with its folds and line end; false at the empty line, or where none is. */
-static bool
-next_header(struct span *rest, struct span *header, struct span *name)
+bool
+rewrite_next_header(struct span *rest, struct span *header, struct span *name)
 {
 	size_t n = 0, colon;
 
@@ -86,7 +85,7 @@ rewrite_mail(struct buf *out, struct span mail, const struct variant *v, struct 
 
 	buf_reserve(out, mail.n + 2048);
 	buf_add_span(out, received);
-	while (next_header(&rest, &header, &name)) {
+	while (rewrite_next_header(&rest, &header, &name)) {
 		if (is_ours(name)) {
 			if (span_eq_nocase(name, SPAN("X-Spam-Status")))
 				status = value_of(header);
@@ -113,7 +112,7 @@ rewrite_traces(struct buf *out, struct span mail)
 	struct span header, name;
 	size_t found = 0;
 
-	while (found < TRACES_MOST && next_header(&mail, &header, &name)) {
+	while (found < TRACES_MOST && rewrite_next_header(&mail, &header, &name)) {
 		size_t at = span_eq_nocase(name, SPAN("Received")) ? span_find(header, span_of(by_stage)) : SPAN_NONE;
 		struct span id = at == SPAN_NONE ? SPAN("") : span_head(span_from(header, at + sizeof by_stage - 1), TRACE_LETTERS);
 

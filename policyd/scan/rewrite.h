@@ -12,6 +12,9 @@
 /* `received` is the line to stand before all others (CRLF at its end). */
 void rewrite_mail(struct buf *out, struct span mail, const struct variant *v, struct span received);
 
+/* The next header with its folds and line end; false at the empty line, or where none is. */
+bool rewrite_next_header(struct span *rest, struct span *header, struct span *name);
+
 #define REWRITE_BY_STAGE "(policyd variant) with LMTP id "
 
 enum { TRACE_LETTERS = 14 + 1 + 16, TRACES_MOST = 16 };

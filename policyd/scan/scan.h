@@ -36,6 +36,7 @@ struct class_score {
 	double bayes_points;                 /* BAYES in this class */
 	double points;                       /* all told: what decide() compares */
 	struct span banned;                  /* the file that this policy bans (banned.h); empty: none */
+	bool strippable;                     /* such files can be taken out (strip.h), and the policy wants that */
 };
 
 struct scan {

@@ -58,6 +58,7 @@ scanned_pack(struct buf *b, const struct scan *scan, const uint8_t digest[32], u
 		pack_f64(b, c->probability);
 		pack_u8(b, c->model_known);
 		pack_span(b, utf8_head(c->banned, MAX_EVIDENCE));
+		pack_u8(b, c->strippable);
 	}
 	pack_span(b, span_make(digest, 32));
 	pack_span(b, span_head(header_value(&scan->message.headers, "Message-ID"), 998));
@@ -101,6 +102,7 @@ scanned_unpack(struct unpack *u, struct scanned *s)
 		s->scores[i].probability = unpack_f64(u);
 		s->scores[i].model_known = unpack_u8(u);
 		s->scores[i].banned = unpack_span(u);
+		s->scores[i].strippable = unpack_u8(u);
 	}
 	struct span digest = unpack_span(u);
 

@@ -14,6 +14,7 @@ enum { SCANNED_MAX_FORGED = 256 };
 struct scanned_class {
 	double points, bayes_points, probability;
 	bool model_known;
+	bool strippable;
 	struct span banned;                  /* the file that this policy bans; empty: none */
 };
 

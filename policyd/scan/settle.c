@@ -18,6 +18,8 @@ variant_order(const struct fate *a, const struct fate *b)
 {
 	const struct policy *p = a->policy, *q = b->policy;
 
+	if (a->strip != b->strip)            /* first: those never stay */
+		return ORDER(b->strip, a->strip);
 	if (p->filter != q->filter || !p->filter)
 		return ORDER(p->filter, q->filter);
 	if (a->outcome != b->outcome)
@@ -54,8 +56,9 @@ number_variants(struct fate *fates, const uint32_t *order, size_t n, struct sett
 			fates[order[to]].variant = out->variants;
 			bound |= fates[order[to]].no_route;
 		}
-		/* Unfiltered ones stay only where all are; they come first, so any that follow weigh more. */
-		size_t weight = fates[order[from]].policy->filter ? to - from + (bound ? n : 0) : 0;
+		/* Those whose files are taken out never stay, but headers may speak of them; unfiltered ones stay only where all are. */
+		const struct fate *one = &fates[order[from]];
+		size_t weight = !one->policy->filter ? 0 : one->strip ? 1 : 1 + to - from + (bound ? n : 0);
 
 		if (from == 0 || weight > most || (weight == most && order[from] < out->best)) {
 			most = weight;
@@ -75,7 +78,8 @@ route_others(struct fate *fates, const uint32_t *order, size_t n, uint32_t stay,
 	for (size_t i = 0; i < n; i++) {
 		struct fate *fate = &fates[order[i]];
 
-		fate->route = fate->remove = fate->variant != stay && !fate->no_route;
+		fate->route = fate->remove = fate->strip || (fate->variant != stay && !fate->no_route);
+		fate->store |= fate->strip;  /* what is taken out can be asked for */
 		out->fallback |= fate->variant != stay && fate->no_route;
 	}
 	out->score_headers = best->policy->filter;

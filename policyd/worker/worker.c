@@ -12,7 +12,9 @@
 #include "policyd/model/features.h"
 #include "policyd/scan/account.h"
 #include "policyd/scan/rendered.h"
+#include "policyd/scan/banned.h"
 #include "policyd/scan/rewrite.h"
+#include "policyd/scan/strip.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/scan/stage.h"
 #include "policyd/wire.h"
@@ -146,18 +148,38 @@ answer_render(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32]
 	buf_free(&body);
 }
 
+/* The banned files go; where nothing is banned any more (the policy was changed meanwhile) the copy is whole. */
+static void
+strip_copy(struct arena *a, struct buf *mail, const char *banned, const char *reference)
+{
+	struct message *msg = ARENA_NEW(a, struct message);
+	struct buf without = { 0 };
+
+	message_parse(a, buf_span(mail), msg);
+	if (!banned_any(a, msg, banned))
+		return;
+	if (!strip_mail(a, &without, msg, banned, reference))
+		_exit(1);                    /* it could be done when it was scanned: never delivered with what is banned in it */
+	buf_free(mail);
+	*mail = without;
+}
+
 /* A mail of the MTA's queue as one recipient's variant has it. */
 static void
 answer_variant(int sock, uint32_t id, const struct scan *scan, struct unpack *u)
 {
 	struct span packed = unpack_span(u), received = unpack_span(u);
+	char banned[sizeof scan->classes->policy->banned_types];
 	struct packet packet = { .type = W_VARIANT_MADE, .id = id, .fd_count = 1 };
 	struct buf out = { 0 }, traces = { 0 }, body = { 0 };
 	struct variant v;
 
+	unpack_text(u, banned, sizeof banned);
 	if (u->bad || !variant_unpack(&packed, &v))
 		_exit(1);
 	rewrite_mail(&out, scan->message.raw, &v, received);
+	if (v.strip)
+		strip_copy(scan->arena, &out, banned, v.reference);
 	rewrite_traces(&traces, scan->message.raw);
 	pack_span(&body, buf_span(&traces));
 	packet.body = buf_span(&body);

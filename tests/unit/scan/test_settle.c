@@ -199,6 +199,40 @@ scores_make_variants(void **state)
 	assert_true(fates[0].variant != fates[1].variant && fates[1].variant == fates[2].variant);
 }
 
+/* His copy without the banned files is made for him alone, whoever he is with, and the mail as it came is kept. */
+static void
+files_are_taken_out(void **state)
+{
+	struct policy p = plain(), off = plain();
+	const struct company company = { .route = true };
+	struct settlement got;
+	uint32_t order[5];
+
+	(void)state;
+	off.filter = 0;
+	struct fate alone = { .policy = &p, .wanted = OUT_TAG, .strip = true };
+
+	settle(&alone, 1, &company, order, &got);
+	assert_true(alone.route && alone.remove && alone.store && got.reply == REPLY_ACCEPT && got.score_headers && got.flag);
+
+	/* With one who wants no filter: the headers are still there, for his copy is made of them. */
+	for (int first = 0; first < 2; first++) {
+		struct fate two[2] = { 0 };
+
+		two[first] = (struct fate){ .policy = &p, .wanted = OUT_DELIVER, .strip = true };
+		two[!first] = (struct fate){ .policy = &off, .wanted = OUT_DELIVER };
+		settle(two, 2, &company, order, &got);
+		assert_true(two[first].route && two[first].store && two[!first].route && !two[!first].store);
+		assert_true(got.score_headers && got.best == (size_t)first && got.variants == 2);
+	}
+	/* Who keeps his files stays, though fewer. */
+	struct fate five[5] = { { .policy = &p, .strip = true }, { .policy = &p, .strip = true }, { .policy = &p }, { .policy = &off }, { .policy = &p, .strip = true } };
+
+	settle(five, 5, &company, order, &got);
+	assert_true(five[0].route && five[1].route && !five[2].route && five[3].route && five[4].route && got.best == 2);
+	assert_true(five[0].variant == five[1].variant && five[0].variant != five[2].variant && !five[2].store && five[4].store);
+}
+
 /* Whom a relay of ours has accepted it from would get a bounce, and the sender may be anybody. */
 static void
 relayed_mail_is_not_rejected(void **state)
@@ -245,7 +279,7 @@ any_policy(unsigned *seed)
 /* What one recipient sees of a transaction: his outcome, and of a delivered copy whether it is flagged and tagged. */
 struct seen {
 	enum outcome outcome;
-	bool headers, flag, subject;
+	bool headers, flag, subject, strip;
 };
 
 static struct seen
@@ -255,6 +289,7 @@ seen_by(const struct fate *fate, const struct settlement *s)
 
 	if (fate->outcome != OUT_DELIVER && fate->outcome != OUT_TAG)
 		return seen;
+	seen.strip = fate->route && fate->strip;
 	if (fate->route) {                   /* a variant is made for him alone */
 		seen.headers = fate->policy->filter;
 		seen.flag = fate->outcome == OUT_TAG;
@@ -282,17 +317,19 @@ company_changes_nothing(void **state)
 		struct judgement found = { dice(&seed, 16), dice(&seed, 3) ? 0 : 1u << dice(&seed, 6), dice(&seed, 40) == 0, (enum listed)dice(&seed, 3), (uint8_t)dice(&seed, 3) };
 		struct settlement got;
 		uint32_t order[8];
-		size_t n = 1 + dice(&seed, 8), rejects = 0, defers = 0, gone = 0, stay = 0;
+		size_t n = 1 + dice(&seed, 8), rejects = 0, defers = 0, gone = 0, stay = 0, routed = 0;
 
 		for (size_t i = 0; i < n; i++) {
 			policies[i] = any_policy(&seed);
 			fates[i] = (struct fate){ .policy = &policies[i], .score = dice(&seed, 2), .wanted = decide(&policies[i], &found) };
 			rejects += fates[i].wanted == OUT_REJECT;
 			defers += fates[i].wanted == OUT_DEFER;
+			fates[i].strip = company.route && policies[i].filter && fates[i].wanted <= OUT_TAG && dice(&seed, 4) == 0;
 		}
 		settle(fates, n, &company, order, &got);
 		for (size_t i = 0; i < n; i++) {
-			struct fate alone = { .policy = &policies[i], .score = fates[i].score, .wanted = fates[i].wanted };
+			struct fate alone = { .policy = &policies[i], .score = fates[i].score, .wanted = fates[i].wanted,
+			    .strip = fates[i].strip };
 			const struct company nobody = { .relayed = company.relayed, .route = company.route };
 			struct settlement single;
 			uint32_t one;
@@ -300,8 +337,10 @@ company_changes_nothing(void **state)
 			settle(&alone, 1, &nobody, &one, &single);
 			gone += fates[i].remove && !fates[i].route;
 			stay += !fates[i].remove;
+			routed += fates[i].route;
+			assert_true(!fates[i].route || !policies[i].filter || got.score_headers);     /* his variant is made of them */
 			assert_true(!fates[i].store || fates[i].remove);
-			assert_true(!fates[i].route || (fates[i].remove && !fates[i].store && company.route));
+			assert_true(!fates[i].route || (fates[i].remove && fates[i].store == fates[i].strip && company.route));
 			if (defers) {
 				assert_int_equal(fates[i].outcome, OUT_DEFER);
 				continue;
@@ -313,6 +352,7 @@ company_changes_nothing(void **state)
 			struct seen with = seen_by(&fates[i], &got), without = seen_by(&alone, &single);
 
 			assert_int_equal(with.outcome, without.outcome);
+			assert_int_equal(with.strip, fates[i].strip);
 			if (company.route && (with.headers != without.headers || with.flag != without.flag || with.subject != without.subject))
 				fail_msg("round %d, recipient %zu: headers %d/%d flag %d/%d subject %d/%d", round, i, with.headers, without.headers,
 				    with.flag, without.flag, with.subject, without.subject);
@@ -325,7 +365,7 @@ company_changes_nothing(void **state)
 		assert_int_equal(got.reply == REPLY_DEFER, defers > 0);
 		assert_int_equal(got.reply == REPLY_REJECT, defers == 0 && rejects == n && !company.relayed);
 		assert_int_equal(got.reply == REPLY_DISCARD, defers == 0 && gone == n);
-		assert_true(got.reply != REPLY_ACCEPT || stay > 0);          /* never all deleted: the MTA would not log it */
+		assert_true(got.reply != REPLY_ACCEPT || stay + routed > 0);         /* never all deleted: the MTA would not log it */
 		assert_true(!company.route || !got.fallback);
 		bool noticed = false;
 
@@ -374,6 +414,7 @@ main(void)
 		cmocka_unit_test(settles_mixed_outcomes),
 		cmocka_unit_test(who_has_no_token_stays),
 		cmocka_unit_test(scores_make_variants),
+		cmocka_unit_test(files_are_taken_out),
 		cmocka_unit_test(relayed_mail_is_not_rejected),
 		cmocka_unit_test(company_changes_nothing),
 		cmocka_unit_test(all_pairs),
