@@ -167,6 +167,41 @@ class Variants(Base):
         self.assertIn(b"5.2.2", bounce)
         self.assertIn(b"rfc822;x@test.example", bounce)
 
+    def test_banned_files_are_taken_out(self):
+        """Of three recipients one gets the mail, one the mail without the program in it, one nothing; each as he would alone."""
+        self.pd.set("mailbox:whole@test.example", tag="off", quarantine="off", discard="off", banned="deliver")
+        self.pd.set("mailbox:without@test.example", tag="off", quarantine="off", discard="off", banned_types="exe", strip="true")
+        self.pd.set("mailbox:strict@test.example", tag="off", quarantine="off", discard="off", banned_types="exe", banned="quarantine")
+        rcpts = ["whole@test.example", "without@test.example", "strict@test.example"]
+        part = "Content-Type: %s; name=%s\r\nContent-Transfer-Encoding: base64\r\n\r\n%s\r\n"
+        exe, pdf = part % ("application/octet-stream", "tool.exe", "TVqQAAMAAAAEAAAA"), part % ("application/pdf", "plan.pdf", "JVBERi0xLjQKJSVFT0YK")
+        body = "--=b\r\n\r\nsee the plan\r\n--=b\r\n" + exe + "--=b\r\n" + pdf + "--=b--\r\n"
+        seen_alone = {}
+        for to in [[r] for r in rcpts] + [rcpts]:
+            data = mail("files", body).replace(b"text/plain; charset=utf-8\r\n", b"multipart/mixed; boundary=\"=b\"\r\n", 1)
+            self.sink.mails.clear()
+            self.assertEqual(self.send(data, to)[0], 250)
+            self.settled()
+            for r in to:
+                got = self.sink.to(r)
+                self.assertEqual(len(got), 0 if r.startswith("strict") else 1, (r, to))
+                if got:
+                    text = re.sub(rb"[A-Z2-7]{14}", b"REF", got[0][2].split(b"\r\n\r\n", 1)[1])
+                    self.assertEqual(seen_alone.setdefault(r, text), text)
+        without = self.sink.to("without@test.example")[0][2]
+        self.assertIn(b"see the plan", without)
+        self.assertIn(pdf.encode(), without)
+        self.assertNotIn(b"TVqQ", without)
+        self.assertIn(exe.encode(), self.sink.to("whole@test.example")[0][2])
+        reference = re.search(rb'The file "tool.exe" \(application/[a-z-]+\) has been taken out.*reference ([A-Z2-7]{14})\.', without, re.S).group(1).decode()
+        events = [e for e in self.pd.json("trace", reference)["events"] if e.get("recipient") == "without@test.example"]
+        self.assertTrue(events[0]["files_taken_out"])
+        self.sink.mails.clear()
+        self.pd.ctl("quarantine", "release", events[0]["quarantine_id"], "--risky")
+        wait_until(lambda: self.sink.to("without@test.example"), 30)
+        self.assertIn(exe.encode(), self.sink.to("without@test.example")[0][2])
+        self.assertRegex(self.pd.log(), r"Passed BANNED.*<without@test.example>.*by variant, files taken out")
+
     def test_outside_mail_to_the_reserved_domain(self):
         m = Milter(("127.0.0.1", self.pd.milter_port_used))
         got = m.send(mail("x"), ["v1aaaaaaaaaaaaaaaaaaaaaaaa@variant.internal", "x@VARIANT.internal.", "postmaster@variant.internal", "bob@test.example"])
