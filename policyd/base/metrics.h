@@ -74,6 +74,7 @@
 	X(M_REDIS_FAILED, "redis_failed")                                     \
 	X(M_REDIS_DOWN_NOW, "redis_down_now")                                 \
 	X(M_POLICY_LOOKUPS, "policy_lookups")                                 \
+	X(M_POLICY_CANARY_ENDED, "policy_canaries_ended")                     \
 	X(M_POLICY_CHANGES, "policy_changes")                                 \
 	X(M_SOURCE_ASKED, "policy_source_asked")                              \
 	X(M_SOURCE_CACHED, "policy_source_cached")                            \

@@ -197,6 +197,8 @@ remove_keys(struct leaving *l)
 		snprintf(key, sizeof key, "{p:%02d}:log:%s", p, l->customer);
 		say(l, 2, (const char *const[]){ "DEL", key });
 	}
+	snprintf(key, sizeof key, "{m:%s}:recent", l->customer);
+	say(l, 2, (const char *const[]){ "DEL", key });
 	static const char *const model[] = { "table", "known" };
 
 	for (size_t i = 0; i < sizeof model / sizeof *model; i++) {

@@ -22,7 +22,7 @@ enum { STORE_RESERVE_MS = 1000, ALLOW_ROOM = MAX_ADDRESS + 64 };
 static bool
 same_score(const struct policy *a, const struct policy *b)
 {
-	if ((a->dnsbl == DNSBL_MODE_OFF) != (b->dnsbl == DNSBL_MODE_OFF) || a->own_model != b->own_model ||
+	if ((a->dnsbl == DNSBL_MODE_OFF) != (b->dnsbl == DNSBL_MODE_OFF) || a->own_model != b->own_model || a->strip != b->strip ||
 	    strcmp(a->banned_types, b->banned_types) != 0)
 		return false;
 	return strcmp(a->customer, b->customer) == 0;    /* his own rules, points and lessons */
@@ -115,6 +115,8 @@ meter_fates(const struct tx *tx)
 	}
 }
 
+static void watch_canaries(const struct tx *tx);
+
 /* Everything is decided and stored: tell the gate, the log, and the history. */
 static void
 tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
@@ -150,6 +152,7 @@ tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
 	snprintf(reply, sizeof reply, "%s %s %s", code, xcode, text);
 	count_fates(tx);
 	meter_fates(tx);
+	watch_canaries(tx);
 	tell_outcome(tx, code[0] ? reply : "250");
 	if (tx->gate && !body.failed)
 		ipc_send_wait(tx->gate->sock, &answer, GATE_SEND_MS);
@@ -321,8 +324,8 @@ sender_proved(const struct tx *tx)
 }
 
 /* What his lists compare. */
-static struct entry_facts
-facts_of(const struct tx *tx)
+struct entry_facts
+tx_facts(const struct tx *tx)
 {
 	return (struct entry_facts){ .client = tx->origin.family ? &tx->origin : &tx->session.client, .sender = span_of(tx->envelope.sender),
 	    .from = bare_address(tx->scanned.from), .list_id = tx->scanned.list_id, .proved = sender_proved(tx) };
@@ -337,7 +340,7 @@ tx_store(struct tx *tx, uint32_t most)
 	struct buf body = { 0 };
 	char allow[ALLOW_ROOM];
 	bool asked = false;
-	const struct entry_facts facts = facts_of(tx);
+	const struct entry_facts facts = tx_facts(tx);
 
 	entry_for(&facts, allow, sizeof allow);
 	if (list && copies && symbols) {
@@ -386,7 +389,7 @@ origin_refused(const struct tx *tx, const struct policy *policy)
 static enum listed
 listed_for(const struct tx *tx, const struct policy *policy)
 {
-	const struct entry_facts facts = facts_of(tx);
+	const struct entry_facts facts = tx_facts(tx);
 
 	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }
@@ -407,6 +410,26 @@ enum outcome
 tx_outcome(const struct tx *tx, uint32_t i, double more)
 {
 	return outcome_of(tx, i, more, ~0u);
+}
+
+/* What those in a canary would have got without it, each alone. */
+static void
+watch_canaries(const struct tx *tx)
+{
+	for (uint32_t i = 0; tx->have_scanned && i < tx->recipient_count; i++) {
+		const struct recipient *r = &tx->recipients[i];
+		struct canary_draw draw;
+		char example[MAX_ADDRESS + 200];
+
+		if (r->outbound || !customers_canary(tx->broker->customers, span_of(r->raw), &draw))
+			continue;
+		const struct judgement found = { tx->scanned.scores[r->score].points, tx_classes(tx, r), tx->scanned.defer, listed_for(tx, draw.without) };
+		enum outcome with = tx_outcome(tx, i, 0), without = decide(draw.without, &found);
+
+		snprintf(example, sizeof example, "{\"time\":%lld,\"reference\":\"%s\",\"points\":%.2f,\"from\":\"%s\",\"to\":\"%s\"}",
+		    (long long)wall_s(), tx->reference, found.points, outcome_names[without], outcome_names[with]);
+		customers_canary_mail(tx->broker->customers, &draw, with, without, example);
+	}
 }
 
 /* Without its banned files the mail may be one for him. What is taken out of his copy is by the policy that his address leads to

@@ -221,6 +221,20 @@ scan_recipients(struct tx *tx, const json_t *list)
 	return true;
 }
 
+struct under_policy {                        /* scan_recipients, maybe while a change of policy stands */
+	struct tx *tx;
+	bool good;
+};
+
+static void
+scan_look_up(void *arg)
+{
+	struct under_policy *u = arg;
+	const struct request *r = u->tx->asker;
+
+	u->good = scan_recipients(u->tx, json_object_get(r->json, "recipients"));
+}
+
 static void
 scan_submit(struct tx *tx)
 {
@@ -260,16 +274,21 @@ scan(struct request *r)
 	snprintf(tx->session.helo, sizeof tx->session.helo, "%s", field(r, "helo"));
 	snprintf(tx->session.context, sizeof tx->session.context, "scan");
 	snprintf(tx->envelope.sender, sizeof tx->envelope.sender, "%s", field(r, "sender"));
-	bool good = scan_recipients(tx, json_object_get(r->json, "recipients"));
+	struct under_policy under = { .tx = tx };
+	json_t *refusal = NULL;
 
 	tx->asker = r;
 	tx->explain = json_is_true(json_object_get(r->json, "explain"));
-	if (good) {
+	if (json_object_get(r->json, "values"))      /* policyctl policy simulate --mail */
+		refusal = customers_with(b->customers, r->json, scan_look_up, &under);
+	else
+		scan_look_up(&under);
+	if (under.good) {
 		wanted_then(tx, scan_submit);
 	} else {
 		tx->mail_fd = -1;
 		tx_free(tx);
-		request_reply(r, error("no memory", 1));
+		request_reply(r, refusal ? refusal : error("no memory", 1));
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "policyd/broker/transaction.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/history.h"
+#include "policyd/store/recent.h"
 
 static const char *const verbs[OUT__COUNT] = {
 	[OUT_DELIVER] = "Passed", [OUT_TAG] = "Passed", [OUT_QUARANTINE] = "Quarantined", [OUT_DISCARD] = "Discarded",
@@ -165,6 +166,18 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	buf_free(&symbols);
 }
 
+/* For trying other policies on it. What his users send out, and what was not looked at, says nothing of that. */
+static void
+remember(const struct tx *tx, const struct recipient *r, const struct fate *fate, const char *address)
+{
+	const struct scanned_class *score = &tx->scanned.scores[r->score];
+	const struct recent mail = { .time_s = wall_s(), .reference = tx->reference, .recipient = address, .outcome = fate->outcome,
+	    .found = { score->points, tx_classes(tx, r), tx->scanned.defer, LISTED_NOT }, .facts = tx_facts(tx) };
+
+	if (!r->outbound)
+		recent_add(tx->broker->redis, r->policy->customer, &mail);
+}
+
 void
 tell_outcome(const struct tx *tx, const char *reply)
 {
@@ -206,6 +219,8 @@ tell_outcome(const struct tx *tx, const char *reply)
 		json_object_set_new(event, "took_ms", json_integer(clock_ms() - tx->start_ms));
 		json_object_set_new(event, "config", json_integer((json_int_t)tx->config->generation));
 		record(tx, tx_quarantine_id(tx, i), event);
+		if (tx->have_scanned)
+			remember(tx, r, fate, address);
 	}
 }
 

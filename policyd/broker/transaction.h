@@ -7,6 +7,7 @@
 #include "policyd/net/lists.h"
 #include "policyd/scan/decide.h"
 #include "policyd/scan/scanned.h"
+#include "policyd/store/entries.h"
 
 struct gate {
 	struct broker *broker;
@@ -101,6 +102,9 @@ void tx_free(struct tx *tx);
 const char *tx_quarantine_id(const struct tx *tx, uint32_t i);
 /* What the mail is to that recipient: enum mail_class bits; what is banned depends on his policy. */
 unsigned tx_classes(const struct tx *tx, const struct recipient *r);
+
+/* Who sent it, as his lists ask, now that the header is known. */
+struct entry_facts tx_facts(const struct tx *tx);
 
 enum { GATE_SEND_MS = 1000 };                /* a gate that does not read for so long loses the answer, and tempfails */
 

@@ -26,6 +26,12 @@ usage(FILE *to)
 	    "       policyctl policy export [PREFIX] [--customer ID]      JSON lines, for import\n"
 	    "       policyctl policy import FILE [--format F] [--key KEY] [--merge] [--dry-run] [--diff]\n"
 	    "       policyctl policy diff FILE [...]           what import would change\n"
+	    "       policyctl policy simulate KEY FIELD=VALUE... [--customer ID] [--mail FILE --rcpt ADDRESS]\n"
+	    "                                                  what recent mail (or this one) would have met; nothing is changed\n"
+	    "       policyctl policy canary KEY FIELD=VALUE... [--share 10] [--most 5]    for a stable share (percent) of KEY's mailboxes;\n"
+	    "                                                  ends by itself when it holds more than so many percent more of their mail\n"
+	    "       policyctl policy canary KEY                its report: what fared otherwise\n"
+	    "       policyctl policy canary KEY promote|end    for all mailboxes from now on; for none\n"
 	    "       policyctl policy history KEY               who changed it, when, from what to what\n"
 	    "       policyctl policy rollback customer:ID TIME [--dry-run]    all its records back to how they were then\n"
 	    "       policyctl policy meter ID [FROM [TO]]      what a customer has used, by day (2026-12-31)\n"
@@ -115,6 +121,8 @@ show(const char *what, const json_t *reply)
 
 	if (strcmp(what, "explain") == 0) {
 		printf("%s%s%s\n", ctl_text(reply, "address"), ctl_text(reply, "customer")[0] ? ", customer " : "", ctl_text(reply, "customer"));
+		if (ctl_text(reply, "canary")[0])
+			printf("  this mailbox is in the canary of %s\n", ctl_text(reply, "canary"));
 		json_array_foreach(json_object_get(reply, "fields"), i, one)
 			show_field(one);
 	} else if (strcmp(what, "list") == 0) {
@@ -292,6 +300,14 @@ cmd_policy(int argc, char **argv)
 	argc = kept;
 	if (argc > 1 && (strcmp(argv[1], "import") == 0 || strcmp(argv[1], "diff") == 0))
 		return policy_import(argc - 2, argv + 2, argv[1][0] == 'd');
+	if (argc > 1 && strcmp(argv[1], "simulate") == 0) {
+		ctl_json = json;
+		return policy_simulate(argc - 2, argv + 2);
+	}
+	if (argc > 1 && strcmp(argv[1], "canary") == 0) {
+		ctl_json = json;
+		return policy_canary(argc - 2, argv + 2);
+	}
 	if (argc > 1 && strcmp(argv[1], "export") == 0)
 		return policy_export(argc - 2, argv + 2);
 	for (size_t i = 0; argc > 1 && i < sizeof kinds / sizeof *kinds; i++)

@@ -1,5 +1,6 @@
 /* policy_inside.h - the parts of policyctl policy: policy.c its commands, policy_import.c records in and out, policy_foreign.c the
- * formats of others (policy_sql.c reads their dumps, policy_rspamd.c rspamd's settings), policy_simulate.c what would have been. */
+ * formats of others (policy_sql.c reads their dumps, policy_rspamd.c rspamd's settings), policy_simulate.c what would have
+ * been, policy_canary.c another policy for some. */
 #ifndef POLICYD_CTL_POLICY_INSIDE_H
 #define POLICYD_CTL_POLICY_INSIDE_H
 
@@ -47,6 +48,7 @@ void read_sql(struct import *in, FILE *file, sql_row row, void *arg);
 int policy_import(int argc, char **argv, bool only_diff);
 int policy_export(int argc, char **argv);
 int policy_simulate(int argc, char **argv);
+int policy_canary(int argc, char **argv);
 
 const char *policy_who(void);                                /* for the history */
 

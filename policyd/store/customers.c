@@ -159,7 +159,7 @@ customers_lookup(struct customers *c, struct span address, uint32_t *class_id)
 	else if (r == 0)
 		*class_id = class_intern(c, &c->policy_default);
 	else
-		*class_id = c->records[r].stamp == c->stamp ? c->records[r].class_id : class_of_record(c, r);
+		*class_id = c->records[r].stamp == c->stamp && !c->records[r].canary ? c->records[r].class_id : class_of_record(c, r, canonical);
 	return class_policy(c, *class_id);
 }
 
@@ -172,6 +172,7 @@ customers_sourced(struct customers *c, struct span address, json_t *values, char
 	struct chain chain = { .customer = "" };
 	struct policy p;
 	struct draft d;
+	char mailbox[MAX_ADDRESS + 1];
 	bool failed = false;
 
 	why[0] = '\0';
@@ -192,6 +193,8 @@ customers_sourced(struct customers *c, struct span address, json_t *values, char
 		chain.at[LEVEL_TIER] = c->records[chain.at[LEVEL_CUSTOMER]].parent;
 		chain.customer = d.above;
 	}
+	canary_mailbox(c, r, canonical, mailbox);
+	chain.mailbox = mailbox;
 	if (!whole.failed && !shared.failed)
 		chain.source = fieldset_intern(c, buf_span(&shared), &d, d.above, &failed);
 	buf_free(&whole);
@@ -332,6 +335,9 @@ customers_close(struct customers *c)
 		free(f->members);
 		free(f->catch_all);
 		entries_free(f->entries);
+		if (f->canary)
+			free(f->canary->packed);
+		free(f->canary);
 	}
 	classes_free(c);
 	free(c->fieldsets);

@@ -51,6 +51,19 @@ const struct policy *customers_sourced(struct customers *c, struct span address,
 /* user+ext without its extension, by the domain's delimiters; empty: there is none. */
 void customers_base(const struct customers *c, struct span address, char *to, size_t room);
 
+/* Is this recipient one whom a canary has (a share of the mailboxes has another policy for a while)? Then what he would have without
+ * it, which record's canary it is, its name for counting, and how many percent of the mail may be held more before it ends. */
+struct canary_draw {
+	const struct policy *without;
+	char key[MAX_ADDRESS + 16], id[24];
+	int most;
+};
+bool customers_canary(struct customers *c, struct span address, struct canary_draw *draw);
+/* One mail to such a recipient: what he got by it, and what he would have got. Counted in Redis; more than the canary may hold ends it. */
+void customers_canary_mail(struct customers *c, const struct canary_draw *draw, enum outcome with, enum outcome without, const char *example);
+
+enum { CANARY_LEAST = 20, CANARY_MOST = 5 };  /* mails before its rule is applied; percent of them, unless it says otherwise */
+
 /* What his lists say of a mail, the nearest level first. `which` (may be NULL): the entry. */
 enum listed customers_listed(const struct customers *c, const struct policy *policy, const struct entry_facts *facts, int64_t now_s,
     const char **which);
@@ -62,6 +75,10 @@ void customers_canonical(struct span address, char *to, size_t room);
  * inside the call. A write is answered after Redis took it and it is in force here. */
 typedef void (*customers_reply)(void *arg, json_t *reply);
 void customers_request(struct customers *c, json_t *request, customers_reply done, void *arg);
+
+/* A change ("key", "values" as in policy.set) stands in the table while `meanwhile` runs, and is taken back: nothing is written.
+ * NULL, or why it may not be. Policies that `meanwhile` looks up are held as others are. */
+json_t *customers_with(struct customers *c, json_t *request, void (*meanwhile)(void *arg), void *arg);
 
 enum { POLICY_LIST_ALL = 100000 };           /* "limit" of policy.list within one customer */
 

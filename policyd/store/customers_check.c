@@ -21,11 +21,10 @@ level_of(const struct chain *chain, uint32_t r)
 	return level;
 }
 
-/* Does a level above forbid what is set at `r`? */
+/* Does a level above forbid what is set at `r`, or in its canary? */
 static bool
-check_above(const struct customers *c, const struct chain *chain, uint32_t r, char *why, size_t room)
+check_above(const struct customers *c, const struct chain *chain, uint32_t r, const struct fieldset *own, char *why, size_t room)
 {
-	const struct fieldset *own = fields_of(c, r);
 	struct policy values, least, most, ignored;
 	char text[128], limit[128];
 
@@ -69,7 +68,16 @@ check_order(const struct customers *c, const struct chain *chain, uint32_t r, ui
 	size_t n;
 
 	customers_compile(c, chain, &effective, NULL, NULL);
-	if (policy_check(&effective, why, room))
+	bool good = policy_check(&effective, why, room);
+
+	if (good && c->canaries > 0 && chain_has_canary(c, chain)) {
+		struct chain drawn = *chain;
+
+		drawn.all_canaries = true;
+		customers_compile(c, &drawn, &effective, NULL, NULL);
+		good = policy_check(&effective, why, room);
+	}
+	if (good)
 		return true;
 	n = strlen(why);
 	if (r != written && n < room)
@@ -112,5 +120,7 @@ customers_check(const struct customers *c, uint32_t r, char *why, size_t room)
 		}
 	}
 	customers_chain(c, r, &chain);
-	return check_above(c, &chain, r, why, room) && check_order(c, &chain, r, r, why, room) && check_below(c, r, r, why, room);
+	const struct fieldset *own = fields_of(c, r);
+
+	return check_above(c, &chain, r, own, why, room) && check_above(c, &chain, r, own ? own->canary : NULL, why, room) && check_order(c, &chain, r, r, why, room) && check_below(c, r, r, why, room);
 }

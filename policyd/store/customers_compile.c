@@ -93,9 +93,8 @@ put_bounds(const struct customers *c, const struct chain *chain, struct policy *
 
 /* What one level sets, but for what those above have locked. */
 static void
-overlay(const struct customers *c, uint32_t number, enum policy_level level, uint64_t *locked, struct policy *out, enum policy_level *from)
+overlay(const struct fieldset *f, enum policy_level level, uint64_t *locked, struct policy *out, enum policy_level *from)
 {
-	const struct fieldset *f = &c->fieldsets[number];
 	const uint8_t *value = f->packed;
 	struct policy one;
 
@@ -112,9 +111,15 @@ overlay(const struct customers *c, uint32_t number, enum policy_level level, uin
 		}
 		value += field->size;
 	}
-	if (f->entries)
-		out->lists[level] = number;
 	*locked |= f->locked;
+}
+
+static void
+overlay_level(const struct customers *c, uint32_t number, enum policy_level level, uint64_t *locked, struct policy *out, enum policy_level *from)
+{
+	overlay(&c->fieldsets[number], level, locked, out, from);
+	if (c->fieldsets[number].entries)
+		out->lists[level] = number;
 }
 
 void
@@ -128,12 +133,16 @@ customers_compile(const struct customers *c, const struct chain *chain, struct p
 	snprintf(out->customer, sizeof out->customer, "%.63s", chain->customer);
 	for (int level = LEVEL_TIER; level < LEVEL__COUNT; level++) {
 		if (level == LEVEL_MAILBOX && chain->source)
-			overlay(c, chain->source, (enum policy_level)level, &locked, out, from);
+			overlay_level(c, chain->source, (enum policy_level)level, &locked, out, from);
 		uint32_t number = chain->at[level] ? c->records[chain->at[level]].fields : 0;
 
 		if (number == 0)
 			continue;
-		overlay(c, number, (enum policy_level)level, &locked, out, from);
+		uint64_t above = locked;     /* a canary may change what its own level has locked */
+
+		overlay_level(c, number, (enum policy_level)level, &locked, out, from);
+		if (c->fieldsets[number].canary && chain_draws(c, chain, (enum policy_level)level))
+			overlay(c->fieldsets[number].canary, (enum policy_level)level, &above, out, from);
 		limits |= c->fieldsets[number].least_set | c->fieldsets[number].most_set;
 	}
 	if (limits)
@@ -243,18 +252,26 @@ class_intern(struct customers *c, const struct policy *policy)
 }
 
 uint32_t
-class_of_record(struct customers *c, uint32_t r)
+class_of_record(struct customers *c, uint32_t r, const char *canonical)
 {
+	char mailbox[MAX_ADDRESS + 1];
 	struct policy effective;
 	struct chain chain;
 
 	customers_chain(c, r, &chain);
+	bool canary = c->canaries > 0 && chain_has_canary(c, &chain);
+
+	if (canary) {
+		canary_mailbox(c, r, canonical, mailbox);
+		chain.mailbox = mailbox;
+	}
 	customers_compile(c, &chain, &effective, NULL, NULL);
 	uint32_t id = class_intern(c, &effective);
 
 	if (id && chain.at[LEVEL_EXTENSION] == 0) {  /* with an extension it hangs on another mailbox too */
 		c->records[r].class_id = id;
 		c->records[r].stamp = c->stamp;
+		c->records[r].canary = canary;
 	}
 	return id;
 }
@@ -280,6 +297,7 @@ class_of_members(struct customers *c, uint32_t alias, const char *members)
 			customers_chain(c, r, &chain);
 		else
 			chain = (struct chain){ .customer = "" };
+		chain.mailbox = name;
 		customers_compile(c, &chain, &one, NULL, NULL);
 		if (first)
 			all = one;

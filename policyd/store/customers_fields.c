@@ -157,7 +157,7 @@ unknown_field(const char *name, char *why, size_t room)
 
 	for (size_t i = 0; i < policy_field_count && count < 64; i++)
 		names[count++] = policy_fields[i].name;
-	const char *more[] = { "customer", "tier", "locked", "alias_of", "catch_all", "delimiters", "allow", "block" };
+	const char *more[] = { "customer", "tier", "locked", "alias_of", "catch_all", "delimiters", "allow", "block", "canary" };
 
 	for (size_t i = 0; i < sizeof more / sizeof *more; i++)
 		names[count++] = more[i];
@@ -256,6 +256,33 @@ read_delimiters(struct draft *d, const char *text, char *why, size_t room)
 	return true;
 }
 
+/* {"share": 10, "most": 5, "values": {FIELD: VALUE, ...}} */
+static bool
+read_canary(struct draft *d, enum record_kind kind, json_t *value, char *why, size_t room)
+{
+	json_t *share = json_object_get(value, "share"), *most = json_object_get(value, "most"), *one;
+	json_int_t percent = json_integer_value(share), held = most ? json_integer_value(most) : CANARY_MOST;
+	char text[512];
+	const char *name;
+
+	if (kind == RECORD_MAILBOX || !json_is_object(value))
+		return misplaced("canary", json_is_object(value) ? "a mailbox" : "that", "{\"share\", \"values\"} at a tier, customer or domain", why, room);
+	if (!json_is_integer(share) || percent < 1 || percent > 99 || (most && !json_is_integer(most)) || held < 0 || held > 100)
+		return misplaced("canary", "share and most", "percents: of the mailboxes, 1 to 99, and of their mail, 0 to 100", why, room);
+	json_object_foreach(json_object_get(value, "values"), name, one) {
+		const struct policy_field *field = policy_field_find(span_of(name));
+
+		if (field == NULL)
+			return unknown_field(name, why, room);
+		if (!json_text(one, text, sizeof text) || !policy_field_parse(&d->canary, field, span_of(text), why, room))
+			return json_is_string(one) || json_is_number(one) || json_is_boolean(one) ? false : misplaced(name, "that", "a text or a number", why, room);
+		d->canary_set |= (uint64_t)1 << (field - policy_fields);
+	}
+	d->share = (uint8_t)percent;
+	d->most_held = (uint8_t)held;
+	return d->canary_set != 0 || misplaced("canary", "values", "at least one field", why, room);
+}
+
 static bool
 read_one(const char *key, enum record_kind kind, struct draft *d, const char *name, json_t *value, char *why, size_t room)
 {
@@ -275,6 +302,8 @@ read_one(const char *key, enum record_kind kind, struct draft *d, const char *na
 			*(allow ? &d->allow : &d->block) = value;
 		return true;
 	}
+	if (strcmp(name, "canary") == 0)
+		return read_canary(d, kind, value, why, room);
 	if (!json_text(value, text, sizeof text))
 		return misplaced(name, json_is_string(value) ? json_string_value(value) : "that", "a short text, a number, true or false", why, room);
 	if (field) {
@@ -393,6 +422,15 @@ add_shared(struct buf *b, enum record_kind kind, const struct draft *d)
 		add_pair(b, "", "catch_all", d->catch_all);
 	if (d->delimiters[0])
 		add_pair(b, "", "delimiters", d->delimiters);
+	if (d->canary_set) {
+		struct buf values = { 0 };
+
+		buf_add_char(&values, '{');
+		add_values(&values, "", d->canary_set, &d->canary);
+		buf_printf(b, "%s\"canary\":{\"most\":%d,\"share\":%d,\"values\":" SPAN_FMT "}}", b->n > 1 ? "," : "", d->most_held, d->share, SPAN_ARG(buf_span(&values)));
+		b->failed |= values.failed;
+		buf_free(&values);
+	}
 	add_entries(b, "allow", d->allow);
 	add_entries(b, "block", d->block);
 }

@@ -278,8 +278,12 @@ show_explanation(struct logs *l)
 	canonical_address(span_of(field(l->request, "address")), canonical, sizeof canonical);
 	uint32_t r = customers_resolve(c, canonical, &members);
 
+	char mailbox[MAX_ADDRESS + 1];
+
 	if (r)
 		customers_chain(c, r, &chain);
+	canary_mailbox(c, r, canonical, mailbox);
+	chain.mailbox = mailbox;
 	customers_compile(c, &chain, &p, from, bounded);
 	if (members) {                       /* what its members agree on has no one place */
 		uint32_t class_id;
@@ -309,6 +313,9 @@ show_explanation(struct logs *l)
 
 	if (alias)
 		json_object_set_new(reply, "members", alias);
+	for (int level = LEVEL_TIER; level < LEVEL__COUNT; level++)
+		if (chain_draws(c, &chain, (enum policy_level)level))
+			json_object_set_new(reply, "canary", json_string(record_name(c, chain.at[level])));
 	logs_end(l, reply);
 }
 

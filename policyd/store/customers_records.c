@@ -195,6 +195,27 @@ fieldset_values(const struct fieldset *f, struct policy *values, struct policy *
 			}
 }
 
+static struct fieldset *
+canary_of(const struct draft *d)
+{
+	const struct draft alone = { .set = d->canary_set, .values = d->canary };
+	struct fieldset *f = calloc(1, sizeof *f);
+
+	if (f)
+		*f = (struct fieldset){ .set = d->canary_set, .packed = pack_values(&alone) };
+	if (f && f->packed == NULL) {
+		free(f);
+		f = NULL;
+	}
+	return f;
+}
+
+static bool
+has_canary(const struct customers *c, uint32_t fields)
+{
+	return fields && c->fieldsets[fields].canary;
+}
+
 static char *
 copy_or_null(const char *text)
 {
@@ -227,7 +248,12 @@ fieldset_intern(struct customers *c, struct span json, const struct draft *d, co
 	    .packed = pack_values(d), .json = strndup(json.p, json.n), .catch_all = copy_or_null(d->catch_all),
 	    .owner = copy_or_null(owner), .members = strchr(d->alias, ' ') ? strdup(d->alias) : NULL };
 	memcpy(f->delimiters, d->delimiters, sizeof f->delimiters);
-	if (f->packed == NULL || f->json == NULL || !entries_read(d->allow, d->block, &f->entries, why, sizeof why)) {
+	if (d->canary_set) {
+		f->canary = canary_of(d);
+		f->share = d->share;
+		f->most_held = d->most_held;
+	}
+	if (f->packed == NULL || f->json == NULL || (d->canary_set && f->canary == NULL) || !entries_read(d->allow, d->block, &f->entries, why, sizeof why)) {
 		*failed = true;
 		free(f->packed);
 		free(f->json);
@@ -266,6 +292,7 @@ customers_put(struct customers *c, const char *key, const struct draft *d, struc
 	struct record *record = &c->records[r];
 
 	c->present_count += (d != NULL) - record->present;
+	c->canaries += has_canary(c, fields) - has_canary(c, record->fields);
 	record->fields = fields;
 	record->target = target;
 	record->present = record->seen = d != NULL;
@@ -282,6 +309,7 @@ customers_restore(struct customers *c, const struct record_state *before)
 
 	set_parent(c, before->record, before->parent);
 	c->present_count += before->present - record->present;
+	c->canaries += has_canary(c, before->fields) - has_canary(c, record->fields);
 	record->fields = before->fields;
 	record->target = before->target;
 	record->present = before->present;

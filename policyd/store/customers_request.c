@@ -31,8 +31,8 @@ in_scope(const struct customers *c, json_t *request, uint32_t r)
 	return scope[0] == '\0' || (r != 0 && c->records[r].kind != RECORD_TIER && strcmp(customers_owner(c, r), scope) == 0);
 }
 
-static void
-record_key(const struct customers *c, uint32_t r, char key[KEY_ROOM])
+void
+customers_record_key(const struct customers *c, uint32_t r, char key[KEY_ROOM])
 {
 	bool plain = c->records[r].kind <= RECORD_DOMAIN;
 
@@ -74,7 +74,7 @@ list(struct customers *c, json_t *request)
 	for (; r <= c->by_key.count && (json_int_t)json_array_size(records) < limit; r++) {
 		if (!c->records[r].present)
 			continue;
-		record_key(c, r, key);
+		customers_record_key(c, r, key);
 		if (strncmp(key, prefix, strlen(prefix)) != 0 || (customer[0] && strcmp(customers_owner(c, r), customer) != 0) || !in_scope(c, request, r))
 			continue;
 		json_array_append_new(records, json_pack("{s:s, s:s, s:o}", "key", key, "customer", customers_owner(c, r), "values", customers_record_json(c, r)));
@@ -146,7 +146,7 @@ customers_request(struct customers *c, json_t *request, customers_reply done, vo
 	static const struct { const char *cmd; void (*run)(struct customers *c, json_t *request, customers_reply done, void *arg); } commands[] = {
 		{ "policy.set", customers_write }, { "policy.put", customers_write }, { "policy.unset", customers_write },
 		{ "policy.import", customers_write }, { "policy.history", customers_history }, { "policy.rollback", customers_rollback },
-		{ "policy.explain", customers_explain }, { "policy.entry", entry },
+		{ "policy.explain", customers_explain }, { "policy.simulate", customers_simulate }, { "policy.canary", customers_canary_report }, { "policy.entry", entry },
 	};
 	const char *cmd = field(request, "cmd");
 

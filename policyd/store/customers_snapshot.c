@@ -204,6 +204,7 @@ index_records(struct customers *c, uint32_t count)
 			return false;
 		record->stamp = 0;
 		c->present_count += record->present;
+		c->canaries += record->fields && c->fieldsets[record->fields].canary;
 		intern_add(&c->by_key, customers_hash(span_of(record_name(c, r))));
 	}
 	return true;
@@ -247,7 +248,7 @@ forget(struct customers *c)
 	c->records = NULL;
 	c->names = NULL;
 	c->by_key = (struct intern){ 0 };
-	c->record_room = c->names_room = c->names_n = c->present_count = 0;
+	c->record_room = c->names_room = c->names_n = c->present_count = c->canaries = 0;
 	for (int i = 0; i < POLICY_PARTITIONS; i++) {
 		c->partitions[i].version = 0;
 		snprintf(c->partitions[i].last_id, sizeof c->partitions[i].last_id, "0-0");

@@ -27,7 +27,9 @@ struct record {
 	uint32_t target;                     /* an alias of this record; 0: none */
 	uint32_t fields;                     /* number of its fieldset; 0: nothing is set here */
 	uint32_t class_id, stamp;            /* of its effective policy, if `stamp` is the table's */
-	uint8_t kind, present, seen;         /* seen: in the load that runs */
+	uint8_t kind, present;
+	uint8_t seen : 1;                    /* in the load that runs */
+	uint8_t canary : 1;                  /* a level it stands in has a canary: the class depends on the mailbox (if `stamp` is good) */
 	uint8_t partition;
 };
 
@@ -39,6 +41,8 @@ struct fieldset {
 	char *members, *catch_all;           /* of an alias for several; of a domain; NULL: none */
 	char delimiters[8];                  /* of a domain; empty: as above it */
 	struct entries *entries;             /* allow and block; NULL: none */
+	struct fieldset *canary;             /* values that a share of the mailboxes has instead: set, packed, json; NULL: none */
+	uint8_t share, most_held;            /* of a canary: percent of mailboxes; percent of mail that may be held more before it ends */
 };
 
 /* Numbers from 1, found again by content: open addressing. A slot is hash << 32 | number, 0 when it is free: what has another
@@ -67,6 +71,7 @@ struct customers {
 	char *names;
 	size_t names_n, names_room;
 	uint32_t present_count, stamp;
+	uint32_t canaries;                   /* records with one */
 	struct partition partitions[POLICY_PARTITIONS];
 	char snapshot[PATH_ROOM + 32];
 	bool dirty;                          /* the snapshot is older than memory */
@@ -99,6 +104,9 @@ struct draft {
 	char alias[MEMBERS_ROOM];            /* keys without kind, by one blank */
 	char catch_all[MAX_ADDRESS + 1], delimiters[8];
 	json_t *allow, *block;               /* borrowed from the JSON it was read from */
+	uint64_t canary_set;                 /* 0: no canary */
+	struct policy canary;
+	uint8_t share, most_held;
 };
 
 /* ---- customers_fields.c: JSON to drafts, drafts to JSON ---- */
@@ -114,6 +122,8 @@ void draft_json(const char *key, const struct draft *d, struct buf *whole, struc
 /* Its fieldset; 0: nothing is set, or no memory (`*failed`). */
 uint32_t fieldset_intern(struct customers *c, struct span json, const struct draft *d, const char *owner, bool *failed);
 void fieldset_values(const struct fieldset *f, struct policy *values, struct policy *least, struct policy *most);
+/* The whole key of a record, with its kind. */
+void customers_record_key(const struct customers *c, uint32_t r, char key[KEY_ROOM]);
 json_t *customers_record_json(const struct customers *c, uint32_t r);
 
 /* ---- customers_records.c: the table ---- */
@@ -154,6 +164,8 @@ struct chain {
 	uint32_t at[LEVEL__COUNT];           /* records; [LEVEL_DEFAULT] is not used */
 	uint32_t source;                     /* fieldset of a table outside, before that of LEVEL_MAILBOX; 0: none */
 	const char *customer;                /* "" when nobody's */
+	const char *mailbox;                 /* whose lot is drawn where a level has a canary; NULL: nobody's */
+	bool all_canaries;                   /* as if each lot were drawn: for checking */
 };
 void customers_chain(const struct customers *c, uint32_t r, struct chain *chain);
 /* The effective policy of a chain. `from` and `bounded` (may be NULL): the level of each field, and whose bound cut it. */
@@ -161,12 +173,21 @@ void customers_compile(const struct customers *c, const struct chain *chain, str
     enum policy_level *bounded);
 /* The class of a policy, of a record (kept with it until the stamp changes), of an alias for several; 0: no memory. */
 uint32_t class_intern(struct customers *c, const struct policy *policy);
-uint32_t class_of_record(struct customers *c, uint32_t r);
+uint32_t class_of_record(struct customers *c, uint32_t r, const char *canonical);
 uint32_t class_of_members(struct customers *c, uint32_t alias, const char *members);
 const struct policy *class_policy(const struct customers *c, uint32_t id);
 bool classes_renew(struct customers *c);                    /* false: no memory; the present ones stay */
 void classes_free(struct customers *c);
 size_t classes_bytes(const struct customers *c);
+
+/* ---- customers_canary.c: another policy for a share of the mailboxes ---- */
+
+bool chain_has_canary(const struct customers *c, const struct chain *chain);
+/* Does the mailbox of the chain (or everybody) draw the lot of that level's canary? Stable: by the names of both. */
+bool chain_draws(const struct customers *c, const struct chain *chain, enum policy_level level);
+/* The mailbox that a look-up of `canonical`, answered by record `r`, is about: without its extension. */
+void canary_mailbox(const struct customers *c, uint32_t r, const char *canonical, char to[MAX_ADDRESS + 1]);
+void customers_canary_report(struct customers *c, json_t *request, customers_reply done, void *arg);
 
 /* ---- customers.c: from an address to its record ---- */
 
@@ -192,11 +213,16 @@ void snapshot_tick(struct customers *c);                    /* in one of its own
 void customers_write(struct customers *c, json_t *request, customers_reply done, void *arg);
 /* Whose record it is: a customer's id, "" for nobody's. */
 const char *customers_owner(const struct customers *c, uint32_t r);
+/* The same by key; a mailbox that is not there yet is its domain's. */
+const char *customers_owner_of(const struct customers *c, const char *key);
 json_t *customers_refuse(const char *why);
 json_t *customers_foreign(const char *why);                 /* of another customer: to who asks it is not there */
 /* A record as the JSON it has in Redis, "" for none (malloc'd), and a name for exactly that state. */
 char *customers_text(const struct customers *c, const char *key);
 void customers_etag(struct span json, char to[24]);
+
+/* ---- customers_simulate.c ---- */
+void customers_simulate(struct customers *c, json_t *request, customers_reply done, void *arg);
 
 /* ---- customers_history.c: who changed what, and back again ---- */
 void customers_history(struct customers *c, json_t *request, customers_reply done, void *arg);

@@ -100,9 +100,8 @@ field(const json_t *request, const char *name)
 }
 
 static void
-write_end(struct write *w, json_t *reply)
+write_free(struct write *w)
 {
-	w->done(w->arg, reply);
 	for (uint32_t i = 0; i < w->count; i++) {
 		free(w->items[i].key);
 		free(w->items[i].old);
@@ -111,6 +110,13 @@ write_end(struct write *w, json_t *reply)
 	free(w->items);
 	json_decref(w->request);
 	free(w);
+}
+
+static void
+write_end(struct write *w, json_t *reply)
+{
+	w->done(w->arg, reply);
+	write_free(w);
 }
 
 static json_t *
@@ -160,7 +166,7 @@ customers_text(const struct customers *c, const char *key)
 	return whole.p;
 }
 
-/* Lists are merged entry by entry, other fields as a whole; null takes away. */
+/* Lists are merged entry by entry, other fields (a canary too) as a whole; null takes away. */
 static void
 merge_values(json_t *into, json_t *values)
 {
@@ -171,7 +177,7 @@ merge_values(json_t *into, json_t *values)
 		there = json_object_get(into, name);
 		if (json_is_null(value))
 			json_object_del(into, name);
-		else if (json_is_object(value) && json_is_object(there))
+		else if (json_is_object(value) && json_is_object(there) && strcmp(name, "canary") != 0)
 			merge_values(there, value);
 		else
 			json_object_set(into, name, value);
@@ -271,9 +277,8 @@ scope_allows(struct write *w, const struct item *item, const char *owner_before,
 	return good;
 }
 
-/* Whose it is now: a mailbox that is not there yet is its domain's. */
-static const char *
-owner_now(const struct customers *c, const char *key)
+const char *
+customers_owner_of(const struct customers *c, const char *key)
 {
 	const char *name = customers_name(key), *at = strrchr(name, '@');
 	uint32_t r = customers_find(c, span_of(name));
@@ -281,9 +286,9 @@ owner_now(const struct customers *c, const char *key)
 	return customers_owner(c, r == 0 && at ? customers_find(c, span_of(at + 1)) : r);
 }
 
-/* All records tried together. NULL: they may be, and `changed` says how many differ. */
+/* All records tried together, and `meanwhile` (may be NULL) done while they stand. NULL: they may be. */
 static json_t *
-try_all(struct write *w)
+try_all(struct write *w, void (*meanwhile)(void *arg), void *arg)
 {
 	struct record_state *before = calloc(w->count, sizeof *before);
 	char why[512] = "no memory", (*owners)[CUSTOMER_ROOM] = calloc(w->count, sizeof *owners);
@@ -298,7 +303,7 @@ try_all(struct write *w)
 	for (; done < w->count && !refusal; done++) {
 		struct item *item = &w->items[done];
 
-		snprintf(owners[done], CUSTOMER_ROOM, "%.63s", owner_now(w->customers, item->key));
+		snprintf(owners[done], CUSTOMER_ROOM, "%.63s", customers_owner_of(w->customers, item->key));
 		before[done].record = 0;
 		if (!item_put(w, item, &before[done], why, sizeof why))
 			refusal = refuse_item(w, item, why);
@@ -315,6 +320,8 @@ try_all(struct write *w)
 			if (!scope_allows(w, item, owners[i], why, sizeof why) || !customers_check(w->customers, before[i].record, why, sizeof why))
 				refusal = refuse_item(w, item, why);
 		}
+	if (refusal == NULL && meanwhile)
+		meanwhile(arg);
 	while (done-- > 0)
 		if (before[done].record)
 			customers_restore(w->customers, &before[done]);
@@ -495,7 +502,7 @@ send_all(struct write *w)
 static void
 start(struct write *w)
 {
-	json_t *refusal = try_all(w);
+	json_t *refusal = try_all(w, NULL, NULL);
 
 	if (refusal) {
 		if (w->foreign)
@@ -540,6 +547,23 @@ read_items(struct write *w, char *why, size_t room)
 		w->count++;
 	}
 	return w->items != NULL;
+}
+
+json_t *
+customers_with(struct customers *c, json_t *request, void (*meanwhile)(void *arg), void *arg)
+{
+	struct write *w = calloc(1, sizeof *w);
+	char why[512] = "no memory";
+	json_t *refusal;
+
+	if (w == NULL)
+		return customers_refuse(why);
+	*w = (struct write){ .customers = c, .request = json_incref(request), .cmd = "policy.set" };
+	refusal = read_items(w, why, sizeof why) ? try_all(w, meanwhile, arg) : customers_refuse(why);
+	if (refusal && w->foreign)
+		json_object_set_new(refusal, "foreign", json_true());
+	write_free(w);
+	return refusal;
 }
 
 void

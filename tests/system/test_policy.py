@@ -7,6 +7,7 @@ import time
 import unittest
 
 from tests.lib.mail import mail, points
+from tests.lib.milter import Milter
 from tests.lib.policyd import Policyd
 from tests.lib.procs import Dir, free_port, wait_until
 
@@ -109,6 +110,77 @@ class Policies(unittest.TestCase):
         self.pd.ctl("policy", "rollback", "customer:hist", then)
         self.assertEqual((self.values("customer:hist"), self.values("a@hist.example"), self.values("b@hist.example")), ({"tag": "2"}, {"tag": "1"}, {}))
         self.assertIn("rollback to", self.pd.ctl("policy", "history", "customer:hist").stdout.decode())
+
+    def test_simulate(self):
+        """Recent mail's recorded scores under another policy, and one mail scanned under it; nothing is changed by either."""
+        self.pd.set("customer:sim", tag="3", quarantine="6", discard="off")
+        self.pd.set("domain:sim.example", customer="sim")
+        self.pd.set("a@sim.example", tag="off")
+        m = Milter(("127.0.0.1", self.pd.milter_port))
+        for n in (0, 2, 5, 8):
+            m.send(points(n, "sim %d" % n), ["a@sim.example", "b@sim.example"])
+        m.close()
+        wait_until(lambda: self.pd.json("policy", "simulate", "customer:sim", "tag=1.5")["recipients"] == 8)
+        r = self.pd.json("policy", "simulate", "customer:sim", "quarantine=4.5")
+        self.assertEqual({(o["from"], o["to"]): o["count"] for o in r["outcomes"]},
+                         {("deliver", "deliver"): 4, ("deliver", "quarantine"): 1, ("tag", "quarantine"): 1, ("quarantine", "quarantine"): 2})
+        self.assertEqual((r["changed"], r["customer"], r["not_simulated"]), (2, "sim", []))
+        self.assertEqual(sorted(e["recipient"] for e in r["examples"]), ["a@sim.example", "b@sim.example"])
+        r = self.pd.json("policy", "simulate", "b@sim.example", "discard=8", "dnsbl=off")
+        self.assertEqual([(e["recipient"], e["from"], e["to"]) for e in r["examples"]], [("b@sim.example", "quarantine", "discard")])
+        self.assertEqual(r["not_simulated"], ["dnsbl"])
+        self.assertEqual(self.values("customer:sim"), {"tag": "3", "quarantine": "6", "discard": "off"})
+        for args, says in ((["customer:sim", "tag=8"], "tag=8 must be below quarantine=6"), (["customer:sim", "tga=8"], 'did you mean "tag"'),
+                           (["tier:t", "tag=2"], "name one with --customer"), (["customer:sim"], "expected policy simulate KEY")):
+            out = self.pd.ctl("policy", "simulate", *args, check=False)
+            self.assertEqual(out.returncode, 2)
+            self.assertIn(says, out.stderr.decode())
+        self.d.write("sim.eml", points(5, "one"))
+        out = self.pd.ctl("policy", "simulate", "customer:sim", "quarantine=4.5", "--mail", self.d("sim.eml"), "--rcpt", "b@sim.example").stdout.decode()
+        self.assertRegex(out, r"now: +tag +5\.\d\d points\nchanged: +quarantine +5\.\d\d points")
+        self.assertEqual(self.outcome(points(5, "again"), "b@sim.example"), "tag")
+
+    def test_canary(self):
+        """A stable share of the mailboxes has another policy: a report of what fared otherwise, promotion, and an end by itself."""
+        self.pd.set("customer:can", tag="3", quarantine="10", discard="off")
+        self.pd.set("domain:can.example", customer="can")
+        names = ["u%d@can.example" % n for n in range(40)]
+        for n in names[:4]:
+            self.pd.set(n, retention_days="9")
+        tag = lambda: {n: [f["value"] for f in self.pd.json("policy", "explain", n)["fields"] if f["field"] == "quarantine"][0] for n in names}
+        for bad, says in ((["tag=11"], "tag=11 must be below quarantine=10"), (["tga=1"], 'did you mean "tag"'), (["tag=1", "--share", "0"], "percents: of the mailboxes, 1 to 99")):
+            out = self.pd.ctl("policy", "canary", "customer:can", *bad, check=False)
+            self.assertEqual(out.returncode, 2)
+            self.assertIn(says, out.stderr.decode())
+        self.pd.ctl("policy", "canary", "customer:can", "quarantine=7", "--share", "30", "--most", "10")
+        drawn = tag()
+        inside = sorted(n for n, v in drawn.items() if v == "7")
+        self.assertEqual({v for n, v in drawn.items() if n not in inside}, {"10"})
+        self.assertTrue(4 <= len(inside) <= 20, inside)
+        self.assertEqual(drawn, tag())
+        self.assertEqual(self.pd.json("policy", "explain", inside[0].replace("@", "+x@"))["canary"], "customer:can")
+        m = Milter(("127.0.0.1", self.pd.milter_port))
+        for n in range(3):
+            m.send(points(0, "fine %d" % n), names)
+        wait_until(lambda: self.pd.json("policy", "canary", "customer:can")["counts"].get("seen") == 3 * len(inside))
+        m.send(points(8, "held"), [inside[0]] + [n for n in names if n not in inside][:2])
+        wait_until(lambda: self.pd.json("policy", "canary", "customer:can")["counts"].get("tag>quarantine") == 1)
+        r = self.pd.json("policy", "canary", "customer:can")
+        self.assertTrue(r["in_force"] and len(r["changes"]) == 1 and r["counts"]["held"] == 1, r)
+        self.assertEqual(sorted(n for n, v in tag().items() if v == "7"), inside)
+        # More than a tenth of their mail held: it ends by itself, and the history says why.
+        m.send(points(8, "held more"), inside)
+        m.send(points(8, "held yet more"), inside)
+        m.close()
+        wait_until(lambda: not self.pd.json("policy", "canary", "customer:can")["in_force"])
+        self.assertEqual(set(tag().values()), {"10"})
+        self.assertEqual(self.values("customer:can"), {"tag": "3", "quarantine": "10", "discard": "off"})
+        self.assertRegex(self.pd.ctl("policy", "history", "customer:can").stdout.decode(), r"by policyd: canary ended: it held \d+ of \d+ mails that would")
+        self.assertEqual(self.pd.json("stats")["policy_canaries_ended"], 1)
+        self.pd.ctl("policy", "canary", "customer:can", "quarantine=9.5")
+        self.pd.ctl("policy", "canary", "customer:can", "promote")
+        self.assertEqual(self.values("customer:can"), {"tag": "3", "quarantine": "9.5", "discard": "off"})
+        self.assertEqual(set(tag().values()), {"9.5"})
 
     def foreign(self, name, *args):
         out = self.pd.ctl("policy", "import", os.path.join(HERE, "policies", name), *args, check=False)

@@ -381,6 +381,50 @@ snapshot_is_the_same(void **state)
 	customers_close(bad);
 }
 
+/* A share of the mailboxes, always the same ones, has the canary's values; bounds and locks above hold for them. */
+static void
+canary_for_a_share(void **state)
+{
+	char name[64];
+	int drawn = 0;
+	struct canary_draw draw;
+
+	(void)state;
+	apply("customer:cage", "{\"tag\": 3, \"locked\": \"tag\", \"canary\": {\"share\": 25, \"values\": {\"tag\": 1, \"discard\": 9}}}");
+	apply("domain:cage.example", "{\"customer\": \"cage\"}");
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "u%d@cage.example", i);
+		if (i % 3 == 0)
+			apply(name, "{\"retention_days\": 5}");
+		const struct policy one = *policy_of(name);
+
+		assert_true((one.tag == 1 && one.discard == 9) || (one.tag == 3 && one.discard == 15));
+		assert_int_equal(customers_canary(c, span_of(name), &draw), one.tag == 1);
+		if (one.tag == 1)
+			assert_true(draw.without->tag == 3 && draw.without->discard == 15 && strcmp(draw.key, "customer:cage") == 0 && draw.most == CANARY_MOST);
+		snprintf(name, sizeof name, "U%d+ext@Cage.example", i);
+		assert_true(policy_of(name)->tag == one.tag);
+		drawn += one.tag == 1;
+	}
+	assert_in_range(drawn, 200, 300);
+	assert_false(customers_canary(c, SPAN("bob@shop.example"), &draw));
+	uint32_t before = c->canaries;
+
+	snapshot_save(c);
+	customers_close(c);
+	c = customers_open(NULL, NULL, &config);
+	assert_int_equal(c->canaries, before);
+	int again = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "u%d@cage.example", i);
+		again += policy_of(name)->tag == 1;
+	}
+	assert_int_equal(again, drawn);
+	apply("customer:cage", "{\"tag\": 3}");
+	assert_int_equal(c->canaries, 0);
+}
+
 /* More classes than there is room for: they are made anew, and what a mail holds stays as it was. */
 static void
 classes_come_and_go(void **state)
@@ -445,6 +489,7 @@ main(void)
 		cmocka_unit_test(refuses_what_may_not_be),
 		cmocka_unit_test(import_is_all_or_nothing),
 		cmocka_unit_test(snapshot_is_the_same),
+		cmocka_unit_test(canary_for_a_share),
 		cmocka_unit_test(classes_come_and_go),
 		cmocka_unit_test(snapshot_forgets_old_fields),
 	};
