@@ -394,15 +394,23 @@ listed_for(const struct tx *tx, const struct policy *policy)
 	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }
 
+struct judgement
+tx_judgement(const struct tx *tx, const struct recipient *r, const struct policy *policy)
+{
+	return (struct judgement){ tx->scanned.scores[r->score].points, tx_classes(tx, r), tx->scanned.defer, listed_for(tx, policy), 0 };
+}
+
 static enum outcome
 outcome_of(const struct tx *tx, uint32_t i, double more, unsigned mask)
 {
 	const struct recipient *r = &tx->recipients[i];
 	struct judgement found = { .classes = CLASS_UNSCANNABLE };
 
-	if (tx->have_scanned)
-		found = (struct judgement){ tx->scanned.scores[r->score].points + more, tx_classes(tx, r) & mask, tx->scanned.defer,
-		    listed_for(tx, r->policy), 0 };
+	if (tx->have_scanned) {
+		found = tx_judgement(tx, r, r->policy);
+		found.points += more;
+		found.classes &= mask;
+	}
 	return origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
 }
 
@@ -423,7 +431,7 @@ watch_canaries(const struct tx *tx)
 
 		if (r->outbound || !customers_canary(tx->broker->customers, span_of(r->raw), &draw))
 			continue;
-		const struct judgement found = { tx->scanned.scores[r->score].points, tx_classes(tx, r), tx->scanned.defer, listed_for(tx, draw.without) };
+		const struct judgement found = tx_judgement(tx, r, draw.without);
 		enum outcome with = tx_outcome(tx, i, 0), without = decide(draw.without, &found);
 
 		snprintf(example, sizeof example, "{\"time\":%lld,\"reference\":\"%s\",\"points\":%.2f,\"from\":\"%s\",\"to\":\"%s\"}",

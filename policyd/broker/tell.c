@@ -170,9 +170,8 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 static void
 remember(const struct tx *tx, const struct recipient *r, const struct fate *fate, const char *address)
 {
-	const struct scanned_class *score = &tx->scanned.scores[r->score];
 	const struct recent mail = { .time_s = wall_s(), .reference = tx->reference, .recipient = address, .outcome = fate->outcome,
-	    .found = { score->points, tx_classes(tx, r), tx->scanned.defer, LISTED_NOT }, .facts = tx_facts(tx) };
+	    .found = tx_judgement(tx, r, r->policy), .facts = tx_facts(tx) };
 
 	if (!r->outbound)
 		recent_add(tx->broker->redis, r->policy->customer, &mail);

@@ -103,6 +103,8 @@ const char *tx_quarantine_id(const struct tx *tx, uint32_t i);
 /* What the mail is to that recipient: enum mail_class bits; what is banned depends on his policy. */
 unsigned tx_classes(const struct tx *tx, const struct recipient *r);
 
+/* What decide() needs of a scanned mail for that recipient, by his policy or another. */
+struct judgement tx_judgement(const struct tx *tx, const struct recipient *r, const struct policy *policy);
 /* Who sent it, as his lists ask, now that the header is known. */
 struct entry_facts tx_facts(const struct tx *tx);
 

@@ -44,9 +44,9 @@ recent_add(struct redis_async *redis, const char *customer, const struct recent 
 		ip_print(r->facts.client, client);
 	for (size_t i = 0; i < r->facts.signer_count && i < RECENT_SIGNERS; i++)
 		json_array_append_new(signers, text(r->facts.signers[i]));
-	entry = json_pack("[I, s, s, f, i, b, s, s, o, o, o, b, o]", (json_int_t)r->time_s, r->reference, r->recipient, r->found.points,
+	entry = json_pack("[I, s, s, f, i, b, s, s, o, o, o, b, o, i]", (json_int_t)r->time_s, r->reference, r->recipient, r->found.points,
 	    (int)r->found.classes, r->found.defer, outcome_names[r->outcome], client, text(r->facts.sender), text(r->facts.from),
-	    text(r->facts.list_id), r->facts.proved, signers);
+	    text(r->facts.list_id), r->facts.proved, signers, (int)r->found.dmarc);
 	json = entry ? json_dumps(entry, JSON_COMPACT | JSON_REAL_PRECISION(8)) : NULL;
 	snprintf(last, sizeof last, "%d", RECENT_KEPT - 1);
 	snprintf(ttl, sizeof ttl, "%d", RECENT_TTL_S);
@@ -81,7 +81,7 @@ tell(struct reading *r, json_t *entry)
 	struct recent one = {
 		.time_s = json_integer_value(json_array_get(entry, 0)), .reference = string_at(entry, 1).p, .recipient = string_at(entry, 2).p,
 		.found = { .points = json_number_value(json_array_get(entry, 3)), .classes = (unsigned)json_integer_value(json_array_get(entry, 4)),
-		    .defer = json_is_true(json_array_get(entry, 5)) },
+		    .defer = json_is_true(json_array_get(entry, 5)), .dmarc = (uint8_t)json_integer_value(json_array_get(entry, 13)) },
 		.outcome = OUT__COUNT,
 		.facts = { .sender = string_at(entry, 8), .from = string_at(entry, 9), .list_id = string_at(entry, 10),
 		    .proved = json_is_true(json_array_get(entry, 11)), .signers = signers },

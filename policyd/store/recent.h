@@ -1,7 +1,8 @@
 /* recent.h - what was found in a customer's recent mail: so that another policy can be tried on it.
  *
  * Shape   {m:<customer>}:recent   list   newest first, at most RECENT_KEPT, gone after RECENT_TTL_S ("-": nobody's); each
- *         [time_s, reference, recipient, points, classes, defer, outcome, client, sender, from, list id, proved, [signers]]
+ *         [time_s, reference, recipient, points, classes, defer, outcome, client, sender, from, list id, proved, [signers],
+ *         dmarc]
  * Errors  Redis away: that mail is not remembered here
  */
 #ifndef POLICYD_STORE_RECENT_H
@@ -17,7 +18,7 @@ struct redisReply;
 struct recent {                              /* one recipient of one mail */
 	int64_t time_s;
 	const char *reference, *recipient;   /* the recipient as customers_canonical has it */
-	struct judgement found;              /* but `listed` */
+	struct judgement found;              /* but `listed`, which is found anew from the facts */
 	enum outcome outcome;                /* what he got, in his company */
 	struct entry_facts facts;
 };
