@@ -46,7 +46,11 @@ own_networks = ();
            rules=", ".join('"%s"' % r for r in (list(rules) or [TOP + "/rules"]) + ([TOP + "/tests/system/rules"] if sample_rules else []))))
         self.stopping = False
         self.p = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:                # the test has no hold of it yet: nobody else would end it
+            self.close()
+            raise
         if keep:
             threading.Thread(target=self._keep, daemon=True).start()
 
@@ -109,6 +113,8 @@ own_networks = ();
 
     def close(self):
         self.stopping = True
+        if self.p is None:
+            return
         self.p.stop()
         found = re.search(r"(ERROR: AddressSanitizer|runtime error:).*(\n.*){0,30}", self.log())
         if found:
