@@ -22,7 +22,8 @@ render_json(struct unpack *u)
 	if (r == NULL || !rendered_unpack(u, r))
 		goto out;
 	for (uint32_t i = 0; i < r->header_count; i++)
-		json_array_append_new(headers, json_pack("[o, o]", text(r->headers[i].name), text(r->headers[i].value)));
+		json_array_append_new(headers, json_pack("[o, o, s]", text(r->headers[i].name), text(r->headers[i].value),
+		    r->headers[i].claim == CLAIM_OURS ? "ours" : r->headers[i].claim == CLAIM_FOREIGN ? "foreign" : ""));
 	for (uint32_t i = 0; i < r->part_count; i++)
 		json_array_append_new(parts, json_pack("{s:o, s:o, s:o, s:I, s:I}", "type", text(r->parts[i].type), "real_type",
 		    text(r->parts[i].real_type), "name", text(r->parts[i].name), "size", (json_int_t)r->parts[i].size, "depth",

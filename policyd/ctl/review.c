@@ -1,5 +1,7 @@
-/* review.c - policyctl review: what the review pages and digests of a customer are like. */
+/* review.c - policyctl review: what the review pages and digests of a customer are like, and who of the provider asks to read
+ * his mail. */
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +10,8 @@
 
 static const char usage[] =
 	"usage: policyctl review [--customer ID] [FIELD=VALUE]...     (without --customer: for all who have set nothing)\n"
+	"       policyctl review seals [--customer ID]             who asks, or has asked, to read a customer's mail\n"
+	"       policyctl review open|refuse|close KEY             the second person's answer\n"
 	"  brand         name on pages and mails\n"
 	"  language      of mails: en de\n"
 	"  digest        off hourly daily weekly\n"
@@ -26,6 +30,41 @@ show(const json_t *reply)
 		ctl_print_safe(json_string_value(value));
 		puts("");
 	}
+}
+
+static void
+show_seals(const json_t *reply)
+{
+	static const char *const fields[] = { "state", "asker", "customer", "id", "reason", "by" };
+	size_t i;
+	json_t *seal;
+
+	json_array_foreach(json_object_get(reply, "seals"), i, seal) {
+		printf("%s", ctl_text(seal, "key"));
+		for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
+			printf("  ");
+			ctl_print_safe(ctl_text(seal, fields[k])[0] ? ctl_text(seal, fields[k]) : "-");
+		}
+		puts("");
+	}
+}
+
+/* "seals", "open KEY" and so on: true, and the request is that. */
+static bool
+seal_request(json_t *request, int argc, char **argv)
+{
+	static const char *const answers[] = { "open", "refuse", "close" };
+
+	if (argc == 1 && strcmp(argv[0], "seals") == 0)
+		return json_object_set_new(request, "cmd", json_string("review.seals")) == 0;
+	for (size_t i = 0; argc == 2 && i < sizeof answers / sizeof *answers; i++)
+		if (strcmp(argv[0], answers[i]) == 0) {
+			json_object_set_new(request, "cmd", json_string("review.seal"));
+			json_object_set_new(request, "op", json_string(argv[0]));
+			json_object_set_new(request, "key", json_string(argv[1]));
+			return true;
+		}
+	return false;
 }
 
 int
@@ -47,7 +86,9 @@ cmd_review(int argc, char **argv)
 			return c == 'h' ? 0 : 2;
 		}
 	}
-	for (int i = optind; i < argc; i++) {
+	bool seals = seal_request(request, argc - optind, argv + optind);
+
+	for (int i = optind; !seals && i < argc; i++) {
 		char *equals = strchr(argv[i], '=');
 
 		if (equals == NULL) {
@@ -64,6 +105,10 @@ cmd_review(int argc, char **argv)
 	if (code == 0 && json) {
 		json_dumpf(reply, stdout, JSON_INDENT(1));
 		puts("");
+	} else if (code == 0 && seals && json_object_get(reply, "state")) {
+		puts(ctl_text(reply, "state"));
+	} else if (code == 0 && seals) {
+		show_seals(reply);
 	} else if (code == 0) {
 		show(reply);
 	}

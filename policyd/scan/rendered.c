@@ -2,6 +2,7 @@
 
 #include "policyd/base/limits.h"
 #include "policyd/base/utf8.h"
+#include "policyd/mail/forged.h"
 #include "policyd/mail/parse.h"
 #include "policyd/mail/sanitize.h"
 
@@ -68,8 +69,20 @@ least(size_t a, size_t b)
 	return (uint32_t)(a < b ? a : b);
 }
 
+/* Does this header say what somebody found out about the sender, and is that somebody us? The mail is kept as it came in: what
+ * stands in it in our name came from outside, unless a milter before us has put it there. */
+static enum rendered_claim
+claim_of(struct arena *a, const struct header *h, struct span ours)
+{
+	bool results = span_eq_nocase(h->name, SPAN("Authentication-Results")) || span_eq_nocase(h->name, SPAN("ARC-Authentication-Results"));
+
+	if (!results && !span_eq_nocase(h->name, SPAN("Received-SPF")))
+		return CLAIM_NONE;
+	return ours.n > 0 && h->name.n == strlen("Authentication-Results") && span_eq_nocase(authserv_id_of(a, h->raw), ours) ? CLAIM_OURS : CLAIM_FOREIGN;
+}
+
 void
-rendered_pack(struct buf *b, struct arena *a, const struct message *msg, const uint8_t digest[32])
+rendered_pack(struct buf *b, struct arena *a, const struct message *msg, const uint8_t digest[32], struct span ours)
 {
 	uint32_t headers = least(msg->headers.count, RENDERED_HEADERS), parts = least(msg->strict_count, RENDERED_PARTS),
 	    links = least(msg->link_count, RENDERED_LINKS);
@@ -84,6 +97,7 @@ rendered_pack(struct buf *b, struct arena *a, const struct message *msg, const u
 	for (uint32_t i = 0; i < headers; i++) {
 		pack_span(b, cut(msg->headers.at[i].name, 100));
 		pack_span(b, cut(msg->headers.at[i].value, RENDERED_VALUE));
+		pack_u8(b, claim_of(a, &msg->headers.at[i], ours));
 	}
 	pack_u32(b, parts);
 	for (uint32_t i = 0; i < parts; i++) {
@@ -120,6 +134,7 @@ rendered_unpack(struct unpack *u, struct rendered *r)
 	for (uint32_t i = 0; i < r->header_count; i++) {
 		r->headers[i].name = unpack_span(u);
 		r->headers[i].value = unpack_span(u);
+		r->headers[i].claim = unpack_u8(u);
 	}
 	r->part_count = unpack_u32(u);
 	if (r->part_count > RENDERED_PARTS)

@@ -10,8 +10,14 @@
 
 enum { RENDERED_HEADERS = 200, RENDERED_VALUE = 4000, RENDERED_TEXT = 256 * 1024, RENDERED_PARTS = 200, RENDERED_LINKS = 200 };
 
+enum rendered_claim {
+	CLAIM_NONE,                          /* a header like any other */
+	CLAIM_OURS,                          /* Authentication-Results by this site */
+	CLAIM_FOREIGN,                       /* that anybody can have written */
+};
 struct rendered_pair {
 	struct span name, value;
+	uint8_t claim;                       /* enum rendered_claim */
 };
 struct rendered_part {
 	struct span type, real_type, name;
@@ -32,8 +38,8 @@ struct rendered {
 	uint32_t header_count, part_count, link_count;
 };
 
-/* Of a parsed message. */
-void rendered_pack(struct buf *b, struct arena *a, const struct message *msg, const uint8_t digest[32]);
+/* Of a parsed message; `ours`: whose Authentication-Results in it can be believed (scan_guarded_id). */
+void rendered_pack(struct buf *b, struct arena *a, const struct message *msg, const uint8_t digest[32], struct span ours);
 bool rendered_unpack(struct unpack *u, struct rendered *r);
 
 #endif

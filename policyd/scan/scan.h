@@ -68,4 +68,13 @@ scan_forged_id(const struct scan *scan)
 	return c && !c->authserv_guarded ? span_of(c->authserv_id) : (struct span){ 0 };
 }
 
+/* Whose can be believed, for a milter before us writes them and removes forged ones; empty: nobody's. */
+static inline struct span
+scan_guarded_id(const struct scan *scan)
+{
+	const struct config *c = scan->kit ? scan->kit->config : NULL;
+
+	return c && c->authserv_guarded ? span_of(c->authserv_id) : (struct span){ 0 };
+}
+
 #endif

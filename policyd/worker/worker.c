@@ -143,7 +143,7 @@ answer_render(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32]
 
 	test_triggers(scan);
 	message_parse(scan->arena, scan->message.raw, &scan->message);
-	rendered_pack(&body, scan->arena, &scan->message, digest);
+	rendered_pack(&body, scan->arena, &scan->message, digest, scan_guarded_id(scan));
 	send_or_end(sock, W_RENDERED, id, &body);
 	buf_free(&body);
 }

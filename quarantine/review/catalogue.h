@@ -143,6 +143,9 @@
 	X(T_RELEASED_NOTE, "What the mail server said", "Was der Mailserver sagte") \
 	X(T_HEADERS, "All header lines", "Alle Kopfzeilen") \
 	X(T_AUTHENTICATION, "Is the sender who he says he is?", "Ist der Absender, wer er zu sein vorgibt?") \
+	X(T_AUTHENTICATION_NONE, "Nothing was found out about that: neither the sending server nor a signature could be held against the name.", \
+	  "Darüber ist nichts bekannt: Weder der sendende Server noch eine Signatur ließ sich mit dem Namen vergleichen.") \
+	X(T_NOT_OURS, "not our word: anybody can write this", "nicht von uns: Das kann jeder hineinschreiben") \
 	X(T_PARTS, "Attachments and parts", "Anhänge und Teile") \
 	X(T_NO_NAME, "(no name)", "(ohne Namen)") \
 	X(T_REALLY, "really", "in Wahrheit") \
@@ -156,10 +159,29 @@
 	X(T_HTML_SAFE, "Without pictures, scripts or anything from elsewhere; every link shows where it really leads.", \
 	  "Ohne Bilder, Skripte oder Fremdes; hinter jedem Link steht, wohin er wirklich führt.") \
 	X(T_SEALED, "The text is sealed", "Der Text ist versiegelt") \
-	X(T_SEALED_WHY, "It belongs to the customer. If you must read it, say why: the customer sees your reason in the audit log.", \
-	  "Er gehört dem Kunden. Wenn Sie ihn lesen müssen, geben Sie einen Grund an: Der Kunde sieht ihn im Protokoll.") \
+	X(T_SEALED_WHY, "It belongs to the customer. If you must read it, say why: a second person decides, you can then read it for an hour, and the customer sees all of this in his audit log.", \
+	  "Er gehört dem Kunden. Wenn Sie ihn lesen müssen, geben Sie einen Grund an: Eine zweite Person entscheidet, dann können Sie ihn eine Stunde lang lesen, und der Kunde sieht das alles im Protokoll.") \
+	X(T_SEAL_WAITS, "You have asked to read it; a second person has to agree.", "Sie haben darum gebeten, sie zu lesen; eine zweite Person muss zustimmen.") \
+	X(T_REASON_NEEDED, "Please give a reason", "Bitte geben Sie einen Grund an") \
+	X(T_SEALS, "Requests to read", "Leseanfragen") \
+	X(T_SEALS_ADMIN, "The provider's staff cannot read your mail by themselves. When one of them has to, he asks here, and a colleague of his or you agree. Everything is in your audit log.", \
+	  "Die Mitarbeiter des Anbieters können Ihre Mail nicht von sich aus lesen. Wenn jemand es muss, bittet er hier darum, und ein Kollege oder Sie stimmen zu. Alles steht in Ihrem Protokoll.") \
+	X(T_SEALS_PROVIDER, "Reading a customer's mail takes two: one asks with a reason, another agrees. It then stays open for that one reader for an hour. The customer's admin sees all of it.", \
+	  "Mail eines Kunden zu lesen braucht zwei: Einer bittet mit Begründung darum, ein anderer stimmt zu. Sie ist dann für diesen einen Leser eine Stunde offen. Der Admin des Kunden sieht das alles.") \
+	X(T_SEALS_NONE, "Nobody has asked.", "Niemand hat gefragt.") \
+	X(T_SEAL_ASKED, "waits for an answer", "wartet auf Antwort") \
+	X(T_SEAL_OPEN, "may be read now", "darf jetzt gelesen werden") \
+	X(T_SEAL_REFUSED, "not agreed to", "nicht zugestimmt") \
+	X(T_SEAL_CLOSED, "over", "vorbei") \
+	X(T_SEAL_DO_OPEN, "Agree, for an hour", "Zustimmen, für eine Stunde") \
+	X(T_SEAL_DO_REFUSE, "Do not agree", "Nicht zustimmen") \
+	X(T_SEAL_DO_CLOSE, "End it now", "Jetzt beenden") \
+	X(T_SEAL_BY, "Answered by", "Beantwortet von") \
+	X(T_SEAL_UNTIL, "until", "bis") \
+	X(T_SEAL_SECOND, "Somebody else has to agree to that", "Dem muss jemand anders zustimmen") \
+	X(T_SEAL_OVER, "That request has been answered, or its time is over", "Diese Anfrage ist beantwortet, oder ihre Zeit ist vorbei") \
 	X(T_REASON, "Reason", "Grund") \
-	X(T_UNSEAL, "Read it", "Lesen") \
+	X(T_UNSEAL, "Ask to read it", "Um Lesen bitten") \
 	X(T_NOT_SHOWN, "This mail cannot be shown: it made the reader stop. It is kept as it is.", \
 	  "Diese Mail kann nicht gezeigt werden: Sie hat den Leser zum Absturz gebracht. Sie bleibt unverändert liegen.") \
 	X(T_DOWNLOAD, "Save the mail as it came", "Mail unverändert speichern") \

@@ -9,6 +9,7 @@
 #include "quarantine/review/audit.h"
 #include "quarantine/review/customers.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/seals.h"
 #include "quarantine/review/sessions.h"
 
 enum { REPLY_MS = 5000 };
@@ -34,6 +35,27 @@ send_reply(struct asking *a, uint32_t id, json_t *reply)
 	json_decref(reply);
 }
 
+/* Whoever has the machine's policyctl is a second person as well. */
+static json_t *
+seals_request(struct review *r, json_t *request, const char *from)
+{
+	struct viewer who = { .role = ROLE_ABUSE };
+	const json_t *seal = NULL;
+	char action[24];
+
+	snprintf(who.name, sizeof who.name, "policyctl %s", from);
+	snprintf(who.customer, sizeof who.customer, "%s", json_word(request, "customer"));
+	if (strcmp(json_word(request, "cmd"), "review.seals") == 0)
+		return json_pack("{s:o}", "seals", seals_list(r, &who));
+	enum text why = seal_answer(r, &who, json_word(request, "key"), json_word(request, "op"), &seal);
+
+	if (why != T_NOTHING)
+		return json_pack("{s:s, s:i}", "error", text_in(LANGUAGE_EN, why), "exit", why == T_BAD_REQUEST ? 2 : 1);
+	snprintf(action, sizeof action, "seal.%s", json_word(request, "op"));
+	audit_add(r, who.name, "", from, action, json_word(seal, "id"), json_word(seal, "customer"), json_word(seal, "asker"));
+	return json_pack("{s:s}", "state", json_word(seal, "state"));
+}
+
 static json_t *
 serve(struct review *r, json_t *request, const char *from)
 {
@@ -53,6 +75,8 @@ serve(struct review *r, json_t *request, const char *from)
 			audit_add(r, "policyctl", "", from, "review.settings", "", json_word(request, "customer"), "");
 		return reply;
 	}
+	if (strcmp(cmd, "review.seals") == 0 || strcmp(cmd, "review.seal") == 0)
+		return seals_request(r, request, from);
 	if (strcmp(cmd, "review.status") == 0)
 		return json_pack("{s:I, s:I}", "users", (json_int_t)users_count(r->users), "sessions", (json_int_t)sessions_count(r->sessions));
 	return json_pack("{s:s, s:i}", "error", "unknown command", "exit", 2);

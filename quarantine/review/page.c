@@ -4,6 +4,7 @@
 
 #include "quarantine/review/customers.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/seals.h"
 
 const char *
 json_word(const json_t *object, const char *name)
@@ -110,15 +111,21 @@ put_tabs(struct call *c)
 		{ "/support", T_SUPPORT, 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
 		{ "/stats", T_STATISTICS, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
 		{ "/settings", T_SETTINGS, 1 << ROLE_OWNER | 1 << ROLE_ADMIN },
+		{ "/seals", T_SEALS, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
 		{ "/audit", T_AUDIT, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
 	};
 	struct span path = c->http->head.path;
+	size_t waiting = seals_waiting(c->review, &c->who);
 
 	put(c, "<nav aria-label=\"%t\">", T_NAVIGATION);
-	for (size_t i = 0; i < sizeof tabs / sizeof *tabs; i++)
-		if (tabs[i].roles >> c->who.role & 1)
-			put(c, span_eq(path, span_of(tabs[i].path)) ? "<a href=\"%s\" aria-current=\"page\">%t</a>" : "<a href=\"%s\">%t</a>", tabs[i].path,
-			    tabs[i].words);
+	for (size_t i = 0; i < sizeof tabs / sizeof *tabs; i++) {
+		if (!(tabs[i].roles >> c->who.role & 1))
+			continue;
+		put(c, span_eq(path, span_of(tabs[i].path)) ? "<a href=\"%s\" aria-current=\"page\">%t" : "<a href=\"%s\">%t", tabs[i].path, tabs[i].words);
+		if (tabs[i].words == T_SEALS && waiting > 0)
+			put(c, " <span class=\"count\">%d</span>", (long long)waiting);
+		put(c, "</a>");
+	}
 	put(c, "</nav>");
 }
 

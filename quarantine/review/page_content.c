@@ -6,8 +6,10 @@
 #include "policyd/base/ipc.h"
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/reasons.h"
+#include "quarantine/review/seals.h"
 
-enum { TEXT_SHOWN = 64 * 1024, REASON_ROOM = 201 };
+enum { TEXT_SHOWN = 64 * 1024 };
 
 /* The frame's document: no script, no request, no form, an origin of its own; one style, known by its hash. */
 #define FRAME_STYLE "body{font:15px/1.5 system-ui,'DejaVu Sans',sans-serif;margin:16px;color:#1d2422;background:#fff;overflow-wrap:anywhere}" \
@@ -29,18 +31,22 @@ rights_json(unsigned rights)
 	return list;
 }
 
-/* May this call see the body? Without the right itself, by breaking a seal: with a reason, which the log keeps for the
- * customer to read. */
+/* May this call see the body? Whoever reads what is not his own stands in the log of the customer; without the right itself he
+ * must have had the seal opened by a second person. */
 static bool
 may_read(struct call *c, const json_t *e, unsigned rights)
 {
-	char reason[REASON_ROOM];
+	const json_t *seal = NULL;
+	const char *note = "";
 
-	if (rights & MAY_PREVIEW)
-		return true;
-	if (!(rights & MAY_UNSEAL) || !call_query(c, "reason", reason, sizeof reason) || strlen(reason) < 3)
+	if (rights & MAY_UNSEAL) {
+		if (strcmp(seal_state(c->review, c->who.name, json_word(e, "id"), &seal), "open") != 0)
+			return false;
+		note = json_word(seal, "reason");
+	} else if (!(rights & MAY_PREVIEW)) {
 		return false;
-	return audit_call(c, "mail.unseal", json_word(e, "id"), json_word(e, "customer"), reason);
+	}
+	return c->who.role == ROLE_OWNER || audit_call(c, "mail.read", json_word(e, "id"), json_word(e, "customer"), note);
 }
 
 /* Only what the rights allow stays in the answer. */
@@ -75,6 +81,15 @@ message_read(struct call *c, const json_t *entry, unsigned rights, int fd)
 	}
 }
 
+/* Of a header: 0 name, 1 value, 2 whose word it is. */
+static const char *
+pair_word(const json_t *pair, size_t i)
+{
+	const char *word = json_string_value(json_array_get(pair, i));
+
+	return word ? word : "";
+}
+
 static void
 put_headers(struct call *c, const json_t *content)
 {
@@ -82,28 +97,41 @@ put_headers(struct call *c, const json_t *content)
 	json_t *pair;
 
 	put(c, "<details class=\"card\"><summary>%t</summary><div class=\"scroll\"><table class=\"headers\">", T_HEADERS);
-	json_array_foreach(json_object_get(content, "headers"), i, pair)
-		put(c, "<tr><th scope=\"row\">%s</th><td><bdi>%s</bdi></td></tr>", json_string_value(json_array_get(pair, 0)),
-		    json_string_value(json_array_get(pair, 1)));
+	json_array_foreach(json_object_get(content, "headers"), i, pair) {
+		put(c, "<tr><th scope=\"row\">%s</th><td><bdi>%s</bdi>", pair_word(pair, 0), pair_word(pair, 1));
+		if (strcmp(pair_word(pair, 2), "foreign") == 0)
+			put(c, " <span class=\"badge badge-state\">%t</span>", T_NOT_OURS);
+		put(c, "</td></tr>");
+	}
 	put(c, "</table></div></details>");
 }
 
-/* What our own checks of sender and signature said, from the header that only we may write. */
+/* What our own checks of sender and signature found when the mail came; and what a milter of this site wrote before us. What
+ * else stands in the mail about that was written by whoever sent it, and is not here. */
 static void
-put_authentication(struct call *c, const json_t *content)
+put_authentication(struct call *c, const json_t *symbols, const json_t *content)
 {
-	size_t i;
-	json_t *pair;
+	static const char *const ours[] = { "SPF_", "DKIM_", "DMARC_", "ARC_" };
+	size_t i, k, shown = 0;
+	json_t *s, *pair;
 
-	json_array_foreach(json_object_get(content, "headers"), i, pair) {
-		const char *name = json_string_value(json_array_get(pair, 0));
-
-		if (name && span_eq_nocase(span_of(name), SPAN("Authentication-Results"))) {
-			put(c, "<section class=\"card\"><h2>%t</h2><p class=\"small\"><bdi>%s</bdi></p></section>", T_AUTHENTICATION,
-			    json_string_value(json_array_get(pair, 1)));
-			return;
+	put(c, "<section class=\"card\"><h2>%t</h2><ul class=\"plainlist\">", T_AUTHENTICATION);
+	json_array_foreach(symbols, i, s)
+		for (k = 0; k < sizeof ours / sizeof *ours; k++)
+			if (strncmp(json_word(s, "name"), ours[k], strlen(ours[k])) == 0) {
+				put(c, "<li>%s <bdi class=\"evidence\">%s</bdi> <code class=\"symbol\">%s</code></li>", reason_words(c->language, json_word(s, "name")),
+				    json_word(s, "evidence"), json_word(s, "name"));
+				shown++;
+			}
+	json_array_foreach(json_object_get(content, "headers"), i, pair)
+		if (strcmp(pair_word(pair, 2), "ours") == 0) {
+			put(c, "<li class=\"small\"><bdi>%s</bdi></li>", pair_word(pair, 1));
+			shown++;
 		}
-	}
+	put(c, "</ul>");
+	if (shown == 0)
+		put(c, "<p>%t</p>", T_AUTHENTICATION_NONE);
+	put(c, "</section>");
 }
 
 static void
@@ -170,10 +198,18 @@ put_text(struct call *c, const json_t *content)
 static void
 put_seal(struct call *c, const json_t *e)
 {
-	put(c, "<form class=\"card\" method=\"get\" action=\"/m/%s\"><h2>%t</h2><p>%t</p><input type=\"hidden\" name=\"n\" value=\"%d\">"
-	    "<label class=\"reason\"><span>%t</span><input name=\"reason\" minlength=\"3\" maxlength=\"200\" required></label>"
-	    "<p><button>%t</button></p></form>", json_word(e, "id"), T_SEALED, T_SEALED_WHY, (long long)json_integer_value(json_object_get(e, "n")),
-	    T_REASON, T_UNSEAL);
+	const json_t *seal;
+	bool asked = strcmp(seal_state(c->review, c->who.name, json_word(e, "id"), &seal), "asked") == 0;
+
+	put(c, "<section class=\"card\"><h2>%t</h2><p>%t</p>", T_SEALED, T_SEALED_WHY);
+	if (asked) {
+		put(c, "<p role=\"status\"><strong>%t</strong> %t: <q><bdi>%s</bdi></q></p></section>", T_SEAL_WAITS, T_REASON, json_word(seal, "reason"));
+		return;
+	}
+	put(c, "<form class=\"row\" method=\"post\" action=\"/m/%s/unseal?n=%d\">", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
+	put_csrf(c);
+	put(c, "<label class=\"reason grow\"><span>%t</span><input name=\"reason\" minlength=\"3\" maxlength=\"200\" required></label>"
+	    "<button>%t</button></form></section>", T_REASON, T_UNSEAL);
 }
 
 void
@@ -189,7 +225,7 @@ message_body(struct call *c, const json_t *e, unsigned rights)
 		return;
 	}
 	if (rights & MAY_HEADERS)
-		put_authentication(c, content);
+		put_authentication(c, json_object_get(c->kept[0], "symbols"), content);
 	if (rights & MAY_PREVIEW) {
 		put_text(c, content);
 		put_parts(c, content);

@@ -43,6 +43,11 @@ json_t *rights_json(unsigned rights);
 void get_message_html(struct call *c);
 void get_message_mail(struct call *c);
 
+/* page_seals.c: the provider's people reading a customer's mail */
+void post_unseal(struct call *c);
+void get_seals(struct call *c);
+void post_seal(struct call *c);
+
 /* page_link.c: what the links in our mails lead to */
 void get_link(struct call *c);
 void post_link(struct call *c);

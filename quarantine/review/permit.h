@@ -13,7 +13,7 @@ extern const char *const role_names[ROLE__COUNT];           /* "", "owner", "adm
 enum right {
 	MAY_SEE = 1, MAY_HEADERS = 2, MAY_PREVIEW = 4, MAY_DOWNLOAD = 8, MAY_DELETE = 16, MAY_BLOCK = 32, MAY_REQUEST = 64,
 	MAY_RELEASE = 128, MAY_ALLOW = 256,
-	MAY_UNSEAL = 512,                    /* a preview with a reason that goes into the audit log */
+	MAY_UNSEAL = 512,                    /* ask for a preview, which a second person opens (seals.h) */
 };
 
 enum role role_of(const char *name);                        /* ROLE_NONE: no such role */

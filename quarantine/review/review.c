@@ -18,6 +18,7 @@
 #include "quarantine/review/pages.h"
 #include "quarantine/review/passwords.h"
 #include "quarantine/review/reasons.h"
+#include "quarantine/review/seals.h"
 #include "quarantine/review/sessions.h"
 #include "quarantine/review/system.h"
 #include "quarantine/review/voucher.h"
@@ -189,7 +190,7 @@ open_files(struct review *r, char *why, size_t room)
 	if (!vouchers_open(r, why, room) || !digests_open(r, why, room))
 		return false;
 	reasons_load(c);
-	return customers_load(r);
+	return customers_load(r) && seals_load(r);
 }
 
 static bool

@@ -39,6 +39,7 @@ struct review {
 	struct audit *audit;
 	struct digests *digests;
 	json_t *customers;                   /* customers.c: what each has set for its review */
+	json_t *seals;                       /* seals.c: who of the provider asks to read what */
 	json_t *store_status, *broker_status;        /* the last answers to the probe; NULL: none came */
 	uint8_t secret[SECRET_BYTES];        /* of this node, <state>/review/secret: signs tokens */
 	struct inbox inbox;

@@ -37,6 +37,9 @@ const struct route routes[] = {
 	{ HTTP_GET,   "/m/:/html",                      EVERYBODY,  0,             get_message_html },
 	{ HTTP_GET,   "/m/:/mail.eml",                  EVERYBODY,  0,             get_message_mail },
 	{ HTTP_POST,  "/m/:/sender/:",                  ABUSE | ADMIN | OWNER, 0,  post_sender },
+	{ HTTP_POST,  "/m/:/unseal",                    SUPPORT,    0,             post_unseal },
+	{ HTTP_GET,   "/seals",                         PROVIDER | ADMIN, 0,       get_seals },
+	{ HTTP_POST,  "/seals/:",                       PROVIDER | ADMIN, 0,       post_seal },
 	{ HTTP_GET,   "/support",                       PROVIDER,   0,             get_support },
 	{ HTTP_GET,   "/stats",                         PROVIDER | ADMIN, 0,       get_stats },
 	{ HTTP_GET,   "/audit",                         PROVIDER | ADMIN, 0,       get_audit },
@@ -65,6 +68,9 @@ const struct route routes[] = {
 	{ HTTP_GET,   "/api/v1/messages",               EVERYBODY,  0,             get_list },
 	{ HTTP_GET,   "/api/v1/messages/:",             EVERYBODY,  0,             get_message },
 	{ HTTP_GET,   "/api/v1/messages/:/mail.eml",    EVERYBODY,  0,             get_message_mail },
+	{ HTTP_POST,  "/api/v1/messages/:/unseal",      SUPPORT,    0,             post_unseal },
+	{ HTTP_GET,   "/api/v1/seals",                  PROVIDER | ADMIN, 0,       get_seals },
+	{ HTTP_POST,  "/api/v1/seals/:",                PROVIDER | ADMIN, 0,       post_seal },
 	{ HTTP_POST,  "/api/v1/messages/change",        EVERYBODY,  0,             post_change },
 };
 const size_t route_count = sizeof routes / sizeof *routes;
