@@ -410,27 +410,88 @@ render(struct request *r)
 		submit_plain(r, JOB_RENDER, rendered);
 }
 
-/* ---- trace, policies, status ---- */
+/* ---- trace: what became of a mail; "id" may be several words, each an address or an id of the mail ---- */
+
+/* Is this the word for that event: one of its addresses or ids? */
+static bool
+event_has(const json_t *event, struct span word)
+{
+	static const char *const names[] = { "sender", "recipient", "queue_id", "message_id", "ref", "quarantine_id" };
+	struct span bare = word.n > 2 && word.p[0] == '<' && word.p[word.n - 1] == '>' ? span_make(word.p + 1, word.n - 2) : word;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = json_string_value(json_object_get(event, names[i]));
+
+		if (value && (span_eq_nocase(span_of(value), word) || span_eq_nocase(span_of(value), bare)))
+			return true;
+	}
+	return false;
+}
+
+/* All words must fit, and whoever asks for one customer sees that one's. */
+static bool
+event_asked(const struct request *r, const json_t *event)
+{
+	struct span left = span_of(field(r, "id"));
+	const char *scope = field(r, "customer"), *customer = json_string_value(json_object_get(event, "customer"));
+	size_t words = 0;
+
+	if (scope[0] && (customer == NULL || strcmp(customer, scope) != 0))
+		return false;
+	for (struct span all = left; all.n > 0;)
+		words += span_cut(&all, ' ').n > 0;
+	while (words > 1 && left.n > 0) {    /* one alone is what it was found by, in whatever spelling */
+		struct span word = span_cut(&left, ' ');
+
+		if (word.n > 0 && !event_has(event, word))
+			return false;
+	}
+	return true;
+}
+
+static void traced(void *arg, json_t *events);
+
+/* By its next word: "at" says how far we are. False: there is none. */
+static bool
+trace_next(struct request *r)
+{
+	struct span left = span_from(span_of(field(r, "id")), (size_t)json_integer_value(json_object_get(r->json, "at"))), word = SPAN("");
+
+	while (left.n > 0 && word.n == 0)
+		word = span_cut(&left, ' ');
+	if (word.n == 0)
+		return false;
+	json_object_set_new(r->json, "at", json_integer((json_int_t)(strlen(field(r, "id")) - left.n)));
+	history_find(r->caller->broker->redis, word, traced, r);
+	return true;
+}
 
 static void
 traced(void *arg, json_t *events)
 {
-	if (events == NULL)
-		request_reply(arg, error("Redis gave no answer: the history is in it; the log has the same lines", 1));
+	struct request *r = arg;
+
+	if (events == NULL) {
+		request_reply(r, error("Redis gave no answer: the history is in it; the log has the same lines", 1));
+		return;
+	}
+	for (size_t i = json_array_size(events); i-- > 0;)
+		if (!event_asked(r, json_array_get(events, i)))
+			json_array_remove(events, i);
+	if (json_array_size(events) == 0 && trace_next(r))
+		json_decref(events);         /* a busy sender's list goes not so far back; the recipient's may */
 	else
-		request_reply(arg, json_pack("{s:o}", "events", events));
+		request_reply(r, json_pack("{s:o}", "events", events));
 }
 
 static void
 trace(struct request *r)
 {
-	const char *id = field(r, "id");
-
-	if (id[0] == '\0')
-		request_reply(r, error("trace: an id is needed: queue id, Message-ID, reference or quarantine id", 2));
-	else
-		history_find(r->caller->broker->redis, span_of(id), traced, r);
+	if (!trace_next(r))
+		request_reply(r, error("trace: an id is needed: queue id, Message-ID, reference or quarantine id, or an address", 2));
 }
+
+/* ---- policies, status ---- */
 
 static void
 policy_done(void *arg, json_t *reply)

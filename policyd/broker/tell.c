@@ -198,6 +198,7 @@ tell_outcome(const struct tx *tx, const char *reply)
 			json_object_set_new(event, "origin", json_string(origin));
 		}
 		json_object_set_new(event, "outcome", json_string(outcome_names[fate->outcome]));
+		json_object_set_new(event, "customer", json_string(fate->policy->customer));
 		json_object_set_new(event, "direction", json_string(r->outbound ? "out" : "in"));
 		json_object_set_new(event, "by_variant", json_boolean(fate->route));
 		json_object_set_new(event, "files_taken_out", json_boolean(fate->route && fate->strip));
@@ -235,6 +236,9 @@ tell_refused(const struct tx *tx, const char *recipient, const char *reply)
 		    tx->envelope.sender, address, tx->reference, reply);
 	json_t *event = event_start(tx, "rcpt", address, reply);
 
+	uint32_t class_id;
+
+	json_object_set_new(event, "customer", json_string(customers_lookup(tx->broker->customers, span_of(address), &class_id)->customer));
 	json_object_set_new(event, "outcome", json_string(reply[0] == '5' ? "reject" : "defer"));
 	record(tx, "", event);
 }

@@ -16,6 +16,9 @@ static const char usage[] =
 	"  language      of mails: en de\n"
 	"  digest        off hourly daily weekly\n"
 	"  digest_hour   0 to 23, from when on\n"
+	"  admin_digest  off hourly daily weekly: to its admins, what is held for whom\n"
+	"  request_digest  off hourly daily weekly: to its admins, what was asked for and waits for their answer\n"
+	"  admin_mail    the admins' addresses, with commas\n"
 	"  admin_reads   no yes: may the customer's admins read the text of held mail\n"
 	"  An empty value takes it away. --json prints JSON.\n";
 
@@ -26,7 +29,7 @@ show(const json_t *reply)
 	json_t *value;
 
 	json_object_foreach(json_object_get(reply, "values"), name, value) {
-		printf("%-12s ", name);
+		printf("%-14s ", name);
 		ctl_print_safe(json_string_value(value));
 		puts("");
 	}

@@ -8,8 +8,9 @@
 #include "policyd/ctl/commands.h"
 
 static const char usage[] =
-	"usage: policyctl trace ID [--json]\n"
-	"  ID is the MTA's queue id, a Message-ID, the reference of a reply or header, or a quarantine id.\n";
+	"usage: policyctl trace ID... [--json]\n"
+	"  ID is the MTA's queue id, a Message-ID, the reference of a reply or header, a quarantine id, or an address of sender or\n"
+	"  recipient. Of several all must fit.\n";
 
 static void
 print_safe(const char *text)
@@ -69,20 +70,20 @@ int
 cmd_trace(int argc, char **argv)
 {
 	int json = ctl_json;
-	const char *id = NULL;
+	char id[1000] = "";
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			json = 1;
-		else if (argv[i][0] == '-' || id) {
+		else if (argv[i][0] == '-' || strlen(id) + strlen(argv[i]) + 2 > sizeof id) {
 			bool help = strcmp(argv[i], "--help") == 0;
 
 			fputs(usage, help ? stdout : stderr);
 			return help ? 0 : 2;
 		} else
-			id = argv[i];
+			snprintf(id + strlen(id), sizeof id - strlen(id), "%s%s", id[0] ? " " : "", argv[i]);
 	}
-	if (id == NULL) {
+	if (id[0] == '\0') {
 		fputs(usage, stderr);
 		return 2;
 	}

@@ -221,6 +221,19 @@
 	X(T_DIGESTS_OFF_HOW, "Your mail program stops them with its own button. Or sign in and choose in the settings.", \
 	  "Ihr Mailprogramm beendet sie mit seinem eigenen Knopf. Oder melden Sie sich an und wählen Sie in den Einstellungen.") \
 	X(T_DIGESTS_ARE_OFF, "You get no more summaries", "Sie bekommen keine Zusammenfassungen mehr") \
+	X(T_DIGEST_ADMIN_ONE, "mail is held for your mailboxes", "Mail wird für Ihre Postfächer zurückgehalten") \
+	X(T_DIGEST_ADMIN_MANY, "mails are held for your mailboxes", "Mails werden für Ihre Postfächer zurückgehalten") \
+	X(T_DIGEST_ADMIN_INTRO, "Since the last summary this was held back, by mailbox:", "Seit der letzten Zusammenfassung wurde zurückgehalten, nach Postfächern:") \
+	X(T_DIGEST_MORE_BOXES, "more mailboxes", "weitere Postfächer") \
+	X(T_DIGEST_SEALS, "requests of your provider to read a mail wait for an answer", "Anfragen Ihres Anbieters, eine Mail zu lesen, warten auf Antwort") \
+	X(T_DIGEST_ADMIN_ALL, "All held mail:", "Alle zurückgehaltenen Mails:") \
+	X(T_DIGEST_REQUEST_ONE, "mail waits for your answer", "Mail wartet auf Ihre Antwort") \
+	X(T_DIGEST_REQUEST_MANY, "mails wait for your answer", "Mails warten auf Ihre Antwort") \
+	X(T_DIGEST_REQUEST_INTRO, "These were asked for and wait for you to approve or decline:", "Um diese wurde gebeten; sie warten darauf, dass Sie genehmigen oder ablehnen:") \
+	X(T_DIGEST_REQUEST_ALL, "All of them:", "Alle:") \
+	X(T_ADMIN_DIGEST, "Summary for administrators: what is held for whom", "Zusammenfassung für Administratoren: was für wen zurückgehalten wird") \
+	X(T_REQUEST_DIGEST, "Summary for administrators: what waits for an answer", "Zusammenfassung für Administratoren: was auf Antwort wartet") \
+	X(T_ADMIN_MAIL, "Administrators' addresses for these, with commas", "Adressen der Administratoren dafür, mit Kommas") \
 	/* settings */ \
 	X(T_SETTINGS, "Settings", "Einstellungen") \
 	X(T_SETTINGS_OF, "Settings of", "Einstellungen von") \
@@ -281,7 +294,7 @@
 	X(T_BY_CUSTOMER, "Held mail by customer", "Zurückgehaltene Mail nach Kunden") \
 	/* support */ \
 	X(T_SUPPORT, "Where is my mail?", "Wo ist meine Mail?") \
-	X(T_SUPPORT_HOW, "Sender, recipient, queue id, Message-ID, or the reference from a bounce", "Absender, Empfänger, Queue-ID, Message-ID oder die Referenz aus einer Fehlermeldung") \
+	X(T_SUPPORT_HOW, "Sender, recipient, both, queue id, Message-ID, or the reference from a bounce", "Absender, Empfänger, beide, Queue-ID, Message-ID oder die Referenz aus einer Fehlermeldung") \
 	X(T_FIND, "Find", "Suchen") \
 	X(T_NO_TRACE, "Nothing is known of that in the last 14 days.", "Davon ist in den letzten 14 Tagen nichts bekannt.") \
 	X(T_OUT_DELIVER, "delivered to the mail server", "an den Mailserver übergeben") \
@@ -299,6 +312,8 @@
 	X(T_WHY_SHORT, "Because", "Weil") \
 	X(T_HELD_COPY, "Held copy", "Zurückgehaltene Kopie") \
 	X(T_OPEN, "Open", "Öffnen") \
+	X(T_AT_NODE, "at", "auf") \
+	X(T_AT_RCPT, "refused before any content, by who sent it or for whom", "vor jedem Inhalt abgewiesen, nach Absender oder Empfänger") \
 	/* audit */ \
 	X(T_AUDIT, "Audit log", "Protokoll") \
 	X(T_AUDIT_HOW, "What was done here, newest first. Each entry carries the hash of the one before it: nothing can be changed or taken out unseen.", \

@@ -5,7 +5,7 @@
 
 #include "policyd/base/utf8.h"
 
-enum { VALUE_MOST = 100 };
+enum { VALUE_MOST = CUSTOMER_VALUE_ROOM - 1 };
 
 /* What may be set, and what it is when nobody has. */
 static const struct field {
@@ -16,6 +16,9 @@ static const struct field {
 	{ "admin_reads", "no", (const char *const[]){ "no", "yes", NULL } },
 	{ "language", "en", (const char *const[]){ "en", "de", NULL } },
 	{ "digest", "off", (const char *const[]){ "off", "hourly", "daily", "weekly", NULL } },
+	{ "admin_digest", "off", (const char *const[]){ "off", "hourly", "daily", "weekly", NULL } },
+	{ "request_digest", "off", (const char *const[]){ "off", "hourly", "daily", "weekly", NULL } },
+	{ "admin_mail", "", NULL },
 	{ "digest_hour", "7", (const char *const[]){ "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17",
 	    "18", "19", "20", "21", "22", "23", NULL } },
 };
@@ -87,6 +90,21 @@ value_good(const struct field *f, const char *value)
 	return false;
 }
 
+/* "a@b.example, c@d.example" */
+static bool
+addresses_good(const char *value)
+{
+	for (struct span left = span_of(value), one; left.n > 0;) {
+		one = span_trim(span_cut(&left, ','));
+		size_t at = span_find_last(one, '@');
+
+		if (one.n == 0 || at == SPAN_NONE || at == 0 || at + 1 == one.n || span_find_char(one, ' ') != SPAN_NONE || span_find_char(one, '<') != SPAN_NONE ||
+		    span_find_char(one, '>') != SPAN_NONE)
+			return false;
+	}
+	return true;
+}
+
 const char *
 customer_set(struct review *r, const char *customer, const char *field, const char *value)
 {
@@ -98,6 +116,8 @@ customer_set(struct review *r, const char *customer, const char *field, const ch
 		return "unknown field";
 	if (value[0] && !value_good(f, value))
 		return "no good value for that field";
+	if (strcmp(field, "admin_mail") == 0 && !addresses_good(value))
+		return "addresses with commas between them are expected";
 	if (of == NULL)
 		json_object_set_new(r->customers, customer, of = json_object());
 	if (value[0])

@@ -8,6 +8,8 @@
 
 #include "quarantine/review/review.h"
 
+enum { CUSTOMER_VALUE_ROOM = 400 };
+
 bool customers_load(struct review *r);
 bool customer_admin_reads(const struct review *r, const char *customer);
 const char *customer_brand(const struct review *r, const char *customer);

@@ -22,15 +22,32 @@ struct window {
 	int spread_s, token_s;               /* over how long they go out; how long their links live */
 };
 
-/* One customer's present window. */
+/* Three kinds: to mailbox owners what is held for them; to the customer's admins what is held for whom; to them what waits for
+ * their answer. Each has its own schedule, and its own windows in the ledger. */
+static const struct kind {
+	char letter;                         /* before a window's name; 0: none */
+	const char *schedule;                /* field of customers.c */
+	const char *state;                   /* what is listed; NULL: all that is held */
+	bool to_admins;
+	void (*compose)(struct review *r, const char *customer, const char *mailbox, json_t *entries, int64_t expires_s, struct own_mail *mail);
+} kinds[] = {
+	{ 0, "digest", "new", false, digest_compose },
+	{ 'a', "admin_digest", NULL, true, digest_compose_admin },
+	{ 'r', "request_digest", "requested", true, digest_compose_requests },
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* One customer's present window of one kind. */
 struct plan {
 	struct plan *next;
 	struct review *review;
+	const struct kind *kind;
 	char customer[CUSTOMER_NAME_ROOM];
 	struct window window;
 	bool listing, listed;
 	int64_t retry_at_s;
 	json_t *mailboxes;                   /* address -> entries; taken out when it is in the ledger */
+	json_t *all;                         /* to_admins: the entries of all mailboxes */
 	size_t entries;
 };
 
@@ -57,9 +74,10 @@ at_hour(struct tm tm, int days, int hour)
 
 /* The window that now is in; false: this customer has none. */
 static bool
-window_of(const struct review *r, const char *customer, int64_t now_s, struct window *w)
+window_of(const struct review *r, const char *customer, const struct kind *kind, int64_t now_s, struct window *w)
 {
-	const char *schedule = customer_value(r, customer, "digest");
+	const char *schedule = customer_value(r, customer, kind->schedule);
+	char letter[2] = { kind->letter, '\0' }, name[WINDOW_ROOM - 2];
 	int hour = atoi(customer_value(r, customer, "digest_hour"));
 	time_t t = (time_t)now_s;
 	struct tm tm, day;
@@ -68,7 +86,8 @@ window_of(const struct review *r, const char *customer, int64_t now_s, struct wi
 	if (strcmp(schedule, "hourly") == 0) {
 		*w = (struct window){ .start_s = at_hour(tm, 0, tm.tm_hour), .spread_s = 1800, .token_s = 8 * DAY_S };
 		w->before_s = w->start_s - 3600;
-		strftime(w->key, sizeof w->key, "h%Y-%m-%d-%H", &tm);
+		strftime(name, sizeof name, "h%Y-%m-%d-%H", &tm);
+		snprintf(w->key, sizeof w->key, "%s%s", letter, name);
 		return true;
 	}
 	bool weekly = strcmp(schedule, "weekly") == 0;
@@ -82,7 +101,8 @@ window_of(const struct review *r, const char *customer, int64_t now_s, struct wi
 	    .token_s = (length + 7) * DAY_S };
 	t = (time_t)w->start_s;
 	localtime_r(&t, &day);
-	strftime(w->key, sizeof w->key, weekly ? "w%Y-%m-%d" : "d%Y-%m-%d", &day);
+	strftime(name, sizeof name, weekly ? "w%Y-%m-%d" : "d%Y-%m-%d", &day);
+	snprintf(w->key, sizeof w->key, "%s%s", letter, name);
 	return true;
 }
 
@@ -92,6 +112,12 @@ static void
 ledger_key(const char *window, const char *mailbox, char *to, size_t room)
 {
 	snprintf(to, room, "%s %s", window, mailbox);
+}
+
+static bool
+is_owners(const char *window)
+{
+	return window[0] == 'd' || window[0] == 'h' || window[0] == 'w';
 }
 
 static bool
@@ -114,7 +140,7 @@ ledger_write(struct review *r, const char *window, const char *mailbox, const ch
 	}
 	ledger_key(window, mailbox, key, sizeof key);
 	json_object_set_new(d->ledger, key, json_string(state));
-	if (strcmp(state, "sent") == 0)
+	if (strcmp(state, "sent") == 0 && is_owners(window))
 		json_object_set_new(d->last, mailbox, json_integer(review_time_s(r)));
 	return true;
 }
@@ -135,7 +161,7 @@ ledger_open(struct review *r, char *why, size_t room)
 		if (entry && json_integer_value(json_object_get(entry, "time")) > review_time_s(r) - KEEP_LEDGER_S) {
 			ledger_key(json_word(entry, "window"), json_word(entry, "mailbox"), key, sizeof key);
 			json_object_set(d->ledger, key, json_object_get(entry, "state"));
-			if (strcmp(json_word(entry, "state"), "sent") == 0)
+			if (strcmp(json_word(entry, "state"), "sent") == 0 && is_owners(json_word(entry, "window")))
 				json_object_set(d->last, json_word(entry, "mailbox"), json_object_get(entry, "time"));
 			buf_add(&kept, line, strlen(line));
 		}
@@ -203,6 +229,27 @@ digests_open(struct review *r, char *why, size_t room)
 
 static void ask_page(struct plan *p, const char *cursor);
 
+/* All of it is here. An admins' digest goes to each of them as a whole, and not at all when there is nothing in it. */
+static void
+listed(struct plan *p)
+{
+	char list[CUSTOMER_VALUE_ROOM];
+	struct span left, one;
+
+	p->listed = true;
+	if (!p->kind->to_admins || json_array_size(p->all) == 0)
+		return;
+	snprintf(list, sizeof list, "%s", customer_value(p->review, p->customer, "admin_mail"));
+	for (left = span_of(list); left.n > 0;) {
+		char address[MAX_ADDRESS + 1];
+
+		one = span_trim(span_cut(&left, ','));
+		snprintf(address, sizeof address, SPAN_FMT, SPAN_ARG(one));
+		if (one.n > 0)
+			json_object_set(p->mailboxes, address, p->all);
+	}
+}
+
 static void
 page_came(void *arg, json_t *reply, int fd)
 {
@@ -214,6 +261,7 @@ page_came(void *arg, json_t *reply, int fd)
 	p->listing = false;
 	if (json_object_get(reply, "error")) {
 		json_object_clear(p->mailboxes);
+		json_array_clear(p->all);
 		p->entries = 0;
 		p->retry_at_s = review_time_s(p->review) + RETRY_S;
 		json_decref(reply);
@@ -223,6 +271,11 @@ page_came(void *arg, json_t *reply, int fd)
 		const char *class_name = json_word(e, "class"), *mailbox = json_word(e, "recipient");
 		json_int_t last = json_integer_value(json_object_get(p->review->digests->last, mailbox));
 
+		if (p->kind->to_admins) {
+			if (p->entries++ < PLAN_MOST)
+				json_array_append(p->all, e);
+			continue;
+		}
 		if (last && json_integer_value(json_object_get(e, "time")) <= review_store_time(last))
 			continue;
 		if (strcmp(class_name, "virus") == 0 || strcmp(class_name, "phish") == 0 || p->entries++ >= PLAN_MOST)
@@ -234,16 +287,18 @@ page_came(void *arg, json_t *reply, int fd)
 	if (json_is_true(json_object_get(reply, "more")) && p->entries < PLAN_MOST)
 		ask_page(p, json_word(reply, "cursor"));
 	else
-		p->listed = true;
+		listed(p);
 	json_decref(reply);
 }
 
 static void
 ask_page(struct plan *p, const char *cursor)
 {
-	json_t *request = json_pack("{s:s, s:s, s:[s], s:I, s:i, s:{s:s}}", "cmd", "quarantine.list", "customer", p->customer, "state", "new", "since",
-	    (json_int_t)review_store_time(p->window.before_s), "limit", LIST_PAGE, "scope", "customer", p->customer);
+	bool waiting = p->kind->state && strcmp(p->kind->state, "requested") == 0;     /* whenever it came */
+	json_t *request = json_pack("{s:s, s:s, s:I, s:i, s:{s:s}}", "cmd", "quarantine.list", "customer", p->customer, "since",
+	    (json_int_t)(waiting ? 0 : review_store_time(p->window.before_s)), "limit", LIST_PAGE, "scope", "customer", p->customer);
 
+	json_object_set_new(request, "state", p->kind->state ? json_string(p->kind->state) : json_pack("[s,s,s]", "new", "seen", "requested"));
 	if (cursor[0])
 		json_object_set_new(request, "cursor", json_string(cursor));
 	p->listing = backend_ask(p->review->store, request, -1, LIST_MS, page_came, p);
@@ -297,7 +352,8 @@ send_one(struct plan *p, const char *mailbox, json_t *entries)
 
 	ledger_key(p->window.key, mailbox, key, sizeof key);
 	state = json_string_value(json_object_get(r->digests->ledger, key));
-	if ((state && (strcmp(state, "sent") == 0 || strcmp(state, "refused") == 0)) || strcmp(mailbox_digest(r, mailbox), "off") == 0)
+	if ((state && (strcmp(state, "sent") == 0 || strcmp(state, "refused") == 0)) ||
+	    (!p->kind->to_admins && strcmp(mailbox_digest(r, mailbox), "off") == 0))
 		return true;
 	s = calloc(1, sizeof *s);
 	if (s == NULL || !ledger_write(r, p->window.key, mailbox, "sending")) {
@@ -311,7 +367,7 @@ send_one(struct plan *p, const char *mailbox, json_t *entries)
 	snprintf(id, sizeof id, "digest-%.32s", mac);
 	struct own_mail mail = { .id = id, .to = mailbox };
 
-	digest_compose(r, p->customer, mailbox, entries, review_time_s(r) + p->window.token_s, &mail);
+	p->kind->compose(r, p->customer, mailbox, entries, review_time_s(r) + p->window.token_s, &mail);
 	if (!mail_send(r, &mail, sent, s)) {
 		free(s);
 		return false;
@@ -346,8 +402,9 @@ plan_step(struct plan *p, int64_t now_s)
 
 	if (p->listing)
 		return;
-	if (!window_of(p->review, p->customer, now_s, &w)) {
+	if (!window_of(p->review, p->customer, p->kind, now_s, &w)) {
 		json_object_clear(p->mailboxes);
+		json_array_clear(p->all);
 		p->window.key[0] = '\0';
 		return;
 	}
@@ -358,6 +415,7 @@ plan_step(struct plan *p, int64_t now_s)
 	}
 	if (!p->listed && now_s >= p->retry_at_s) {
 		json_object_clear(p->mailboxes);
+		json_array_clear(p->all);
 		p->entries = 0;
 		ask_page(p, "");
 	}
@@ -365,28 +423,43 @@ plan_step(struct plan *p, int64_t now_s)
 		plan_send(p, now_s);
 }
 
-/* A plan for each customer who has settings of his own. */
+static void
+plan_add(struct review *r, const char *customer, const struct kind *kind)
+{
+	struct plan *p = calloc(1, sizeof *p);
+
+	if (p == NULL)
+		return;                      /* the next tick tries again */
+	p->review = r;
+	p->kind = kind;
+	p->mailboxes = json_object();
+	p->all = json_array();
+	snprintf(p->customer, sizeof p->customer, "%s", customer);
+	p->next = r->digests->plans;
+	r->digests->plans = p;
+}
+
+static bool
+plan_there(const struct review *r, const char *customer, const struct kind *kind)
+{
+	const struct plan *p = r->digests->plans;
+
+	while (p && (p->kind != kind || strcmp(p->customer, customer) != 0))
+		p = p->next;
+	return p != NULL;
+}
+
+/* Plans for each customer who has settings of his own. */
 void
 digests_tick(struct review *r)
 {
 	const char *customer;
 	json_t *settings;
 
-	json_object_foreach(r->customers, customer, settings) {
-		struct plan *p = r->digests->plans;
-
-		while (p && strcmp(p->customer, customer) != 0)
-			p = p->next;
-		if (p || customer[0] == '\0')
-			continue;
-		if ((p = calloc(1, sizeof *p)) == NULL)
-			return;
-		p->review = r;
-		p->mailboxes = json_object();
-		snprintf(p->customer, sizeof p->customer, "%s", customer);
-		p->next = r->digests->plans;
-		r->digests->plans = p;
-	}
+	json_object_foreach(r->customers, customer, settings)
+		for (size_t k = 0; k < KINDS && customer[0]; k++)
+			if (!plan_there(r, customer, &kinds[k]))
+				plan_add(r, customer, &kinds[k]);
 	for (struct plan *p = r->digests->plans; p; p = p->next)
 		plan_step(p, review_time_s(r));
 }

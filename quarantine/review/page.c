@@ -108,7 +108,7 @@ put_tabs(struct call *c)
 {
 	static const struct tab tabs[] = {
 		{ "/", T_TAB_HELD, 1 << ROLE_OWNER | 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
-		{ "/support", T_SUPPORT, 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
+		{ "/support", T_SUPPORT, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
 		{ "/stats", T_STATISTICS, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },
 		{ "/settings", T_SETTINGS, 1 << ROLE_OWNER | 1 << ROLE_ADMIN },
 		{ "/seals", T_SEALS, 1 << ROLE_ADMIN | 1 << ROLE_SUPPORT | 1 << ROLE_ABUSE },

@@ -156,6 +156,10 @@ put_review(struct call *c)
 	    "<label for=\"brand\">%t</label><input id=\"brand\" name=\"brand\" maxlength=\"60\" value=\"%s\">", T_DIGEST_HOUR,
 	    customer_value(r, customer, "digest_hour"), T_BRAND, customer_value(r, customer, "brand"));
 	put_choice(c, "language", T_DIGEST_LANGUAGE, languages, customer_value(r, customer, "language"));
+	put_choice(c, "admin_digest", T_ADMIN_DIGEST, schedules, customer_value(r, customer, "admin_digest"));
+	put_choice(c, "request_digest", T_REQUEST_DIGEST, schedules, customer_value(r, customer, "request_digest"));
+	put(c, "<label for=\"admin_mail\">%t</label><input id=\"admin_mail\" name=\"admin_mail\" maxlength=\"390\" value=\"%s\">", T_ADMIN_MAIL,
+	    customer_value(r, customer, "admin_mail"));
 	put_choice(c, "admin_reads", T_ADMIN_READS, yes_no, customer_value(r, customer, "admin_reads"));
 	put(c, "<p><button class=\"primary\">%t</button></p></form>", T_SAVE);
 }
@@ -276,6 +280,11 @@ written(struct call *c, json_t *reply, int fd)
 		call_redirect(c, to);
 		return;
 	}
+	if (json_is_true(json_object_get(reply, "foreign"))) {       /* another customer's is not there */
+		json_decref(reply);
+		call_missing(c);
+		return;
+	}
 	if (c->api) {
 		call_json(c, json_is_true(json_object_get(reply, "silent")) ? 503 : 422, json_pack("{s:s, s:i}", "error", error, "status", 422));
 		json_decref(reply);
@@ -362,8 +371,8 @@ post_settings_list(struct call *c)
 void
 post_settings_review(struct call *c)
 {
-	static const char *const names[] = { "digest", "digest_hour", "brand", "language", "admin_reads" };
-	char value[120];
+	static const char *const names[] = { "digest", "digest_hour", "brand", "language", "admin_digest", "request_digest", "admin_mail", "admin_reads" };
+	char value[CUSTOMER_VALUE_ROOM];
 
 	if (c->who.role == ROLE_OWNER) {
 		call_value(c, "digest", value, sizeof value);

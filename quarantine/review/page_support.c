@@ -1,5 +1,6 @@
-/* page_support.c - "where is my mail?": one timeline of what became of it, from the history (broker) and, for what was held,
- * from the quarantine (store). By sender, recipient, queue id, Message-ID, quarantine id, or the reference in a bounce. */
+/* page_support.c - "where is my mail?": one timeline of what became of it for each recipient, from the history that all nodes
+ * share (broker) and, for what was held, from the quarantine (store), also where another node holds it. By sender, recipient,
+ * both, queue id, Message-ID, quarantine id, or the reference in a bounce. A customer's admin sees his customer's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,7 +8,7 @@
 #include "quarantine/review/pages.h"
 #include "quarantine/review/reasons.h"
 
-enum { ASKED_ROOM = 400, HELD_MOST = 20, EVENTS_SHOWN = 100, REASONS_SHOWN = 6 };
+enum { ASKED_ROOM = 400, HELD_MOST = 20, POOL_MOST = 16, EVENTS_SHOWN = 100, REASONS_SHOWN = 6 };
 
 static int
 by_time(const void *a, const void *b)
@@ -95,10 +96,33 @@ put_held(struct call *c, const json_t *e)
 		put_badge(c, "state", text_state(c->language, json_word(held, "state")));
 		put(c, " ");
 		put_time(c, json_integer_value(json_object_get(held, "changed")));
-		put(c, " <bdi>%s %s</bdi> <a href=\"/m/%s?n=%d\">%t</a>", json_word(held, "actor"), json_word(held, "note"), id,
-		    (long long)json_integer_value(json_object_get(held, "n")), T_OPEN);
+		const char *node = json_word(held, "node"), *url = node[0] ? json_word(json_object_get(c->kept[2], "nodes"), node) : "";
+
+		put(c, " <bdi>%s %s</bdi>", json_word(held, "actor"), json_word(held, "note"));
+		if (node[0])
+			put(c, " \xc2\xb7 %t <bdi>%s</bdi>", T_AT_NODE, node);
+		if (node[0] == '\0' || url[0])
+			put(c, " <a href=\"%s/m/%s?n=%d\">%t</a>", url, id, (long long)json_integer_value(json_object_get(held, "n")), T_OPEN);
 	}
 	put(c, "</dd></div>");
+}
+
+/* Why, in one sentence: what it was taken for, and against which of the recipient's own limits. */
+static void
+put_verdict(struct call *c, const json_t *e)
+{
+	static const struct { const char *verdict, *class_name; } classes[] = { { "SPAM", "spam" }, { "VIRUS", "virus" }, { "PHISH", "phish" },
+	    { "BANNED", "banned" }, { "UNSCANNABLE", "unscannable" } };
+
+	if (strcmp(json_word(e, "event"), "rcpt") == 0)
+		put(c, "<div><dt>%t</dt><dd>%t</dd></div>", T_REASON, T_AT_RCPT);
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+		if (strcmp(json_word(e, "verdict"), classes[i].verdict) == 0) {
+			put(c, "<div><dt>%t</dt><dd>%s", T_REASON, text_class(c->language, classes[i].class_name));
+			if (json_word(e, "banned")[0])
+				put(c, ": <bdi>%s</bdi>", json_word(e, "banned"));
+			put(c, "</dd></div>");
+		}
 }
 
 static void
@@ -120,6 +144,7 @@ put_event(struct call *c, const json_t *e)
 	put_fact(c, T_MESSAGE_ID, json_word(e, "message_id"));
 	put_fact(c, T_REFERENCE, json_word(e, "ref"));
 	put_fact(c, T_ANSWERED, json_word(e, "reply"));
+	put_verdict(c, e);
 	put_limits(c, e);
 	put_symbols(c, e);
 	put_held(c, e);
@@ -156,6 +181,42 @@ support_page(struct call *c)
 	call_page(c, 200);
 }
 
+/* What the nodes' common list says; without a pool it says nothing. */
+static void
+pool_came(struct call *c, json_t *reply, int fd)
+{
+	(void)fd;
+	json_array_extend(c->kept[1], json_object_get(reply, "entries"));
+	c->kept[2] = reply;
+	support_page(c);
+}
+
+/* Copies that are not here: another node holds them. */
+static void
+ask_pool(struct call *c)
+{
+	json_t *rcpts = json_array(), *seen = json_object(), *e;
+	size_t i;
+
+	json_array_foreach(json_object_get(c->kept[0], "events"), i, e) {
+		const char *recipient = json_word(e, "recipient");
+
+		if (json_word(e, "quarantine_id")[0] == '\0' || held_of(c, json_word(e, "quarantine_id"), recipient) || json_object_get(seen, recipient) ||
+		    json_array_size(rcpts) == POOL_MOST)
+			continue;
+		json_object_set_new(seen, recipient, json_true());
+		json_array_append_new(rcpts, json_string(recipient));
+	}
+	json_decref(seen);
+	if (json_array_size(rcpts) > 0) {
+		ask_store(c, json_pack("{s:s, s:b, s:o, s:i, s:o}", "cmd", "quarantine.list", "pool", 1, "rcpt", rcpts, "limit", 1000, "scope",
+		    viewer_scope(&c->who)), pool_came);
+	} else {
+		json_decref(rcpts);
+		support_page(c);
+	}
+}
+
 static void
 held_came(struct call *c, json_t *reply, int fd)
 {
@@ -164,7 +225,7 @@ held_came(struct call *c, json_t *reply, int fd)
 	json_array_extend(c->kept[1], json_object_get(reply, "entries"));
 	json_decref(reply);
 	if (--c->number == 0)
-		support_page(c);
+		ask_pool(c);
 }
 
 static void
@@ -191,7 +252,7 @@ traced(struct call *c, json_t *reply, int fd)
 		ask_store(c, json_pack("{s:s, s:s, s:o}", "cmd", "quarantine.show", "id", id, "scope", viewer_scope(&c->who)), held_came);
 	json_decref(ids);
 	if (--c->number == 0)
-		support_page(c);
+		ask_pool(c);
 }
 
 void
@@ -200,10 +261,6 @@ get_support(struct call *c)
 	char asked[ASKED_ROOM];
 	struct span id;
 
-	if (c->who.customer[0]) {            /* the history is not kept by customer: only who may see all may look there */
-		call_error(c, 403, T_NOT_ALLOWED);
-		return;
-	}
 	if (!call_query(c, "q", asked, sizeof asked) || (id = span_trim(span_of(asked))).n == 0) {
 		c->kept[0] = json_object();
 		c->kept[1] = json_array();
@@ -214,5 +271,7 @@ get_support(struct call *c)
 
 	asked[id.p + id.n - asked] = '\0';
 	json_object_set_new(request, "id", json_safe(id.p));
+	if (c->who.customer[0])
+		json_object_set_new(request, "customer", json_string(c->who.customer));
 	ask_broker(c, request, -1, traced);
 }

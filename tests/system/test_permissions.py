@@ -41,7 +41,7 @@ TABLE = [
     ("GET", "/api/v1/policies/:/history", "asb", "policy"), ("GET", "/api/v1/policy-schema", "asb", "-"),
     ("PUT", "/api/v1/policies/:", "ab", "policy", {"tag": "3"}), ("DELETE", "/api/v1/policies/:", "ab", "policy", {}),
     ("POST", "/api/v1/policy-import", "ab", "policy-import", {}),
-    ("GET", "/api/v1/customers/:/use", "asb", "customer"), ("POST", "/api/v1/customers/:/rollback", "ab", "customer", {"to": "2020-01-01"}),
+    ("GET", "/api/v1/customers/:/use", "asb", "customer"), ("POST", "/api/v1/customers/:/rollback", "ab", "customer", {"to_ms": 4102444800000}),
     ("DELETE", "/api/v1/customers/:", "b", "customer-gone", {}),
 ]
 
@@ -82,7 +82,7 @@ class Permissions(Base):
         elif about.startswith("settings"):
             path, body = (path + "?key=" + urllib.parse.quote(key), body) if about == "settings" else (path, dict(body, key=key))
         elif about == "policy":
-            path = path.replace(":", urllib.parse.quote(key, safe="@.").replace("%3A", ":") if False else WHOSE[whose], 1)
+            path = path.replace(":", WHOSE[whose], 1)
         elif about == "policy-import":
             body = {"records": [{"key": key, "values": {"tag": "3"}}], "merge": True, "dry_run": True}
         elif about.startswith("customer"):
@@ -117,11 +117,13 @@ class Permissions(Base):
         elif about == "customer" and REACH[who] in (OURS, ("customer",)) and (whose == "customer") != (REACH[who] == ("customer",)):
             self.assertEqual(r.status, 404, label)
         elif about == "customer-gone" and whose == "customer" and REACH[who] == OURS:
-            self.assertEqual(r.status, 404, label)
+            self.assertIn(r.status, (404, 422), label)   # the same for a customer that is not there
         elif about not in ("-", "customer", "customer-gone") and whose not in REACH[who]:
             self.assertEqual(r.status, 404, label)
         elif about == "seal":
             self.assertEqual(r.status, 400, label)       # reached: it only makes no sense
+        elif method == "DELETE" and about == "policy":
+            self.assertIn(r.status, (200, 422), label)   # the second one finds no record of the mailbox, but may look
         else:
             self.assertIn(r.status, (200, 303), label)
 

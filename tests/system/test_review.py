@@ -85,6 +85,17 @@ class Review(Base):
         r = self.api(SUPPORT).api("POST", "/api/v1/messages/change", {"op": "release", "allow": True, "note": "T1", "ids": [ids["api"]]}).json()
         self.assertFalse(r["results"][0]["done"])        # support delivers; whom to trust is not his to say
 
+    def test_who_says_that_the_sender_is_who_he_is(self):
+        """Results of authentication in the mail's own header are a stranger's word, in whatever name: not shown as ours."""
+        host = self.pd.json("status").get("host_name") or socket.gethostname()
+        forged = "Authentication-Results: %s; dmarc=pass header.from=bank.example" % host
+        data = points(8, "forged results").replace(b"Subject:", forged.encode() + b"\r\nARC-Authentication-Results: i=1; x.example; spf=pass\r\nSubject:", 1)
+        text = self.browser(ADMIN).get("/m/%s?n=0" % self.hold(data, OWNER)).text
+        card, rest = re.search(r"Is the sender who he says he is\?</h2>(.*?)</section>(.*)", text, re.S).groups()
+        self.assertNotIn("pass", card)
+        self.assertEqual(len(re.findall(r"dmarc=pass header.from=bank.example</bdi> <span class=\"badge badge-state\">not our word", rest)), 1)
+        self.assertEqual(rest.count("not our word"), 2)
+
     def test_an_allow_entry_goes_to_the_mailbox_behind_the_address(self):
         self.pd.set("mailbox:gus@shop.example", tag="3")
         self.addCleanup(self.pd.ctl, "policy", "unset", "mailbox:gus@shop.example")
@@ -326,6 +337,14 @@ class Review(Base):
         reference = re.search(r"<dt>Reference</dt><dd><bdi>(\w+)<", text).group(1)
         self.assertIn("where is it", sue.get("/support?q=" + reference).text)
         self.assertIn("Nothing is known", sue.get("/support?q=nobody@nowhere.example").text)
+        self.assertIn("where is it", sue.get("/support?q=ann@sender.example+lost@shop.example").text)       # all must fit
+        self.assertIn("where is it", sue.get("/support?q=lost@shop.example+" + by["queue_id"]).text)
+        self.assertNotIn("where is it", sue.get("/support?q=lost@shop.example+other@sender.example").text)
+        self.assertIn("where is it", self.api(ADMIN).get("/support?q=lost@shop.example").text)              # his customer's
+        self.assertEqual(self.api("otto").get("/api/v1/trace?q=lost@shop.example").json(), {"events": [], "held": []})
+        self.assertIn(b"where is it", self.pd.ctl("trace", "ann@sender.example", "lost@shop.example").stdout)
+        self.api(ADMIN).api("POST", "/api/v1/messages/change", {"op": "release", "ids": [ident]})
+        self.assertRegex(sue.get("/support?q=" + reference).text, r"the MTA&#39;s queue id is SINK")        # and what became of it since
 
     def test_settings(self):
         b = self.browser(OWNER)
@@ -585,6 +604,37 @@ class Links(Base):
         self.digest("on@shop.example")
         time.sleep(2)
         self.assertEqual(len(self.digests("off@shop.example")), n)
+
+    def test_admins_get_what_is_held_for_whom_and_what_waits(self):
+        """Each once a window and address, also over a restart; no bodies, no link that acts; none when there is nothing."""
+        b = self.api(ADMIN)
+        self.pd.ctl("review", "--customer", "other", "admin_digest=daily", "request_digest=daily", "digest_hour=%d" % time.localtime().tm_hour,
+                    "admin_mail=otto@other.example, root@elsewhere.example")
+        self.assertEqual(self.pd.ctl("review", "--customer", "other", "admin_mail=not an address", check=False).returncode, 2)
+        for n in range(3):
+            self.hold(points(8, "three %d" % n, body="inner words\r\n"), "zoe@other.example")
+        virus = self.hold(eicar(), "zack@other.example")
+        self.pd.ctl("quarantine", "request", virus)
+        Links.days = getattr(Links, "days", 0) + 1
+        self.clock(Links.days * 86400 + 3700)
+        at = "root@elsewhere.example"
+        wait_until(lambda: len(self.sink.to(at)) == 2 and len(self.sink.to("otto@other.example")) == 2, 30)
+        mails = {str(email.header.make_header(email.header.decode_header(self.text(m)[0]["Subject"]))): self.text(m) for m in self.sink.to(at)}
+        _, text, html = mails["4 mails are held for your mailboxes"]
+        self.assertRegex(text, r"3  zoe@other\.example  \(3 spam\)")
+        self.assertRegex(text, r"1  zack@other\.example  \(1 virus; 1 release asked for\)")
+        _, text, html = mails["1 mail waits for your answer"]
+        self.assertIn("zack@other.example", text)
+        self.assertIn("/m/%s?n=0" % virus, text)
+        for _, text, html in mails.values():
+            self.assertNotIn("inner words", text + html)
+            self.assertNotIn("/d/", text + html)
+            self.assertEqual(Browser(self.pd.review).get("/m/" + virus, follow=False).headers["Location"], "/signin")
+        os.kill(self.pd.pids()["review"], signal.SIGKILL)
+        wait_until(self.pd.ready)
+        time.sleep(2.5)
+        self.assertEqual((len(self.sink.to(at)), len(self.sink.to("otto@other.example"))), (2, 2))
+        self.assertEqual(b.get("/api/v1/me").status, 200)
 
     def test_sign_in_by_mail(self):
         b = Browser(self.pd.review)
