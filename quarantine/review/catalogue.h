@@ -115,7 +115,7 @@
 	/* one message */ \
 	X(T_MESSAGE, "Message", "Nachricht") \
 	X(T_FROM, "From", "Von") \
-	X(T_ENVELOPE, "Really sent by", "Tatsächlich gesendet von") \
+	X(T_ENVELOPE, "Sent by way of", "Gesendet über") \
 	X(T_RECEIVED, "Received", "Eingegangen") \
 	X(T_SIZE, "Size", "Größe") \
 	X(T_KEPT_UNTIL, "Kept until", "Aufbewahrt bis") \
@@ -146,7 +146,7 @@
 	X(T_AUTHENTICATION_NONE, "Nothing was found out about that: neither the sending server nor a signature could be held against the name.", \
 	  "Darüber ist nichts bekannt: Weder der sendende Server noch eine Signatur ließ sich mit dem Namen vergleichen.") \
 	X(T_NOT_OURS, "not our word: anybody can write this", "nicht von uns: Das kann jeder hineinschreiben") \
-	X(T_PARTS, "Attachments and parts", "Anhänge und Teile") \
+	X(T_PARTS, "Attachments", "Anhänge") \
 	X(T_NO_NAME, "(no name)", "(ohne Namen)") \
 	X(T_REALLY, "really", "in Wahrheit") \
 	X(T_LINKS, "Where it links to", "Wohin sie verweist") \
@@ -239,7 +239,19 @@
 	X(T_SETTINGS_OF, "Settings of", "Einstellungen von") \
 	X(T_SETTINGS_NEW_ONLY, "What you change here holds for mail that comes from now on.", "Was Sie hier ändern, gilt für Mail, die ab jetzt kommt.") \
 	X(T_THRESHOLDS, "How strict the filter is", "Wie streng der Filter ist") \
-	X(T_THRESHOLDS_HOW, "In points; a number or \"off\". An empty field takes what is set above.", "In Punkten; eine Zahl oder \"off\". Ein leeres Feld übernimmt, was darüber gesetzt ist.") \
+	X(T_THRESHOLDS_HOW, "Each mail gets points for what looks like spam in it: the more points, the more it looks like spam. Lower numbers are stricter, \"off\" never does it; leave a field empty to go with what is set for you.", \
+	  "Jede Mail bekommt Punkte für das, was darin nach Spam aussieht: je mehr Punkte, desto mehr. Kleinere Zahlen sind strenger, \"off\" tut es nie; lassen Sie ein Feld leer, um zu übernehmen, was für Sie eingestellt ist.") \
+	X(T_LEVEL_DEFAULT, "set by your provider", "eingestellt von Ihrem Anbieter") \
+	X(T_LEVEL_TIER, "set by your tariff", "eingestellt durch Ihren Tarif") \
+	X(T_LEVEL_CUSTOMER, "set for the whole organisation", "eingestellt für die ganze Organisation") \
+	X(T_LEVEL_DOMAIN, "set for the domain", "eingestellt für die Domain") \
+	X(T_LEVEL_MAILBOX, "set for this mailbox", "eingestellt für dieses Postfach") \
+	X(T_UNTIL, "until", "bis") \
+	X(T_ENDED, "ended", "endete") \
+	X(T_SENDER_BLOCKED, "From now on mail from this sender is not delivered to you. You can change that in the", \
+	  "Mail von diesem Absender wird Ihnen von nun an nicht zugestellt. Ändern können Sie das in den") \
+	X(T_SENDER_ALLOWED, "From now on mail from this sender is always delivered. You can change that in the", \
+	  "Mail von diesem Absender wird von nun an immer zugestellt. Ändern können Sie das in den") \
 	X(T_TAG_FROM, "Mark as spam from", "Als Spam markieren ab") \
 	X(T_HOLD_FROM, "Hold back from", "Zurückhalten ab") \
 	X(T_DISCARD_FROM, "Drop from", "Verwerfen ab") \

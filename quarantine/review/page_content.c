@@ -143,7 +143,8 @@ put_parts(struct call *c, const json_t *content)
 	json_array_foreach(json_object_get(content, "parts"), i, part) {
 		const char *name = json_word(part, "name"), *type = json_word(part, "type"), *real = json_word(part, "real_type");
 
-		if (strncmp(type, "multipart/", 10) == 0 && name[0] == '\0')
+		/* What is the mail's text is shown as that. */
+		if (name[0] == '\0' && (strncmp(type, "multipart/", 10) == 0 || strcmp(type, "text/plain") == 0 || strcmp(type, "text/html") == 0))
 			continue;
 		if (shown++ == 0)
 			put(c, "<section class=\"card\"><h2>%t</h2><ul class=\"parts\">", T_PARTS);

@@ -113,8 +113,10 @@ put_mail(struct call *c, enum text alert)
 	put(c, "<article class=\"narrow\"><h1><bdi>%s</bdi></h1>", subject[0] ? subject : text_in(c->language, T_NO_SUBJECT));
 	if (alert != T_NOTHING)
 		put(c, "<p class=\"alert\" role=\"alert\">%t</p>", alert);
-	put(c, "<section class=\"card\"><dl class=\"facts\"><div><dt>%t</dt><dd><bdi>%s</bdi></dd></div><div><dt>%t</dt><dd><bdi>%s</bdi></dd></div>"
-	    "<div><dt>%t</dt><dd>", T_FROM, json_word(e, "from"), T_ENVELOPE, json_word(e, "sender"), T_RECEIVED);
+	put(c, "<section class=\"card\"><dl class=\"facts\"><div><dt>%t</dt><dd><bdi>%s</bdi></dd></div>", T_FROM, json_word(e, "from"));
+	if (strcmp(json_word(e, "from"), json_word(e, "sender")) != 0)
+		put(c, "<div><dt>%t</dt><dd><bdi>%s</bdi></dd></div>", T_ENVELOPE, json_word(e, "sender")[0] ? json_word(e, "sender") : "<>");
+	put(c, "<div><dt>%t</dt><dd>", T_RECEIVED);
 	put_time(c, json_integer_value(json_object_get(e, "time")));
 	put(c, "</dd></div></dl><p>");
 	put_badge(c, json_word(e, "class"), text_class(c->language, json_word(e, "class")));

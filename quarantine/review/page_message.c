@@ -120,7 +120,8 @@ put_facts(struct call *c, const json_t *e)
 	if (shown_name[0])
 		put(c, "<strong><bdi>%s</bdi></strong> ", shown_name);
 	put(c, "<bdi>%s</bdi></dd></div>", json_word(e, "from")[0] ? json_word(e, "from") : "\xe2\x80\x93");
-	put_row(c, T_ENVELOPE, sender[0] ? sender : "<>");
+	if (strcmp(sender, json_word(e, "from")) != 0)
+		put_row(c, T_ENVELOPE, sender[0] ? sender : "<>");
 	put_row(c, T_TO, json_word(e, "recipient"));
 	put(c, "<div><dt>%t</dt><dd>", T_RECEIVED);
 	put_time(c, json_integer_value(json_object_get(e, "time")));
@@ -239,6 +240,17 @@ put_actions(struct call *c, const json_t *e, unsigned rights)
 		put(c, "<p class=\"small\"><bdi>%s</bdi></p>", json_word(e, "note"));
 }
 
+/* The sender was put on a list a moment ago. */
+static void
+put_listed(struct call *c)
+{
+	char which[8];
+
+	if (call_query(c, "listed", which, sizeof which))
+		put(c, "<div class=\"flash\" role=\"status\"><p>%t <a href=\"/settings\">%t</a></p></div>", strcmp(which, "block") == 0 ? T_SENDER_BLOCKED : T_SENDER_ALLOWED,
+		    T_SETTINGS);
+}
+
 static void
 put_message(struct call *c, const json_t *reply, const json_t *e, unsigned rights)
 {
@@ -247,6 +259,7 @@ put_message(struct call *c, const json_t *reply, const json_t *e, unsigned right
 	snprintf(c->title, sizeof c->title, "%s", text_in(c->language, T_MESSAGE));
 	put(c, "<p class=\"crumb\"><a href=\"/\">\xe2\x86\x90 %t</a></p>", T_TAB_HELD);
 	put_flash(c);
+	put_listed(c);
 	put(c, "<article class=\"message\"><header><h1><bdi>");
 	if (subject[0])
 		put(c, "%s", subject);

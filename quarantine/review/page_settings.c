@@ -90,9 +90,24 @@ put_thresholds(struct call *c, const char *key)
 		put(c, "<label for=\"%s\">%t</label><input id=\"%s\" name=\"%s\" value=\"%s\" placeholder=\"%s\" maxlength=\"8\" autocomplete=\"off\">", name,
 		    thresholds[i].words, name, name, json_word(values, name), now);
 		if (now[0])
-			put(c, "<span class=\"small\">%t %s (%s)</span>", T_IN_FORCE, now, level);
+			put(c, "<span class=\"small\">%t %s, %s</span>", T_IN_FORCE, text_word(c->language, now), text_level(c->language, level));
 	}
 	put(c, "<p><button class=\"primary\">%t</button></p></form>", T_SAVE);
+}
+
+static void
+put_list_entry(struct call *c, const char *name, const json_t *entry)
+{
+	json_int_t until = json_integer_value(json_object_get(entry, "until"));
+
+	put(c, "<li>");
+	put_allow(c, name);
+	put(c, " <span class=\"small\">%s", json_word(entry, "comment"));
+	if (until) {
+		put(c, " \xc2\xb7 %t ", until < review_store_time(review_time_s(c->review)) ? T_ENDED : T_UNTIL);
+		put_time(c, until);
+	}
+	put(c, "</span> <button class=\"quiet\" name=\"remove\" value=\"%s\">%t<span class=\"sr\"> %s</span></button></li>", name, T_REMOVE, name);
 }
 
 static void
@@ -108,8 +123,7 @@ put_list(struct call *c, const char *key, const char *which, enum text title, en
 		put_csrf(c);
 		put(c, "<input type=\"hidden\" name=\"key\" value=\"%s\"><input type=\"hidden\" name=\"list\" value=\"%s\"><ul class=\"plainlist\">", key, which);
 		json_object_foreach((json_t *)list, name, entry)
-			put(c, "<li><code>%s</code> <span class=\"small\">%s</span> <button class=\"quiet\" name=\"remove\" value=\"%s\">%t</button></li>", name,
-			    json_word(entry, "comment"), name, T_REMOVE);
+			put_list_entry(c, name, entry);
 		put(c, "</ul></form>");
 	}
 	put(c, "<form class=\"row\" method=\"post\" action=\"/settings/list\">");

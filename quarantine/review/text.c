@@ -65,6 +65,15 @@ text_class_long(enum language language, const char *class_name)
 }
 
 const char *
+text_level(enum language language, const char *level)
+{
+	static const struct named levels[] = { { "default", T_LEVEL_DEFAULT }, { "tier", T_LEVEL_TIER }, { "customer", T_LEVEL_CUSTOMER },
+	    { "wildcard", T_LEVEL_DOMAIN }, { "domain", T_LEVEL_DOMAIN }, { "mailbox", T_LEVEL_MAILBOX }, { "extension", T_LEVEL_MAILBOX } };
+
+	return look_up(levels, sizeof levels / sizeof *levels, language, level);
+}
+
+const char *
 text_role(enum language language, const char *role)
 {
 	static const struct named roles[] = { { "owner", T_ROLE_OWNER }, { "admin", T_ROLE_ADMIN }, { "support", T_ROLE_SUPPORT },

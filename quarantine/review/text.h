@@ -21,6 +21,7 @@ const char *text_state(enum language language, const char *state);
 const char *text_class(enum language language, const char *class_name);
 const char *text_class_long(enum language language, const char *class_name);
 const char *text_word(enum language language, const char *word);      /* a setting's value: "daily", "yes" */
+const char *text_level(enum language language, const char *level);    /* where a policy's value comes from */
 const char *text_role(enum language language, const char *role);
 
 #endif

@@ -25,6 +25,7 @@
 		picked.textContent = n ? n + " " + picked.dataset.one : "";
 		all.checked = n > 0 && n === boxes.length;
 		all.indeterminate = n > 0 && n < boxes.length;
+		list.classList.toggle("idle", n === 0);
 	}
 	all.addEventListener("change", () => { boxes.forEach(b => { b.checked = all.checked; }); count(); });
 	boxes.forEach((b, i) => b.addEventListener("click", ev => {

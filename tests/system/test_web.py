@@ -93,9 +93,10 @@ class Web(unittest.TestCase):
         number, path = re.search(r"(\d{4})  http://[^/]+(/d/\S+)", text).groups()
         ident = entries["Your invoice for November"]["id"]
         self.run_browser("look", look=[[None, "/signin", "signin"], [None, "/signin/mail", "signin-mail"], [OWNER, "/", "list"], [OWNER, "/m/" + ident, "message"],
-                                       [OWNER, "/settings", "settings"], ["anna", "/stats", "stats"], ["anna", "/audit", "audit"],
+                                       [OWNER, "/settings", "settings"], ["anna", "/settings", "settings-admin"], ["anna", "/m/" + ident, "message-admin"],
+                                       ["anna", "/seals", "seals"], ["anna", "/stats", "stats"], ["anna", "/audit", "audit"],
                                        ["sue", "/support?q=" + OWNER, "support"], ["sue", "/m/" + ident, "sealed"], [None, path, "link"], [None, "/nothing", "nothing"]])
-        self.run_browser("journeys", journeys=["owner", "admin", "support", "abuse", "withoutScripts"], mails={"phish": entries["Verify your account"]["id"]},
+        self.run_browser("journeys", journeys=["owner", "admin", "allowing", "support", "twoPersons", "abuse", "withoutScripts"], mails={"phish": entries["Verify your account"]["id"]},
                          link={"path": path, "number": number})
         wait_until(lambda: [m for m in self.sink.to(OWNER) if m[2] == INVOICE.encode()])     # byte exact, from the browser
         self.assertEqual(self.sink.to("lea@shop.example")[-1][2].split(b"\r\n\r\n")[0].count(b"For the link"), 1)

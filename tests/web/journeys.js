@@ -112,7 +112,7 @@ async function owner() {
 	await page.fill("#tag", "3.5");
 	await page.click("form[action='/settings'] button.primary");
 	await page.waitForSelector(".flash");
-	check((await page.textContent("main")).includes("3.5 (mailbox)"), "own threshold saved, and where it comes from is shown");
+	check((await page.textContent("main")).includes("3.5, set for this mailbox"), "own threshold saved, and where it comes from is shown");
 	check(page.bad.length === 0, "owner's journey without dialogs, errors, foreign requests " + page.bad.join("; "));
 	await page.context().close();
 }
@@ -140,6 +140,65 @@ async function admin() {
 	check(await page.locator("svg.chart rect").count() >= 1, "statistics draw a chart");
 	check(page.bad.length === 0, "admin's journey clean " + page.bad.join("; "));
 	await page.context().close();
+}
+// One mail delivered and its sender allowed, in one step; then taken off the list again.
+async function allowing() {
+	const page = await signIn(await open(PHONE), cfg.owner);
+	await page.click("text=Cheap watches 1");
+	await page.click("summary:has-text('und von nun an immer')");
+	check((await page.textContent("details[open]")).includes("ann@sender.example"), "what will be allowed is said before");
+	await page.selectOption("select[name=days]", "31");
+	await shot(page, "allow-phone");
+	await page.click("button[value=allow]");
+	await page.waitForSelector(".flash");
+	check((await page.textContent(".flash")).includes("Wird von nun an immer zugestellt: Mail von ann@sender.example"), "delivered and allowed in one step");
+	await shot(page, "allowed-phone");
+	await page.goto(cfg.url + "/settings");
+	const entry = page.locator("li:has-text('ann@sender.example')");
+	check((await entry.textContent()).includes("bis"), "the entry and its end stand in the settings");
+	await entry.locator("button").click();
+	await page.waitForSelector(".flash");
+	check(await page.locator("li:has-text('ann@sender.example')").count() === 0, "and can be taken off again");
+	await page.goto(cfg.url + "/");
+	await page.click("text=Cheap watches 2");
+	await page.click("text=Diesen Absender sperren");
+	await page.waitForSelector(".flash");
+	check((await page.textContent(".flash")).includes("nicht zugestellt"), "a sender is blocked from his mail");
+	await page.click(".flash a");
+	await page.locator("li:has-text('ann@sender.example') button").click();
+	await page.waitForSelector(".flash");
+	check(page.bad.length === 0, "allowing and blocking clean " + page.bad.join("; "));
+	await page.context().close();
+}
+// Support reads a customer's mail: one asks, another agrees, and both are seen.
+async function twoPersons() {
+	const sue = await signIn(await open(LIGHT), cfg.support), anna = await signIn(await open(PHONE), cfg.admin);
+	const at = cfg.url + "/m/" + cfg.mails.phish;
+	await sue.goto(at);
+	check(!(await sue.content()).includes("click here to verify"), "support does not see the body");
+	await sue.fill("input[name=reason]", "ticket 4711: customer asks what this is");
+	await sue.click("form[action*='/unseal'] button");
+	await sue.waitForSelector("text=a second person has to agree");
+	await shot(sue, "seal-asked");
+	await anna.goto(cfg.url + "/");
+	check((await anna.textContent(".count")) === "1", "the admin is told that somebody asks");
+	await anna.click("nav a[href='/seals']");
+	check((await anna.textContent("main")).includes("ticket 4711"), "and why");
+	await shot(anna, "seals-phone");
+	await anna.click("button[value=open]");
+	await anna.waitForSelector("button[value=close]");
+	await sue.goto(at);
+	check((await sue.content()).includes("click here to verify"), "agreed to: support reads it");
+	await anna.click("button[value=close]");
+	await anna.waitForSelector("text=vorbei");
+	await sue.reload();
+	check(!(await sue.content()).includes("click here to verify"), "ended: support does not read it any more");
+	await anna.goto(cfg.url + "/audit");
+	const log = await anna.textContent("main");
+	check(["seal.ask", "seal.open", "mail.read", "seal.close"].every(a => log.includes(a)), "the customer's audit log has every step");
+	check(sue.bad.length + anna.bad.length === 0, "reading by two clean " + sue.bad.concat(anna.bad).join("; "));
+	await sue.context().close();
+	await anna.context().close();
 }
 async function support() {
 	const page = await signIn(await open(LIGHT), cfg.support);
@@ -231,7 +290,7 @@ async function hostile() {
 	browser = await chromium.launch({ executablePath: cfg.chromium, args: FLAGS });
 	try {
 		for (const journey of cfg.journeys)
-			await ({ owner, admin, support, abuse, withoutScripts, hostile }[journey])();
+			await ({ owner, admin, allowing, support, twoPersons, abuse, withoutScripts, hostile }[journey])();
 		for (const [who, at, name] of cfg.look)
 			await look(who, at, name);
 	} catch (e) {
