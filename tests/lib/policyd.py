@@ -56,7 +56,7 @@ own_networks = ();
 
     def start(self):
         self.run()
-        wait_until(self.ready, 60)
+        wait_until(self.ready, 180)
 
     def run(self):
         env = dict(os.environ, ASAN_OPTIONS="handle_segv=0:handle_abort=0:detect_leaks=0")    # the tests' own crashes are no finding
