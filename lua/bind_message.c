@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "lua/needs.h"
 #include "lua/relays.h"
 #include "lua/view.h"
 #include "policyd/mail/date.h"
@@ -430,6 +431,11 @@ static const char *const field_names[F__COUNT] = {
 	[F_CLIENT_NAME] = "client_name", [F_HELO] = "helo", [F_LOGIN] = "login", [F_CONTEXT] = "context",
 };
 
+/* What a rule must have declared to look at it; those without a line are everybody's. */
+static const unsigned field_needs[F__COUNT] = { [F_TEXT] = NEED_TEXT, [F_HIDDEN] = NEED_TEXT, [F_RAW_HEAD] = NEED_TEXT,
+	[F_RAWBODY] = NEED_TEXT, [F_PARAGRAPHS] = NEED_TEXT, [F_LINKS] = NEED_URLS, [F_URLS] = NEED_URLS, [F_PARTS] = NEED_FILES,
+	[F_ENTRIES] = NEED_FILES, [F_FILE_NAMES] = NEED_FILES };
+
 static void
 push_field(lua_State *L, const struct scan *scan, enum field field)
 {
@@ -475,16 +481,18 @@ message_index(lua_State *L)
 	lua_pushvalue(L, 2);
 	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
 		return 1;
-	lua_getiuservalue(L, 1, 1);                          /* what was made for this scan already */
-	lua_pushvalue(L, 2);
-	if (lua_rawget(L, -2) != LUA_TNIL)
-		return 1;
 	lua_pushvalue(L, 2);
 	if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
 		return luaL_error(L, "msg has no field %s", luaL_tolstring(L, 2, NULL));
 	enum field field = (enum field)lua_tointeger(L, -1);
 
-	lua_pop(L, 2);
+	if (field_needs[field])
+		need_check(L, field_needs[field], lua_tostring(L, 2));
+	lua_getiuservalue(L, 1, 1);                          /* what was made for this scan already */
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, -2) != LUA_TNIL)
+		return 1;
+	lua_pop(L, 1);
 	push_field(L, scan, field);
 	lua_pushvalue(L, 2);
 	lua_pushvalue(L, -2);

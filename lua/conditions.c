@@ -99,7 +99,7 @@ declare_one(lua_State *L, struct rules *r, struct rule *rule, struct condition *
 	case COND_EXPR:
 		declare_expr(L, r, rule, c, at);
 		break;
-	case COND_CALL:
+	case COND_CALL:                      /* the rule kit puts it last (conditions_judge_protected) */
 		lua_rawgeti(L, at, 2);
 		luaL_checktype(L, -1, LUA_TFUNCTION);
 		c->call = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -255,26 +255,7 @@ holds_expr(struct judging *j, const struct condition *c, int *hits)
 	return true;
 }
 
-static bool
-holds_call(lua_State *L, struct judging *j, const struct condition *c)
-{
-	size_t n = 0;
-
-	lua_rawgeti(L, LUA_REGISTRYINDEX, c->call);
-	message_bind(L, j->scan);
-	lua_call(L, 1, 1);
-	if (lua_type(L, -1) == LUA_TSTRING) {
-		const char *text = lua_tolstring(L, -1, &n);
-
-		if (n > 0)
-			j->evidence = arena_copy(j->scan->arena, span_make(text, n));
-	}
-	bool holds = lua_toboolean(L, -1);
-
-	lua_pop(L, 1);
-	return holds;
-}
-
+/* All of them but a function of Lua, which comes last. */
 void
 conditions_judge(lua_State *L, struct judging *j)
 {
@@ -308,7 +289,6 @@ conditions_judge(lua_State *L, struct judging *j)
 			here = holds_expr(j, c, &here) ? here : 0;
 			break;
 		case COND_CALL:
-			here = holds_call(L, j, c);
 			break;
 		case COND_IN_MAP:
 			here = is_in_map(j, c);
@@ -321,9 +301,35 @@ conditions_judge(lua_State *L, struct judging *j)
 	j->hits = hits;
 }
 
+/* The rule's function has said false, true, or its evidence; perhaps after it has waited for answers. */
+static int
+called(lua_State *L, int status, lua_KContext context)
+{
+	struct judging *j = (struct judging *)context;
+	const struct turn *turn = state_of(L)->turn;
+	size_t n = 0;
+
+	(void)status;
+	if (!lua_toboolean(L, -1))
+		j->hits = 0;
+	else if (lua_type(L, -1) == LUA_TSTRING && lua_tolstring(L, -1, &n) && n > 0)
+		j->evidence = arena_copy(j->scan->arena, span_make(lua_tostring(L, -1), n));
+	else if (turn && turn->shown.n > 0)
+		j->evidence = turn->shown;
+	return 0;
+}
+
 int
 conditions_judge_protected(lua_State *L)
 {
-	conditions_judge(L, lua_touserdata(L, 1));
-	return 0;
+	struct judging *j = lua_touserdata(L, 1);
+	const struct rule *rule = j->rule;
+
+	conditions_judge(L, j);
+	if (j->hits == 0 || rule->condition_count == 0 || rule->conditions[rule->condition_count - 1].kind != COND_CALL)
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, rule->conditions[rule->condition_count - 1].call);
+	message_bind(L, j->scan);
+	lua_callk(L, 1, 1, (lua_KContext)j, called);
+	return called(L, LUA_OK, (lua_KContext)j);
 }

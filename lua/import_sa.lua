@@ -301,7 +301,7 @@ return function(files, prefix, evals)
       end
       rest = rest:sub(last + 1)
     end
-    return "when = sa_" .. f .. "(" .. table.concat(list, ", ") .. ")"
+    return "needs = { \"text\", \"urls\", \"files\" }, when = sa_" .. f .. "(" .. table.concat(list, ", ") .. ")"
   end
 
   local views = { body = "paragraph", rawbody = "rawbody", full = "full", uri = "uri" }

@@ -139,23 +139,31 @@ resolve(struct rules *r, const struct names *names, const struct rule *rule, str
 	return -1;
 }
 
-static void
-resolve_map(struct rules *r, const struct rule *rule, struct condition *c)
+/* The map of that name as a rule sees it: its own customer's, then everybody's. -1 after a complaint. */
+static int
+resolve_map(struct rules *r, const struct rule *rule, const char *name)
 {
 	const char *names[MAX_MAPS], *near;
+	int found = -1;
+	size_t n = 0;
 	char text[300];
 
 	for (size_t i = 0; i < r->map_count; i++) {
-		if (strcmp(r->maps[i].name, c->map) == 0)
-			c->map_index = (int)i;
-		names[i] = r->maps[i].name;
+		const struct rule_map *m = &r->maps[i];
+
+		if (m->set != 0 && m->set != rule->set)
+			continue;
+		names[n++] = m->name;
+		if (strcmp(m->name, name) == 0 && (found < 0 || m->set != 0))
+			found = (int)i;
 	}
-	if (c->map_index >= 0)
-		return;
-	near = nearest_name(c->map, names, r->map_count);
-	snprintf(text, sizeof text, "%s: no map is called %s%s%s%s", rule->symbol, c->map, near ? "; did you mean " : "", near ? near : "",
+	if (found >= 0)
+		return found;
+	near = nearest_name(name, names, n);
+	snprintf(text, sizeof text, "%s: no map is called %s%s%s%s", rule->symbol, name, near ? "; did you mean " : "", near ? near : "",
 	    near ? "?" : "");
-	complain(r->complaints, rule->where, c->map, -1, text);
+	complain(r->complaints, rule->where, name, -1, text);
+	return -1;
 }
 
 /* --- the order: depth first, by what each looks at --- */
@@ -182,7 +190,9 @@ bind_names(struct rules *r, const struct names *names, size_t i, int **out)
 		return false;
 	for (size_t k = 0; k < rule->condition_count; k++)
 		if (rule->conditions[k].kind == COND_IN_MAP)
-			resolve_map(r, rule, &rule->conditions[k]);
+			rule->conditions[k].map_index = resolve_map(r, rule, rule->conditions[k].map);
+	for (size_t k = 0; k < rule->map_count; k++)
+		rule->maps[k] = resolve_map(r, rule, rule->map_names[k]);
 	for (size_t k = 0; k < rule->condition_count; k++) {
 		struct expr *e = rule->conditions[k].expr;
 
@@ -272,6 +282,24 @@ sort_rules(struct walk *w)
 			place(w, (int)i);
 }
 
+/* A rule that looks at one that may wait for answers is judged after the round in which that one gets them. `looks_at` as it was
+ * before place() ate it. */
+static void
+find_levels(struct rules *r, int *const *looks_at)
+{
+	r->levels = 1;
+	for (size_t p = 0; p < r->count; p++) {
+		struct rule *rule = &r->at[r->order[p]];
+
+		for (const int *on = looks_at[r->order[p]]; *on >= 0; on++) {
+			int level = r->at[*on].level + ((r->at[*on].needs & NEED_WAITS) != 0);
+
+			rule->level = level > rule->level ? level : rule->level;
+		}
+		r->levels = rule->level + 1 > r->levels ? rule->level + 1 : r->levels;
+	}
+}
+
 /* --- anchors: a rule is judged only when the rarest thing it needs may be there --- */
 
 static int
@@ -333,6 +361,7 @@ rules_order(struct rules *r)
 	}
 	if (ok) {
 		sort_rules(&w);
+		find_levels(r, starts);
 		ok = anchor_rules(r);
 	}
 	if (!ok)

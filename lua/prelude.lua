@@ -32,6 +32,8 @@
 -- And:
 --   max_shots = 3         each match counts, up to three (otherwise one_shot: the first)
 --   mode = "shadow"       judged and shown, adds nothing; "canary(5)": counts in 5 of 100 mails, always the same; "off"; "on"
+--   needs = { "text", "urls", "files", "dns", "redis:ro", "map:NAME" }    what `when` may look at beside headers, session and
+--                         symbols: msg.text and its kin, links, parts and archive members, dns.*, redis.*, maps.find("NAME", value)
 --   depends_on = { "A" }  symbols that `when` looks at by msg:found: judged after them
 --   flags = { "nice" }    nice: speaks for the mail, its score is below 0; net: needs the network
 --   symbol = "__NAME"     a helper: for other rules' meta only, never shown, no score
@@ -49,11 +51,14 @@
 -- A test is headers (a map, or a list of { name, value } where the order matters), text, html, attachments
 -- ({ name, type, data }), or raw = the whole mail, or eml = a file in tests/ beside the rule file; session: sender,
 -- client, client_name, helo, login, context; hit = true or false; label; evidence = a part of what must be shown;
--- clamd = the virus that ClamAV finds; found = { SYMBOL = points } what else was found before the rules.
+-- clamd = the virus that ClamAV finds; found = { SYMBOL = points } what else was found before the rules;
+-- dns = { a = { ["x.example"] = { "192.0.2.1" } }, txt = ..., mx = ..., ptr = { ["192.0.2.1"] = { "x.example" } } } and
+-- redis = { KEY = "text", HASH = { field = "text" }, SET = { "member", ... } }: what is answered. What does not stand there is not
+-- there; false: no answer comes.
 
-local complain, warn, position, declare, is_note = complain, warn, position, declare, is_note
+local complain, warn, position, declare, is_note, is_need = complain, warn, position, declare, is_note, is_need
 local declare_score, nearest, declare_map, map_text = declare_score, nearest, declare_map, map_text
-for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "declare_score", "nearest", "declare_map", "map_text" } do _ENV[name] = nil end
+for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "is_need", "declare_score", "nearest", "declare_map", "map_text" } do _ENV[name] = nil end
 
 local LIST = "table"
 local fields = {
@@ -61,14 +66,15 @@ local fields = {
   header = "string", mime = "string", matches = true, lacks = true, missing = true, present = true, subject = true, body = true,
   hidden = true, paragraph = true, rawbody = true, full = true, uri = true, file_name = true, attachment = true,
   meta = "string", all = LIST, any = LIST, none = LIST, at_least = "number", max_shots = "number", one_shot = "boolean",
-  mode = "string", depends_on = LIST, flags = LIST, in_map = "string", client_in = "string", sender_in = "string", host_in = "string",
+  mode = "string", depends_on = LIST, flags = LIST, needs = LIST, in_map = "string", client_in = "string", sender_in = "string", host_in = "string",
 }
 local test_fields = {
   label = "string", headers = LIST, text = "string", html = "string", attachments = LIST, raw = "string", eml = "string",
   sender = "string", client = "string", client_name = "string", helo = "string", login = "string", context = "string",
-  hit = "boolean", evidence = "string", clamd = "string", found = LIST,
+  hit = "boolean", evidence = "string", clamd = "string", found = LIST, dns = LIST, redis = LIST,
 }
 local known_flags = { nice = true, net = true }
+local known_needs = { text = true, urls = true, files = true, dns = true, ["redis:ro"] = true, ["map:NAME"] = true }
 local word = re([[^(?:__[A-Z0-9_]{1,58}|[A-Z][A-Z0-9_]{2,59})$]])
 local reserved = re([[^(?:DNSBL_|URIBL_|BAYES|VIRUS$|CLAMAV|RULE|SCORE|MIME_UNKNOWN|OVERSIZE$|FINDINGS_LIMIT$)|_UNKNOWN$]])
 local canary = re([[^canary\((\d{1,2})\)$]])
@@ -293,6 +299,10 @@ function _ENV.rule(spec)
     elseif flag == "nice" and score and score > 0 then bad("a nice rule speaks for the mail: its score must not be above 0", "score")
     end
   end
+  if spec.needs and not spec.when then bad("needs is for a function: give when", "needs") end
+  for _, need in ipairs(spec.needs or {}) do
+    if type(need) ~= "string" or not is_need(need) then bad("unknown capability " .. tostring(need) .. hint(need, known_needs), "needs") end
+  end
   local mode, share = mode_of(spec, bad)
   local ok, list = pcall(conditions, spec)
   if not ok then                        -- a pattern that does not compile: say it where it stands
@@ -316,7 +326,7 @@ function _ENV.rule(spec)
   declare {
     symbol = spec.symbol, points = score, group = spec.group or "", description = spec.description or "", where = where,
     conditions = list, max_shots = spec.max_shots or 1, helper = helper, mode = mode, share = share,
-    depends_on = spec.depends_on, tests = tests,
+    depends_on = spec.depends_on, needs = spec.needs, tests = tests,
   }
 end
 

@@ -4,8 +4,10 @@
 
 #include <stdatomic.h>
 
+#include "lua/asking.h"
 #include "lua/expr.h"
 #include "lua/maps.h"
+#include "lua/needs.h"
 #include "lua/patterns.h"
 #include "lua/rules.h"
 #include "lua/state.h"
@@ -42,6 +44,11 @@ struct rule {
 	int tests;                           /* registry reference: list of tests, or LUA_NOREF */
 	int test_count;
 	bool late;                           /* looks at other rules' symbols: runs after them */
+	unsigned needs;                      /* enum need: what its function may look at */
+	char **map_names;                    /* and which maps; `maps` are their places in rules->maps */
+	int *maps;
+	size_t map_count;
+	int level;                           /* so many rules that may wait for answers stand one behind another before it */
 	int64_t spent_us;                    /* with rules->timed: of this process */
 
 	/* of the mail at hand, when `mail` is that one's number */
@@ -69,6 +76,7 @@ struct outside {
 
 /* A map { } of a rule file. */
 struct rule_map {
+	int set;                             /* whose rules see it: all, or those of one customer */
 	char name[64], path[PATH_ROOM + 300];  /* path: "" for one written in the rule file itself */
 	char *where;
 	char *url, *key;                     /* of a fetched one; else NULL */
@@ -92,6 +100,7 @@ struct rules {
 	struct patterns *patterns;
 	int *order;                          /* rules so that each comes after those it looks at; early ones first */
 	size_t early;                        /* so many of `order` look at no other rule */
+	int levels;                          /* the highest level + 1 */
 	int *always;                         /* places in `order` of rules without an anchor */
 	size_t always_count;
 	int *place;                          /* of rule i in `order` */
@@ -134,6 +143,13 @@ void warn(struct complaints *c, const char *where, const char *field, const char
 /* What Lua says of a file: "path:line: ... near 'x'" with the column of x. */
 void complain_lua(struct complaints *c, const char *why);
 
+/* --- declare.c --- */
+
+/* A lua_CFunction(light userdata struct rules): what the rule kit is given. */
+int rules_register(lua_State *L);
+/* 0: not there. */
+int64_t file_mtime_ns(const char *path);
+
 /* --- conditions.c --- */
 
 /* The conditions of the rule table at `index`; raises on nonsense. */
@@ -147,7 +163,8 @@ struct judging {
 	int hits;                            /* 0: it does not hold */
 	struct span evidence;
 };
-/* Judge a rule: as a lua_CFunction with a light userdata struct judging, or directly when rule->protect is false. */
+/* Judge a rule: as a lua_CFunction with a light userdata struct judging, in a coroutine if its function may wait; or directly
+ * when rule->protect is false. */
 int conditions_judge_protected(lua_State *L);
 void conditions_judge(lua_State *L, struct judging *j);
 

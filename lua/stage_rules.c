@@ -1,5 +1,5 @@
 /* stage_rules.c - the rules over one mail: the views gone over once for all patterns, then each rule that may hold, under its own
- * budget, and all under one. */
+ * budget, and all under one. Rules that ask DNS or Redis wait side by side (asking.h). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -119,28 +119,127 @@ found(struct scan *scan, struct rules *r, struct rule *rule, const struct judgin
 		verdict_hold(&scan->verdict, span_of(rule->symbol), points);
 }
 
-static void
-run_rule(struct scan *scan, size_t i, int64_t now_ms, int64_t end_ms)
+/* A rule that is being judged; one that waits for answers stands in the list. */
+struct running {
+	struct turn turn;                    /* first: how Lua knows it */
+	struct judging judging;
+	size_t rule;
+	lua_State *co;
+	int ref;
+	int64_t steps_left, left_ms;         /* of its own budget */
+};
+
+struct left_out {                            /* the first rule that was not judged, or not to its end, and why */
+	const char *symbol, *why;
+	struct span what;
+};
+
+struct run {                                 /* of all rules over one mail */
+	struct scan *scan;
+	struct rules *r;
+	struct left_out left;
+	struct asking *asking;
+	struct turn *first, **last;          /* of those that wait */
+	int64_t left_ms[MAX_RULE_SETS];      /* a time of his own for each customer: none can use up another's */
+};
+
+static int64_t
+least(int64_t a, int64_t b)
 {
-	struct rules *r = scan->kit->rules;
-	struct rule *rule = &r->at[i];
-	struct state *state = r->sets[rule->set].state;
-	struct judging j = { .scan = scan, .r = r, .rule = rule };
+	return a < b ? a : b;
+}
+
+static void
+leave_out(struct run *run, const struct rule *rule, const char *why, struct span what)
+{
+	if (run->left.symbol == NULL)
+		run->left = (struct left_out){ rule->symbol, why, what };
+}
+
+/* Let a rule that may wait go on, from its start or from an answer. */
+static void
+go_on(struct run *run, struct running *now, int args, int64_t now_ms)
+{
+	struct rule *rule = &run->r->at[now->rule];
+	struct state *state = run->r->sets[rule->set].state;
 	char why[300];
 
+	state->rule = rule;
+	state->turn = &now->turn;
+	state_budget(state, now->steps_left, now_ms + least(now->left_ms, run->left_ms[rule->set]));
+	enum state_run how = state_resume(state, now->co, args, why, sizeof why);
+
+	state->rule = NULL;
+	state->turn = NULL;
+	now->steps_left = state->steps_left;
+	now->left_ms -= clock_ms() - now_ms;
+	if (how == RUN_WAITS) {
+		now->turn.next = NULL;
+		*run->last = &now->turn;
+		run->last = &now->turn.next;
+		return;
+	}
+	luaL_unref(state->L, LUA_REGISTRYINDEX, now->ref);
+	if (now->turn.unknown.n > 0)
+		leave_out(run, rule, "no answer for ", now->turn.unknown);
+	if (how == RUN_FAILED)
+		failed(run->scan, now->rule, why, now_ms);
+	else if (now->judging.hits > 0)
+		found(run->scan, run->r, rule, &now->judging);
+}
+
+static void
+start_waiting(struct run *run, size_t i, int64_t now_ms)
+{
+	struct rule *rule = &run->r->at[i];
+	struct rule_set *set = &run->r->sets[rule->set];
+	struct running *now = ARENA_NEW(run->scan->arena, struct running);
+
+	if (run->asking == NULL)
+		run->asking = asking_open(run->scan);
+	*now = (struct running){ .turn = { .asking = run->asking, .set = rule->set, .customer = span_of(set->customer) },
+	    .judging = { .scan = run->scan, .r = run->r, .rule = rule }, .rule = i, .steps_left = MAX_LUA_STEPS, .left_ms = MAX_RULE_MS };
+	state_budget(set->state, MAX_LUA_STEPS, now_ms + MAX_RULE_MS);
+	now->co = state_thread(set->state, &now->ref);
+	if (now->co == NULL) {
+		failed(run->scan, i, "stopped: over the memory of its rule set", now_ms);
+		return;
+	}
+	lua_pushcfunction(now->co, conditions_judge_protected);
+	lua_pushlightuserdata(now->co, &now->judging);
+	go_on(run, now, 1, now_ms);
+}
+
+static void
+run_rule(struct run *run, size_t i, int64_t now_ms)
+{
+	struct rules *r = run->r;
+	struct rule *rule = &r->at[i];
+	struct state *state = r->sets[rule->set].state;
+	struct judging j = { .scan = run->scan, .r = r, .rule = rule };
+	char why[300];
+
+	if (rule->needs & NEED_WAITS) {
+		start_waiting(run, i, now_ms);
+		return;
+	}
 	if (!rule->protect) {
 		conditions_judge(state->L, &j);
 	} else {
-		state_budget(state, MAX_LUA_STEPS, now_ms + MAX_RULE_MS < end_ms ? now_ms + MAX_RULE_MS : end_ms);
+		state_budget(state, MAX_LUA_STEPS, now_ms + least(MAX_RULE_MS, run->left_ms[rule->set]));
+		state->rule = rule;
 		lua_pushcfunction(state->L, conditions_judge_protected);
 		lua_pushlightuserdata(state->L, &j);
-		if (!state_call(state, 1, 0, why, sizeof why)) {
-			failed(scan, i, why, now_ms);
+		bool ok = state_call(state, 1, 0, why, sizeof why);
+
+		state->rule = NULL;
+		if (!ok) {
+			failed(run->scan, i, why, now_ms);
 			return;
 		}
 	}
 	if (j.hits > 0)
-		found(scan, r, rule, &j);
+		found(run->scan, r, rule, &j);
 }
 
 /* --- which rules, in which order --- */
@@ -192,65 +291,101 @@ has_customer(const struct scan *scan, const char *customer)
 	return false;
 }
 
-struct left_out {                            /* the first rule that was not judged, and why */
-	const char *symbol, *why;
-};
-
-/* All rules of one set, in order. */
+/* All rules of one set and level, in order. */
 static void
-run_set(struct scan *scan, int set, int64_t end_ms, struct left_out *left)
+run_set(struct run *run, int set, int level)
 {
-	struct rules *r = scan->kit->rules;
+	struct rules *r = run->r;
+	const int64_t end_ms = clock_ms() + run->left_ms[set];
 
 	for (size_t k = 0; k < r->todo_count; k++) {
 		size_t i = (size_t)r->order[r->todo[k]];
 		int64_t now_ms, start_us;
 
-		if (r->at[i].set != set || r->at[i].mode == RULE_OFF)
+		if (r->at[i].set != set || r->at[i].level != level || r->at[i].mode == RULE_OFF)
 			continue;
 		now_ms = clock_ms();
+		run->left_ms[set] = end_ms - now_ms;
 		if (now_ms >= end_ms) {
-			*left = (struct left_out){ r->at[i].symbol, "out of time at " };
+			leave_out(run, &r->at[i], "out of time at ", (struct span){ 0 });
 			return;
 		}
 		if (is_off(&r->breakers[i], now_ms)) {
-			if (left->symbol == NULL)
-				*left = (struct left_out){ r->at[i].symbol, "switched off after failures: " };
+			leave_out(run, &r->at[i], "switched off after failures: ", (struct span){ 0 });
 			continue;
 		}
 		start_us = r->timed ? clock_us() : 0;
-		run_rule(scan, i, now_ms, end_ms);
+		run_rule(run, i, now_ms);
 		if (r->timed)
 			r->at[i].spent_us += clock_us() - start_us;
 	}
+	run->left_ms[set] = end_ms - clock_ms();
+}
+
+/* Those that wait get their answers, and go on, and perhaps ask more. It ends: who waits again has asked something new, and that
+ * is bounded. */
+static void
+run_waiting(struct run *run)
+{
+	while (run->first) {
+		struct turn *list = run->first, *next;
+
+		asking_wait(run->asking);
+		run->first = NULL;
+		run->last = &run->first;
+		for (struct turn *turn = list; turn; turn = next) {
+			struct running *now = (struct running *)turn;
+			int set = run->r->at[now->rule].set;
+			int64_t now_ms = clock_ms();
+
+			next = turn->next;
+			if (run->left_ms[set] > 0) {
+				go_on(run, now, 0, now_ms);
+			} else {
+				luaL_unref(run->r->sets[set].state->L, LUA_REGISTRYINDEX, now->ref);
+				leave_out(run, &run->r->at[now->rule], "out of time at ", (struct span){ 0 });
+			}
+			run->left_ms[set] -= clock_ms() - now_ms;
+		}
+	}
+}
+
+static bool
+is_wanted(const struct scan *scan, const struct rules *r, size_t set)
+{
+	return set == 0 || has_customer(scan, r->sets[set].customer);
 }
 
 enum stage_result
 stage_rules(struct scan *scan)
 {
 	struct rules *r = scan->kit->rules;
-	struct left_out left = { 0 };
 
 	if (r == NULL)
 		return STAGE_DONE;
 	int64_t start_us = clock_cpu_us();
+	struct run *run = ARENA_NEW(scan->arena, struct run);
 
+	*run = (struct run){ .scan = scan, .r = r, .last = &run->first };
+	for (size_t set = 0; set < r->set_count; set++)
+		run->left_ms[set] = set ? MAX_CUSTOMER_MS : least(MAX_RULES_MS, scan->deadline_ms - clock_ms());
 	r->mail++;
 	weigh_found(scan, r);
 	choose(r, scan);
 	mark_outside(r, scan);
-	run_set(scan, 0, scan->deadline_ms, &left);
-	for (size_t set = 1; set < r->set_count; set++) {        /* a time of his own for each: none can use up another's */
-		int64_t end_ms = clock_ms() + MAX_CUSTOMER_MS;
-
-		if (has_customer(scan, r->sets[set].customer))
-			run_set(scan, (int)set, end_ms, &left);
+	for (int level = 0; level < r->levels; level++) {
+		for (size_t set = 0; set < r->set_count; set++)
+			if (is_wanted(scan, r, set))
+				run_set(run, (int)set, level);
+		run_waiting(run);
 	}
 	for (size_t set = 0; set < r->set_count; set++)
 		message_unbind(r->sets[set].state->L);
 	r->spent_us += clock_cpu_us() - start_us;
-	if (left.symbol == NULL)
+	if (run->left.symbol == NULL)
 		return STAGE_DONE;
-	verdict_unknown(scan->arena, &scan->verdict, SPAN("RULES"), arena_printf(scan->arena, "%s%s", left.why, left.symbol));
+	verdict_unknown(scan->arena, &scan->verdict, SPAN("RULES"), run->left.what.n == 0 ?
+	    arena_printf(scan->arena, "%s%s", run->left.why, run->left.symbol) :
+	    arena_printf(scan->arena, "%s: %s" SPAN_FMT, run->left.symbol, run->left.why, SPAN_ARG(span_head(run->left.what, 100))));
 	return STAGE_UNKNOWN;
 }

@@ -367,6 +367,16 @@ protect(lua_State *L)
 	lua_remove(L, -2);
 }
 
+void
+state_library(lua_State *L, const char *name)
+{
+	protect(L);
+	lua_getfield(L, LUA_REGISTRYINDEX, "globals");
+	lua_insert(L, -2);
+	lua_setfield(L, -2, name);
+	lua_pop(L, 1);
+}
+
 static void
 library(lua_State *L, const char *name, lua_CFunction open, const char *const *kept, const luaL_Reg *ours, const struct wrapped *wrapped)
 {
@@ -457,6 +467,22 @@ state_budget(struct state *s, int64_t steps, int64_t deadline_ms)
 	s->stopped = false;
 }
 
+/* What ended it; the error stands on L's top, and goes. */
+static void
+explain(struct state *s, lua_State *L, int status, char *why, size_t room)
+{
+	if (s->stopped)
+		snprintf(why, room, "%s", s->stop_text);
+	else if (status == LUA_ERRMEM)
+		snprintf(why, room, "stopped: over its %zu MB of memory", s->limit >> 20);
+	else if (lua_type(L, -1) == LUA_TSTRING)
+		snprintf(why, room, "%s", lua_tostring(L, -1));
+	else
+		snprintf(why, room, "an error that is no text (a %s)", luaL_typename(L, -1));
+	lua_pop(L, 1);
+	s->stopped = false;
+}
+
 bool
 state_call(struct state *s, int args, int results, char *why, size_t room)
 {
@@ -464,17 +490,47 @@ state_call(struct state *s, int args, int results, char *why, size_t room)
 
 	if (status == LUA_OK)
 		return true;
-	if (s->stopped)
-		snprintf(why, room, "%s", s->stop_text);
-	else if (status == LUA_ERRMEM)
-		snprintf(why, room, "stopped: over its %zu MB of memory", s->limit >> 20);
-	else if (lua_type(s->L, -1) == LUA_TSTRING)
-		snprintf(why, room, "%s", lua_tostring(s->L, -1));
-	else
-		snprintf(why, room, "an error that is no text (a %s)", luaL_typename(s->L, -1));
-	lua_pop(s->L, 1);
-	s->stopped = false;
+	explain(s, s->L, status, why, room);
 	return false;
+}
+
+static int
+make_thread(lua_State *L)
+{
+	int *ref = lua_touserdata(L, 1);
+
+	lua_newthread(L);
+	*ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}
+
+lua_State *
+state_thread(struct state *s, int *ref)
+{
+	char why[160];
+
+	lua_pushcfunction(s->L, make_thread);
+	lua_pushlightuserdata(s->L, ref);
+	if (!state_call(s, 1, 0, why, sizeof why))
+		return NULL;
+	lua_rawgeti(s->L, LUA_REGISTRYINDEX, *ref);
+	lua_State *co = lua_tothread(s->L, -1);
+
+	lua_pop(s->L, 1);
+	return co;
+}
+
+enum state_run
+state_resume(struct state *s, lua_State *co, int args, char *why, size_t room)
+{
+	int results, status = lua_resume(co, s->L, args, &results);
+
+	if (status == LUA_OK || status == LUA_YIELD) {
+		lua_pop(co, results);
+		return status == LUA_OK ? RUN_DONE : RUN_WAITS;
+	}
+	explain(s, co, status, why, room);
+	return RUN_FAILED;
 }
 
 static char *

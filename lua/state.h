@@ -20,6 +20,8 @@
 enum { STATE_HOOK_STEPS = 1000 };
 
 struct regex_kit;                            /* regex.c: match data, JIT stack */
+struct rule;
+struct turn;
 
 struct state {
 	lua_State *L;
@@ -27,6 +29,8 @@ struct state {
 	size_t used, limit;                  /* bytes */
 	int64_t steps_left, deadline_ms;
 	int message;                         /* bind_message.c: registry reference of the one message */
+	const struct rule *rule;             /* whose function runs now: what it may look at (needs.h); NULL: none */
+	struct turn *turn;                   /* of a rule that may wait for answers (asking.h); NULL: it may not */
 	bool loading;                        /* re() and rule{} are for load time */
 	bool stopped;                        /* over a budget: every pcall passes this on until state_call */
 	char stop_text[256];
@@ -42,6 +46,16 @@ void state_budget(struct state *s, int64_t steps, int64_t deadline_ms);
 /* Call the function below its `args` on the stack, like lua_pcall; on false the stack holds neither results nor
  * function, and `why` the reason. */
 bool state_call(struct state *s, int args, int results, char *why, size_t room);
+
+/* A coroutine, kept from the collector by the registry's `*ref` (luaL_unref). NULL: over the memory. */
+lua_State *state_thread(struct state *s, int *ref);
+
+/* Start or go on with what `co` has on its stack, as state_call does: until its end, or until it waits for something. */
+enum state_run { RUN_DONE, RUN_WAITS, RUN_FAILED };
+enum state_run state_resume(struct state *s, lua_State *co, int args, char *why, size_t room);
+
+/* The table on the stack's top becomes a library: read only, under that name among the globals. */
+void state_library(lua_State *L, const char *name);
 
 /* Push the chunk of a file, to be called. `open` chunks see and may set the true globals (the prelude); others
  * read them and set none. False and "path:line: what". */

@@ -12,6 +12,7 @@ rule {
     { headers = { Subject = "Re: lunch", ["In-Reply-To"] = "<1@b.example>" }, text = "Yes!\n\n> Lunch on Friday?\n> Ann", hit = true },
     { headers = { Subject = "Re: lunch" }, text = "> Lunch on Friday?", hit = false },
   },
+  needs = { "text" },
   when = function(msg)
     return (msg:header("In-Reply-To") or msg:header("References")) and quoted:test(msg.text)
   end,
@@ -56,6 +57,7 @@ rule {
     { headers = { Subject = "x" }, html = ("<a href=\"http://x.example/a\">a</a> "):rep(12), hit = true },
     { headers = { Subject = "x" }, html = "<a href=\"http://x.example/a\">a</a>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     local site, n = nil, 0
     for _, link in ipairs(msg.links) do

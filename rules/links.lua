@@ -25,6 +25,7 @@ rule {
     { headers = { Subject = "x" }, text = "see http://firm.example:8081/x", hit = true },
     { headers = { Subject = "x" }, text = "see https://firm.example:443/x", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     for _, link in ipairs(msg.links) do
       if link.port ~= 0 and link.port ~= 80 and link.port ~= 443 then return link.host .. ":" .. link.port end
@@ -39,6 +40,7 @@ rule {
     { headers = { Subject = "x" }, html = "<a href=\"http://www.bank.example@evil.example/\">x</a>", hit = true },
     { headers = { Subject = "x" }, html = "<a href=\"http://evil.example/a@b.example\">x</a>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     for _, link in ipairs(msg.links) do
       if link.has_user then return link.url end
@@ -114,6 +116,7 @@ rule {
     { headers = { To = "ann@firm.example", Subject = "x" }, text = "http://evil.example/#YW5uQGZpcm0uZXhhbXBsZQ==", hit = false },
     { headers = { To = "ann@firm.example", Subject = "x", ["List-Unsubscribe"] = "<http://l.example>" }, text = "http://l.example/u?e=ann@firm.example", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     local to = msg:address("To")
     if not to or to.domain == "" or msg:header("List-Unsubscribe") or msg:header("List-Id") then return false end
@@ -130,6 +133,7 @@ rule {
     { headers = { Subject = "x" }, html = "<a href=\"http://3405803783/x\">x</a>", hit = true },
     { headers = { Subject = "x" }, html = "<a href=\"http://firm.example/%20x\">x</a>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     for _, link in ipairs(msg.links) do
       local hit = odd_host:match(link.raw)
@@ -146,6 +150,7 @@ rule {
     { headers = { Subject = "x" }, text = ("A long letter with many words in it. "):rep(10) .. "http://firm.example/", hit = false },
     { headers = { Subject = "x" }, text = "no link", hit = false },
   },
+  needs = { "text", "urls" },
   when = function(msg)
     if #msg.links == 0 or #msg.links > 3 or #msg.text > 600 then return false end
     local html = false
@@ -161,6 +166,7 @@ rule {
     { headers = { From = "a@bank.example", Subject = "x" }, html = "<a href=\"http://evil.example/a\">a</a><a href=\"http://evil.example/b\">b</a>", hit = true },
     { headers = { From = "a@bank.example", Subject = "x" }, html = "<a href=\"http://www.bank.example/a\">a</a><a href=\"http://bank.example/b\">b</a>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     local from = msg:address("From")
     if not from or from.domain == "" or msg:header("List-Id") or msg:header("In-Reply-To") or msg:header("References") then
@@ -184,6 +190,7 @@ rule {
     { headers = { Subject = "x" }, html = "<a href=\"http://evil-example.net/\">http://www.bank-example.com/</a>", hit = true },
     { headers = { Subject = "x" }, html = "<a href=\"http://www.bank.example/in\">http://bank.example/</a>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     if msg:header("List-Id") or msg:header("List-Unsubscribe") then return false end
     for _, link in ipairs(msg.links) do
@@ -199,6 +206,7 @@ rule {
     { headers = { Subject = "x" }, html = "<a href=\"http://x.example/\">CLICK HERE NOW</a>", hit = true },
     { headers = { Subject = "x" }, html = "<a href=\"http://x.example/\">The annual report</a>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     for _, link in ipairs(msg.links) do
       if link.source == "html" and click:test(link.shown) then return link.shown end
@@ -213,6 +221,7 @@ rule {
     { headers = { Subject = "x" }, html = "<form action=\"http://evil.example/post.php\"><input name=p type=password></form>", hit = true },
     { headers = { Subject = "x" }, html = "<p>In any form you like</p>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     for _, link in ipairs(msg.links) do
       if link.source == "form" then return link.host end

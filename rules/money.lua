@@ -20,6 +20,7 @@ rule {
     { headers = { Subject = "x" }, text = "I am the next of kin of the late Dr X. The sum of fifteen million dollars lies in a foreign account; I ask your assistance. Treat this as strictly confidential.", hit = true },
     { headers = { Subject = "x" }, text = "Our next of kin policy has changed, please see the staff page.", hit = false },
   },
+  needs = { "text" },
   when = function(msg) return distinct(story:all(msg.text, 60)) >= 5 end,
 }
 
@@ -100,6 +101,7 @@ rule {
     { headers = { Subject = "x" }, text = "I have hacked your device and recorded you by your webcam. Send bitcoin within 48 hours.", hit = true },
     { headers = { Subject = "x" }, text = "My webcam broke, can we meet in person?", hit = false },
   },
+  needs = { "text" },
   when = function(msg)
     return blackmail_what:test(msg.text) and blackmail_pay:test(msg.text)
   end,

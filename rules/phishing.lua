@@ -74,6 +74,7 @@ rule {
     { headers = { From = "a@evil.example", Subject = "Your Netflix membership" }, html = "<a href=\"http://evil.example/\">go</a>", hit = true },
     { headers = { From = "a@friend.example", Subject = "Your Netflix membership" }, html = "<a href=\"http://www.netflix.com/\">go</a>", hit = false },
   },
+  needs = { "urls" },
   when = function(msg)
     local from = msg:address("From")
     if not from or #msg.links == 0 or answers(msg) then return false end
@@ -148,6 +149,7 @@ rule {
     { headers = { Subject = "x" }, text = "Your subscription has been renewed for $399.99. To cancel call +1 (888) 555-0123 today.", hit = true },
     { headers = { Subject = "x" }, text = "Call me at +1 (888) 555-0123.", hit = false },
   },
+  needs = { "text" },
   when = function(msg)
     return renewal:test(msg.text) and phone:test(msg.text) and complain_by_phone:test(msg.text)
   end,

@@ -23,6 +23,7 @@ rule {
     { headers = { Subject = "x" }, html = "<p>Hello</p>", text = "Hello", hit = false },
     { headers = { Subject = "x" }, text = "Hello", hit = false },
   },
+  needs = { "files" },
   when = function(msg)
     local plain, html = text_parts(msg)
     return html > 0 and plain == 0
@@ -36,6 +37,7 @@ rule {
     { headers = { Subject = "x" }, html = "<a href=\"http://x.example/\"><img src=\"http://x.example/a.jpg\"></a>", hit = true },
     { headers = { Subject = "x" }, html = ("<p>A long letter with many words in it.</p>"):rep(20) .. "<img src=\"http://x.example/a.jpg\">", hit = false },
   },
+  needs = { "text", "urls", "files" },
   when = function(msg)
     local _, html = text_parts(msg)
     if html == 0 or word:count(msg.text, 60) >= 60 then return false end
@@ -53,6 +55,7 @@ rule {
       "PHA+SGVsbG8gdGhlcmUsIHRoaXMgaXMgYSBsZXR0ZXI8L3A+\n", hit = true },
     { headers = { Subject = "x" }, html = "<p>Hello</p>", hit = false },
   },
+  needs = { "text", "files" },
   when = function(msg)
     for _, part in ipairs(msg.parts) do
       if part.kind == "html" and part.encoding == "base64" and high:count(msg.text, 100) * 10 < #msg.text then return true end
@@ -68,6 +71,7 @@ rule {
       "SGVsbG8gdGhlcmUsIHRoaXMgaXMgYSBsZXR0ZXI=\n", hit = true },
     { headers = { Subject = "x" }, text = "Hello", hit = false },
   },
+  needs = { "text", "files" },
   when = function(msg)
     if msg:header("List-Id") then return false end
     for _, part in ipairs(msg.parts) do
@@ -84,6 +88,7 @@ rule {
     { raw = "Subject: x\nContent-Type: text/plain; charset=gb2312\n\nhello\n", hit = true },
     { headers = { Subject = "x" }, text = "Hello", hit = false },
   },
+  needs = { "files" },
   when = function(msg)
     for _, part in ipairs(msg.parts) do
       if asian:test(part.charset) then return part.charset end
@@ -109,6 +114,7 @@ rule {
     { headers = { Subject = "x" }, text = " ", hit = true },
     { headers = { Subject = "x" }, text = "Hello, are you there?", hit = false },
   },
+  needs = { "text" },
   when = function(msg) return letters:count(msg.text, 8) < 8 end,
 }
 
@@ -119,6 +125,7 @@ rule {
     { headers = { Subject = "x" }, text = ("BUY THIS NOW AND SAVE MONEY TODAY "):rep(5), hit = true },
     { headers = { Subject = "x" }, text = ("An ordinary letter, written to NASA. "):rep(5), hit = false },
   },
+  needs = { "text" },
   when = function(msg)
     local text = msg.text:sub(1, 2048)
     return #text > 100 and shouted:count(text, 100) * 3 > word:count(text, 300)
@@ -141,6 +148,7 @@ rule {
     { headers = { Subject = "x" }, text = "Buy it.\n\nqkd83jdkw2k", hit = true },
     { headers = { Subject = "x" }, text = "Regards,\nAnn", hit = false },
   },
+  needs = { "text" },
   when = function(msg) return made_up:match(msg.text:sub(-120)) end,
 }
 
@@ -170,6 +178,7 @@ rule {
     { headers = { Subject = "x" }, text = "see it", attachments = { { name = "a.zip", type = "application/zip" } }, hit = true },
     { headers = { Subject = "x" }, text = ("An ordinary letter with many words. "):rep(12), attachments = { { name = "a.zip" } }, hit = false },
   },
+  needs = { "text", "files" },
   when = function(msg)
     return archive:test(msg.file_names) and word:count(msg.text, 50) < 50
   end,
@@ -191,6 +200,7 @@ rule {
     { headers = { Subject = "x" }, html = ("<img src=\"http://x.example/a.gif\">"):rep(12) .. "<p>Buy</p>", hit = true },
     { headers = { Subject = "x" }, html = "<img src=\"http://x.example/a.gif\"><p>Buy</p>", hit = false },
   },
+  needs = { "text", "urls" },
   when = function(msg)
     local n = 0
     for _, link in ipairs(msg.links) do

@@ -11,5 +11,6 @@ rule {
     { headers = { Subject = "Test" }, html = "<p>" .. gtube .. "</p>", hit = true },
     { headers = { Subject = "About GTUBE" }, text = "The string starts with XJS*C4JDBQADN1", hit = false },
   },
+  needs = { "text" },
   when = function(msg) return msg.text:find(gtube) ~= nil end,
 }

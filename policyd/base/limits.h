@@ -105,6 +105,9 @@ enum {
 	MAX_LUA_STEPS        = 10 * 1000 * 1000,  /* instructions of one rule on one mail */
 	MAX_RULE_MS          = 200,
 	MAX_RULES_MS         = 500,
+	MAX_RULES_WAIT_MS    = 1500,              /* all rules' waiting for DNS and Redis */
+	MAX_RULE_QUESTIONS   = 32,                /* that one rule may ask about one mail */
+	MAX_SET_QUESTIONS    = 256,               /* all rules of everybody, or of one customer */
 	MAX_RULE_SUBJECT     = 256 * 1024,        /* bytes one pattern is run over */
 	PCRE_MATCH_LIMIT     = 100000,
 	PCRE_JIT_STACK       = 1024 * 1024,

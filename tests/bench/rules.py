@@ -41,7 +41,7 @@ def lua_rules(count):
               'local s = msg.subject return #s > 0 and s:starts("bench %d")',
               'for _, l in ipairs(msg.links) do if l.host == "h%d.example" then return l.host end end',
               'return msg.size > 100000000 + %d', 'return msg:found("GTUBE") ~= nil and msg.size == %d']
-    return "\n".join('rule { symbol = "L%03d", score = 0.1, group = "bench", description = "d", when = function(msg) %s end }'
+    return "\n".join('rule { symbol = "L%03d", score = 0.1, group = "bench", description = "d", needs = { "urls" }, when = function(msg) %s end }'
                      % (i, shapes[i % 6] % i) for i in range(count))
 
 

@@ -250,7 +250,7 @@ rule { symbol = "IN_FEED", score = 2, group = "x", description = "d", header = "
                 server.shutdown()
 
 
-HOSTILE = """rule { symbol = "HOSTILE", score = 1, group = "x", description = "runs away on some mail",
+HOSTILE = """rule { symbol = "HOSTILE", score = 1, group = "x", description = "runs away on some mail", needs = { "text" },
   when = function(msg) if msg.subject == "bait" then while true do local s = msg.text:rep(100) end end end }
 """
 

@@ -126,6 +126,11 @@ complains(void **state)
 		{ "rule { symbol = 'AAA', " REST ", body = 'x', max_shots = 0 }", "max_shots must lie in" },
 		{ "rule { symbol = 'AAA', " REST ", header = 'X:nonsense', matches = 'x' }", "is no header to look at" },
 		{ "scores { AAA = 'x' }", "a number in -1000" },
+		{ "rule { symbol = 'AAA', " REST ", needs = { 'redis' }, when = function() end }", ":1:67: AAA: unknown capability redis; did you mean redis:ro?" },
+		{ "rule { symbol = 'AAA', " REST ", needs = { 'dns' }, body = 'x' }", "needs is for a function" },
+		{ "map { name = 'friends', type = 'domains', values = { 'x.example' } }\n"
+		  "rule { symbol = 'AAA', " REST ", needs = { 'map:frends' }, when = function() end }",
+		    "AAA: no map is called frends; did you mean friends?" },
 		{ "nonsense", "a.lua:1:1: syntax error" },
 	};
 	(void)state;
@@ -143,7 +148,7 @@ shows_the_mail(void **state)
 {
 	struct bench *b = bench_open(
 	    "local kept\n"
-	    "rule { symbol = 'SEES', " REST ", when = function(msg)\n"
+	    "rule { symbol = 'SEES', " REST ", needs = { 'text', 'urls', 'files' }, when = function(msg)\n"
 	    "  kept = kept or msg\n"
 	    "  assert(msg:header('subject') == 'Hi' and msg.subject == 'Hi' and msg:header('Nope') == nil)\n"
 	    "  assert(#msg:headers('X-A') == 2 and msg:headers('x-a')[2] == 'two' and msg:header_count('X-A') == 2)\n"
@@ -186,6 +191,164 @@ shows_the_mail(void **state)
 		assert_true(scan->classes[0].points >= 6);
 	}
 	bench_close(b);
+}
+
+/* --- rules that ask --- */
+
+struct oracle {                              /* answers every question but those about "silent", and counts */
+	struct asker asker;                  /* first */
+	const struct question *questions;
+	size_t batches, asked;
+	char customers[200];
+};
+
+static uint32_t
+oracle_ask(struct asker *asker, const struct question *questions, size_t count)
+{
+	struct oracle *o = (struct oracle *)asker;
+
+	o->questions = questions;
+	o->batches++;
+	o->asked += count;
+	for (size_t i = 0; i < count; i++)
+		if (questions[i].kind >= ASK_GET)
+			snprintf(o->customers + strlen(o->customers), sizeof o->customers - strlen(o->customers), SPAN_FMT ";",
+			    SPAN_ARG(questions[i].customer));
+	return 1;
+}
+
+static bool
+oracle_take(struct asker *asker, uint32_t batch, struct arena *a, struct rr_answer *answers, size_t count, int timeout_ms)
+{
+	struct oracle *o = (struct oracle *)asker;
+
+	(void)batch;
+	assert_true(timeout_ms > 0 && timeout_ms <= MAX_RULES_WAIT_MS);
+	for (size_t i = 0; i < count; i++) {
+		struct rr *rr = ARENA_ARRAY(a, struct rr, 1);
+
+		if (o->questions[i].kind == RR_A)
+			ip_parse(SPAN("127.0.0.2"), &rr->ip);
+		else
+			rr->text = o->questions[i].name;
+		answers[i] = (struct rr_answer){ .status = span_starts(o->questions[i].name, SPAN("silent")) ? RR_UNKNOWN : RR_FOUND,
+		    .at = rr, .count = 1 };
+	}
+	return true;
+}
+
+/* However many rules ask, and in whatever order: a round for each step of the longest chain, each question once. */
+static void
+asks_side_by_side(void **state)
+{
+	struct bench *b = bench_open(
+	    "rule { symbol = 'ONE', " REST ", needs = { 'dns' }, when = function(msg)\n"
+	    "  local ok, list = pcall(function() return dns.a('x.example') end) return ok and list[1] == '127.0.0.2' end }\n"
+	    "rule { symbol = 'TWO', " REST ", needs = { 'dns', 'redis:ro' }, when = function(msg)\n"
+	    "  assert(dns.mx('x.example')[1] == 'x.example') return dns.txt('y.example')[1] .. redis.get('key') end }\n"
+	    "rule { symbol = 'SAME', " REST ", needs = { 'dns' }, when = function(msg) return dns.a('x.example') and true end }\n"
+	    "rule { symbol = 'MANY', " REST ", needs = { 'dns' }, when = function(msg)\n"
+	    "  local t = dns.a { 'x.example', 'z.example', 'silent.example' }\n"
+	    "  return t['z.example'][1] == '127.0.0.2' and t['silent.example'] == nil and 'two of three' end }\n"
+	    "rule { symbol = 'SILENT', " REST ", needs = { 'dns' }, when = function(msg)\n"
+	    "  local list, why = dns.a('silent.example') assert(list == nil and why == 'unknown') return true end }\n"
+	    "rule { symbol = 'LISTED', " REST ", needs = { 'dns' }, when = function(msg) return dns.listed('192.0.2.9', 'bl.example') == '127.0.0.2' end }\n"
+	    "rule { symbol = 'AFTER', " REST ", meta = 'ONE && TWO && !NONE' }\n"
+	    "rule { symbol = 'NONE', " REST ", subject = 'not there' }\n"
+	    "rule { symbol = 'CHAIN', " REST ", needs = { 'dns' }, depends_on = { 'ONE' }, when = function(msg)\n"
+	    "  return msg:found('ONE') and dns.a('last.example') and true end }\n", NULL);
+	struct oracle oracle = { .asker = { .ask = oracle_ask, .take = oracle_take } };
+	struct scan *scan = scan_text(b, "From: a@b.example\nSubject: x\n\nx\n");
+
+	(void)state;
+	if (b->kit.rules == NULL)
+		fail_msg("%s", b->why);
+	scan->asker = &oracle.asker;
+	assert_int_equal(stage_rules(scan), STAGE_UNKNOWN);      /* of silent.example nobody knows: it is said */
+	assert_non_null(strstr(verdict_find(&scan->verdict, SPAN("RULES_UNKNOWN"))->evidence.p, "no answer for silent.example"));
+	for (const char *const *s = (const char *const[]){ "ONE", "TWO", "SAME", "MANY", "SILENT", "LISTED", "AFTER", "CHAIN", NULL }; *s; s++)
+		if (!found(scan, *s))
+			fail_msg("%s was not found", *s);
+	assert_true(!found(scan, "RULE_FAILED"));
+	assert_true(span_eq(verdict_find(&scan->verdict, SPAN("ONE"))->evidence, SPAN("dns.a x.example: 127.0.0.2")));
+	assert_true(span_eq(verdict_find(&scan->verdict, SPAN("LISTED"))->evidence, SPAN("dns.listed 9.2.0.192.bl.example: 127.0.0.2")));
+	assert_int_equal(oracle.batches, 4);         /* TWO's three steps, then CHAIN's */
+	assert_int_equal(oracle.asked, 8);           /* x (a, mx), z, silent, bl; y; key; last */
+	scan = scan_text(b, "From: a@b.example\nSubject: x\n\nx\n");     /* nobody to ask: unknown, and no rule fails for that */
+	assert_int_equal(stage_rules(scan), STAGE_UNKNOWN);
+	assert_true(!found(scan, "ONE") && found(scan, "SILENT"));
+	bench_close(b);
+}
+
+/* What rules may not look at, and how much they may ask; a mail with many links makes no rule fail. */
+static void
+asks_within_bounds(void **state)
+{
+	struct bench *b = bench_open(
+	    "rule { symbol = 'FLOOD', " REST ", needs = { 'dns' }, when = function(msg)\n"
+	    "  local known = 0 for i = 1, 1000 do if dns.a('h' .. i .. '.example') then known = known + 1 end end return 'known ' .. known end }\n"
+	    "rule { symbol = 'BULK', " REST ", needs = { 'dns' }, when = function(msg)\n"
+	    "  local t, n = {}, 0 for i = 1, 5000 do t[i] = 'b' .. i .. '.example' end for k in pairs(dns.a(t)) do n = n + 1 end return 'known ' .. n end }\n"
+	    "rule { symbol = 'ABSURD', " REST ", needs = { 'dns', 'redis:ro' }, when = function(msg)\n"
+	    "  return #dns.a(('x'):rep(100000)) == 0 and #dns.ptr('unknown') == 0 and #dns.a('') == 0 and redis.get(('k'):rep(100000)) == nil end }\n"
+	    "map { name = 'm', type = 'domains', values = { 'x.example' } }\n"
+	    "rule { symbol = 'MAPPED', " REST ", needs = { 'map:m' }, when = function(msg) return maps.find('m', 'a.x.example') end }\n", NULL);
+	struct oracle oracle = { .asker = { .ask = oracle_ask, .take = oracle_take } };
+	struct scan *scan = scan_text(b, "From: a@b.example\nSubject: x\n\nx\n");
+
+	(void)state;
+	if (b->kit.rules == NULL)
+		fail_msg("%s", b->why);
+	scan->asker = &oracle.asker;
+	stage_rules(scan);
+	assert_true(!found(scan, "RULE_FAILED") && found(scan, "ABSURD") && found(scan, "MAPPED"));
+	assert_true(span_eq(verdict_find(&scan->verdict, SPAN("FLOOD"))->evidence, SPAN("known 32")));
+	assert_true(span_eq(verdict_find(&scan->verdict, SPAN("BULK"))->evidence, SPAN("known 32")));
+	bench_close(b);
+}
+
+static void
+asks_no_more_than_declared(void **state)
+{
+	static const struct { const char *needs, *function, *want; } bad[] = {
+		{ "", "return dns.a('x.example')", "dns.a: not given to this rule; declare needs = { \"dns\" }" },
+		{ "'dns'", "return redis.get('x')", "redis.get: not given to this rule; declare needs = { \"redis:ro\" }" },
+		{ "", "return msg.text", "text: not given to this rule; declare needs = { \"text\" }" },
+		{ "'text'", "return #msg.links", "declare needs = { \"urls\" }" },
+		{ "'text', 'urls'", "return msg.file_names", "declare needs = { \"files\" }" },
+		{ "", "return maps.find('m', 'x.example')", "declare needs = { \"map:m\" }" },
+		{ "'dns'", "local t = { 'b', 'a' } table.sort(t, function(x, y) return #dns.a(x) < #dns.a(y) end)", "not from inside a function" },
+		{ "'dns'", "local t = setmetatable({}, { __index = function(t, k) return dns.a(k) end }) return #t.x", "" },
+		{ "'dns'", "while true do dns.a('x.example') end", "stopped: over its" },
+		{ "'dns'", "while true do pcall(dns.a, {}) end", "stopped: over its" },
+		{ "'dns'", "return dns.a()", "bad argument" },
+		{ "'dns'", "return dns.a { {} }", "bad argument" },
+		{ "'dns'", "return dns.listed('x')", "bad argument" },
+		{ "'redis:ro'", "return redis.set('x', 'y')", "attempt to call a nil value" },
+		{ "'dns'", "dns.a = nil", "cannot set a" },
+		{ "'dns'", "dns.resolve('x')", "attempt to call a nil value" },
+	};
+	struct oracle oracle = { .asker = { .ask = oracle_ask, .take = oracle_take } };
+	char text[1000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(text, sizeof text, "map { name = 'm', type = 'domains', values = { 'x.example' } }\n"
+		    "rule { symbol = 'BAD', " REST ", needs = { %s }, when = function(msg) %s end }", bad[i].needs, bad[i].function);
+		struct bench *b = bench_open(text, NULL);
+
+		if (b->kit.rules == NULL)
+			fail_msg("%s: %s", bad[i].function, b->why);
+		struct scan *scan = scan_text(b, "From: a@b.example\nSubject: x\n\nx\n");
+
+		scan->asker = &oracle.asker;
+		stage_rules(scan);
+		const struct symbol *failed = verdict_find(&scan->verdict, SPAN("RULE_FAILED"));
+
+		if ((failed == NULL) != (bad[i].want[0] == '\0') || (failed && strstr(failed->evidence.p, bad[i].want) == NULL))
+			fail_msg("%s: %s", bad[i].function, failed ? failed->evidence.p : "was allowed");
+		bench_close(b);
+	}
 }
 
 static void
@@ -285,7 +448,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(complains), cmocka_unit_test(shows_the_mail), cmocka_unit_test(outlives_bad_rules),
+		cmocka_unit_test(complains), cmocka_unit_test(shows_the_mail), cmocka_unit_test(asks_side_by_side), cmocka_unit_test(asks_within_bounds),
+		cmocka_unit_test(asks_no_more_than_declared),
+		cmocka_unit_test(outlives_bad_rules),
 		cmocka_unit_test(scores), cmocka_unit_test(bad_scorers_defer),
 	};
 
