@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install clean cover mutants suites-check bench-policy
+.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install manual clean cover mutants suites-check bench-policy
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -150,6 +150,10 @@ web-suites: deps                           ## every mail of the hostile suites o
 bench-rules: deps-bench                    ## what rules cost a mail: 100 and 10,000 patterns, 300 rules in Lua, those we ship
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@python3 tests/bench/rules.py $$(python3 -m tests.lib.corpus)
+manual: deps                               ## build/manual: what rule files may say, as text and man page, and annotations for editors
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@mkdir -p build/manual && for f in text:rules.md man:policyd-rules.7 luals:policyd.lua luarc:.luarc.json; do \
+		$B/policyctl rules doc $${f%%:*} >build/manual/$${f#*:} || exit 1; done; ls -A build/manual
 test-import: deps-bench                    ## Debian's SpamAssassin rules, translated, beside SpamAssassin itself (EVERY=1: all mails)
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh tests/import/run.sh $$(python3 -m tests.lib.corpus)
@@ -200,6 +204,8 @@ install: all                               ## into DESTDIR, under PREFIX
 	install -m 644 lua/*.lua $(DESTDIR)$(SHARE)/lua
 	install -m 644 rules/*.lua $(DESTDIR)$(SHARE)/rules
 	install -m 644 quarantine/web/* $(DESTDIR)$(SHARE)/web
+	install -d $(DESTDIR)$(PREFIX)/share/man/man7
+	$B/policyctl rules doc man >$(DESTDIR)$(PREFIX)/share/man/man7/policyd-rules.7
 	[ ! -e build/model/starter.tbl ] || install -m 644 build/model/starter.tbl $(DESTDIR)$(SHARE)
 	[ -e $(DESTDIR)/etc/policyd/excluded-names ] || install -m 644 etc/excluded-names $(DESTDIR)/etc/policyd/excluded-names
 	[ -e $(DESTDIR)/etc/policyd/policyd.conf ] || install -m 640 etc/policyd.conf $(DESTDIR)/etc/policyd/policyd.conf

@@ -2,19 +2,23 @@
 #include <stdio.h>
 
 #include "lua/asking.h"
+#include "lua/bound.h"
 #include "lua/needs.h"
 #include "lua/rules_inside.h"
 
 enum { ASK_LISTED = 2001 };                  /* dns.listed: an A question, its answer read as a list's */
 
-static const struct ask {
-	const char *of, *name;                 /* library and function */
+struct ask {
+	const char *what;                    /* as rules call it */
 	unsigned need;
 	uint32_t kind;
-} asks[] = {
-	{ "dns", "a", NEED_DNS, RR_A }, { "dns", "aaaa", NEED_DNS, RR_AAAA }, { "dns", "mx", NEED_DNS, RR_MX },
-	{ "dns", "txt", NEED_DNS, RR_TXT }, { "dns", "ptr", NEED_DNS, RR_PTR }, { "dns", "listed", NEED_DNS, ASK_LISTED },
-	{ "redis", "get", NEED_REDIS, ASK_GET }, { "redis", "hget", NEED_REDIS, ASK_HGET }, { "redis", "has", NEED_REDIS, ASK_SISMEMBER },
+};
+enum which { W_A, W_AAAA, W_MX, W_TXT, W_PTR, W_LISTED_BY, W_GET, W_HGET, W_HAS };
+static const struct ask asks[] = {
+	[W_A] = { "dns.a", NEED_DNS, RR_A }, [W_AAAA] = { "dns.aaaa", NEED_DNS, RR_AAAA }, [W_MX] = { "dns.mx", NEED_DNS, RR_MX },
+	[W_TXT] = { "dns.txt", NEED_DNS, RR_TXT }, [W_PTR] = { "dns.ptr", NEED_DNS, RR_PTR },
+	[W_LISTED_BY] = { "dns.listed", NEED_DNS, ASK_LISTED }, [W_GET] = { "redis.get", NEED_REDIS, ASK_GET },
+	[W_HGET] = { "redis.hget", NEED_REDIS, ASK_HGET }, [W_HAS] = { "redis.has", NEED_REDIS, ASK_SISMEMBER },
 };
 
 /* --- names --- */
@@ -74,7 +78,7 @@ show_answer(struct turn *turn, const struct ask *ask, const struct asked *asked)
 
 	if (first->ip.family)
 		ip_print(&first->ip, address);
-	turn->shown = arena_printf(turn->asking->scan->arena, "%s.%s " SPAN_FMT ": %s" SPAN_FMT, ask->of, ask->name,
+	turn->shown = arena_printf(turn->asking->scan->arena, "%s " SPAN_FMT ": %s" SPAN_FMT, ask->what,
 	    SPAN_ARG(span_head(asked->question.name, 100)), address, SPAN_ARG(span_head(first->text, 60)));
 }
 
@@ -130,7 +134,7 @@ push_answer(lua_State *L, struct turn *turn, const struct ask *ask, const struct
 	return false;
 }
 
-/* --- the functions: upvalue 1 is the place in asks[] --- */
+/* --- the functions --- */
 
 static const struct asked *
 find_question(lua_State *L, struct turn *turn, const struct ask *ask, int arg)
@@ -161,13 +165,12 @@ is_pending(lua_State *L, struct turn *turn, const struct ask *ask, int arg)
 	return asked && asked->answer.status == RR_PENDING;
 }
 
-static int answer_again(lua_State *L, int status, lua_KContext unused);
+static int answer_again(lua_State *L, int status, lua_KContext ask);
 
 /* A name, or a list of them: their answers, or a wait for those. */
 static int
-answer(lua_State *L)
+answer(lua_State *L, const struct ask *ask)
 {
-	const struct ask *ask = &asks[lua_tointeger(L, lua_upvalueindex(1))];
 	struct turn *turn = state_of(L)->turn;
 	lua_Integer count = lua_istable(L, 1) ? (lua_Integer)lua_rawlen(L, 1) : 0;
 	bool pending = !lua_istable(L, 1) && is_pending(L, turn, ask, 1);
@@ -178,7 +181,7 @@ answer(lua_State *L)
 		lua_pop(L, 1);
 	}
 	if (pending)
-		return lua_yieldk(L, 0, 0, answer_again);
+		return lua_yieldk(L, 0, (lua_KContext)ask, answer_again);
 	if (!lua_istable(L, 1)) {
 		lua_pushstring(L, push_answer(L, turn, ask, find_question(L, turn, ask, 1)) ? NULL : "unknown");
 		return 2;
@@ -193,30 +196,39 @@ answer(lua_State *L)
 }
 
 static int
-answer_again(lua_State *L, int status, lua_KContext unused)
+answer_again(lua_State *L, int status, lua_KContext ask)
 {
 	(void)status;
-	(void)unused;
-	return answer(L);
+	return answer(L, (const struct ask *)ask);
 }
 
 static int
-ask_first(lua_State *L)
+ask_first(lua_State *L, enum which which)
 {
-	const struct ask *ask = &asks[lua_tointeger(L, lua_upvalueindex(1))];
-	char what[40];
+	const struct ask *ask = &asks[which];
 
-	snprintf(what, sizeof what, "%s.%s", ask->of, ask->name);
-	need_check(L, ask->need, what);
+	need_check(L, ask->need, ask->what);
 	if (state_of(L)->turn == NULL || !lua_isyieldable(L))
-		return luaL_error(L, "%s: not from inside a function that sorts, formats or compares", what);
+		return luaL_error(L, "%s: not from inside a function that sorts, formats or compares", ask->what);
 	lua_settop(L, 2);
 	if (!lua_istable(L, 1))
 		luaL_checkstring(L, 1);
 	if (ask->kind == ASK_LISTED || ask->kind == ASK_HGET || ask->kind == ASK_SISMEMBER)
 		luaL_checkstring(L, 2);
-	return answer(L);
+	return answer(L, ask);
 }
+
+#define ASK_FUNCTION(name, which) static int name(lua_State *L) { return ask_first(L, which); }
+ASK_FUNCTION(dns_a, W_A)
+ASK_FUNCTION(dns_aaaa, W_AAAA)
+ASK_FUNCTION(dns_mx, W_MX)
+ASK_FUNCTION(dns_txt, W_TXT)
+ASK_FUNCTION(dns_ptr, W_PTR)
+ASK_FUNCTION(dns_listed, W_LISTED_BY)
+ASK_FUNCTION(redis_get, W_GET)
+ASK_FUNCTION(redis_hget, W_HGET)
+ASK_FUNCTION(redis_has, W_HAS)
+#undef ASK_FUNCTION
 
 /* maps.find(name, value): the line of that map that has it, or nil. Upvalue 1: struct rules. */
 static int
@@ -241,25 +253,43 @@ maps_find(lua_State *L)
 	return luaL_error(L, "maps.find: %s is not given to this rule; declare needs = { \"map:%s\" }", name.p, name.p);
 }
 
+#define LIST_TOO " For a list, a table of the answers by name."
+
+const struct bound dns_functions[] = {
+	{ "a", dns_a, "name: string|string[]", "string[]?, string?", "IPv4 addresses of a name; empty when it has none, nil and \"unknown\" without an"
+	    " answer." LIST_TOO },
+	{ "aaaa", dns_aaaa, "name: string|string[]", "string[]?, string?", "IPv6 addresses." LIST_TOO },
+	{ "mx", dns_mx, "name: string|string[]", "string[]?, string?", "Mail exchangers, the preferred first." LIST_TOO },
+	{ "txt", dns_txt, "name: string|string[]", "string[]?, string?", "Texts, the strings of each joined." LIST_TOO },
+	{ "ptr", dns_ptr, "address: string|string[]", "string[]?, string?", "Names of an address; none of what is no address." LIST_TOO },
+	{ "listed", dns_listed, "what: string|string[], zone: string", "string|false|nil, string?",
+	    "Does a DNS list have that address or domain? Its code (\"127.0.0.2\"), or false; a list's refusal to answer is nil and \"unknown\"."
+	    LIST_TOO },
+	{ NULL },
+};
+const struct bound redis_functions[] = {
+	{ "get", redis_get, "key: string|string[]", "string?, string?", "The text at a key; nil when there is none, nil and \"unknown\" without an answer."
+	    " Keys stand in Redis below {r:}, those of a customer's rules below {r:ID}." LIST_TOO },
+	{ "hget", redis_hget, "key: string|string[], field: string", "string?, string?", "A field of the hash at a key." LIST_TOO },
+	{ "has", redis_has, "key: string|string[], member: string", "boolean?, string?", "Is it a member of the set at a key?" LIST_TOO },
+	{ NULL },
+};
+const struct bound maps_functions[] = {
+	{ "find", maps_find, "map: string, value: string", "string?", "The line of that map that has the value; declare needs = { \"map:NAME\" }." },
+	{ NULL },
+};
+
 void
 asking_register(lua_State *L, void *rules)
 {
-	static const char *const libraries[] = { "dns", "redis" };
-
-	for (size_t k = 0; k < sizeof libraries / sizeof *libraries; k++) {
-		lua_newtable(L);
-		for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
-			if (strcmp(asks[i].of, libraries[k]) != 0)
-				continue;
-			lua_pushinteger(L, (lua_Integer)i);
-			lua_pushcclosure(L, ask_first, 1);
-			lua_setfield(L, -2, asks[i].name);
-		}
-		state_library(L, libraries[k]);
-	}
+	lua_newtable(L);
+	bound_register(L, dns_functions, 0);
+	state_library(L, "dns");
+	lua_newtable(L);
+	bound_register(L, redis_functions, 0);
+	state_library(L, "redis");
 	lua_newtable(L);
 	lua_pushlightuserdata(L, rules);
-	lua_pushcclosure(L, maps_find, 1);
-	lua_setfield(L, -2, "find");
+	bound_register(L, maps_functions, 1);
 	state_library(L, "maps");
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "lua/bound.h"
 #include "lua/needs.h"
 #include "lua/relays.h"
 #include "lua/view.h"
@@ -424,11 +425,27 @@ push_view(lua_State *L, const struct scan *scan, enum view_kind kind)
 enum field { F_SUBJECT, F_TEXT, F_HIDDEN, F_RAW_HEAD, F_SIZE, F_LANGUAGE, F_LINKS, F_PARTS, F_ENTRIES, F_URLS, F_FILE_NAMES,
 	F_RAWBODY, F_PARAGRAPHS,
 	F_SENDER, F_QUEUE_ID, F_CLIENT, F_CLIENT_NAME, F_HELO, F_LOGIN, F_CONTEXT, F__COUNT };
-static const char *const field_names[F__COUNT] = {
-	[F_SUBJECT] = "subject", [F_TEXT] = "text", [F_HIDDEN] = "hidden", [F_RAW_HEAD] = "raw_head", [F_SIZE] = "size",
-	[F_LANGUAGE] = "language", [F_LINKS] = "links", [F_PARTS] = "parts", [F_ENTRIES] = "entries", [F_URLS] = "urls",
-	[F_FILE_NAMES] = "file_names", [F_RAWBODY] = "rawbody", [F_PARAGRAPHS] = "paragraphs", [F_SENDER] = "sender", [F_QUEUE_ID] = "queue_id", [F_CLIENT] = "client",
-	[F_CLIENT_NAME] = "client_name", [F_HELO] = "helo", [F_LOGIN] = "login", [F_CONTEXT] = "context",
+const struct bound message_fields[F__COUNT + 1] = {
+	[F_SUBJECT] = { "subject", NULL, NULL, "string", "The subject as one reads it: decoded, no invisible characters, plain letters for fancy ones; its first 4096 bytes." },
+	[F_TEXT] = { "text", NULL, NULL, "string", "The visible text. Of one over 256 KB three quarters head and one quarter tail." },
+	[F_HIDDEN] = { "hidden", NULL, NULL, "string", "Text that is there but that a reader would not see." },
+	[F_RAW_HEAD] = { "raw_head", NULL, NULL, "string", "The first 64 KB of the mail as it came." },
+	[F_SIZE] = { "size", NULL, NULL, "integer", "Bytes of the mail." },
+	[F_LANGUAGE] = { "language", NULL, NULL, "string", "Of the text, as two letters; empty where it cannot be told." },
+	[F_LINKS] = { "links", NULL, NULL, "Link[]", "Every link, in the text, in HTML and in files that carry some." },
+	[F_PARTS] = { "parts", NULL, NULL, "Part[]", "Every MIME part of every reading." },
+	[F_ENTRIES] = { "entries", NULL, NULL, "Entry[]", "Every file inside archives." },
+	[F_URLS] = { "urls", NULL, NULL, "string", "The links as one text, a line each, for one pattern over all of them." },
+	[F_FILE_NAMES] = { "file_names", NULL, NULL, "string", "The names of attachments and archive members, a line each." },
+	[F_RAWBODY] = { "rawbody", NULL, NULL, "string", "The decoded text parts with their markup." },
+	[F_PARAGRAPHS] = { "paragraphs", NULL, NULL, "string", "Subject and text, a paragraph a line, blanks made one." },
+	[F_SENDER] = { "sender", NULL, NULL, "string", "Of the envelope; empty: the null sender." },
+	[F_QUEUE_ID] = { "queue_id", NULL, NULL, "string", "The MTA's." },
+	[F_CLIENT] = { "client", NULL, NULL, "string", "The SMTP client's address, or \"unknown\"." },
+	[F_CLIENT_NAME] = { "client_name", NULL, NULL, "string", "Its name as the MTA verified it, or \"unknown\"." },
+	[F_HELO] = { "helo", NULL, NULL, "string", "What it said in HELO." },
+	[F_LOGIN] = { "login", NULL, NULL, "string", "The user it is authenticated as; empty: not." },
+	[F_CONTEXT] = { "context", NULL, NULL, "string", "Of the listener: \"mx\", \"submission\", ..." },
 };
 
 /* What a rule must have declared to look at it; those without a line are everybody's. */
@@ -500,23 +517,35 @@ message_index(lua_State *L)
 	return 1;
 }
 
+const struct bound message_methods[] = {
+	{ "header", message_header, "name: string", "string?", "The decoded value of the first header of that name." },
+	{ "raw_header", message_raw_header, "name: string", "string?", "The same as it was written." },
+	{ "headers", message_headers, "name: string", "string[]", "The decoded values of all of that name." },
+	{ "header_count", message_header_count, "name: string", "integer", "How many there are." },
+	{ "header_names", message_header_names, "", "string[]", "The names of all headers, in order, as written." },
+	{ "address", message_address, "name: string", "Address|false", "The first address in headers of that name." },
+	{ "addresses", message_addresses, "name: string", "Address[]", "All of them." },
+	{ "found", message_found, "symbol: string", "string?", "The evidence if an earlier stage or rule found it (\"\" without); say depends_on for a rule's." },
+	{ "points", message_points, "symbol: string", "number?", "Its points, if it was found." },
+	{ "noted", message_was_noted, "symbol: string", "string?", "The same as found for what the parse noted: \"HTML_HIDDEN_TEXT\"." },
+	{ "site", message_site, "host: string", "string", "The registrable domain of a host." },
+	{ "relays", message_relays, "", "string", "Who handed the mail on, as text: view.h, relays.h." },
+	{ "received", message_received, "", "Hop[]", "The Received headers, nearest first." },
+	{ "date", message_date, "", "integer?", "Of the Date header, seconds since 1970." },
+	{ "authentication_results", message_authentication_results, "", "string[]",
+	    "Those of a trusted milter before us (authserv_guarded), and no others." },
+	{ NULL },
+};
+
 void
 message_register(lua_State *L)
 {
-	static const luaL_Reg methods[] = {
-		{ "header", message_header }, { "raw_header", message_raw_header }, { "headers", message_headers },
-		{ "header_count", message_header_count }, { "header_names", message_header_names },
-		{ "address", message_address }, { "addresses", message_addresses }, { "found", message_found },
-		{ "points", message_points }, { "noted", message_was_noted }, { "site", message_site },
-		{ "relays", message_relays }, { "received", message_received }, { "date", message_date },
-		{ "authentication_results", message_authentication_results }, { NULL, NULL },
-	};
-
 	luaL_newmetatable(L, message_type);
-	luaL_newlib(L, methods);
+	lua_newtable(L);
+	bound_register(L, message_methods, 0);
 	lua_createtable(L, 0, F__COUNT);
 	for (int i = 0; i < F__COUNT; i++)
-		set_integer(L, field_names[i], i);
+		set_integer(L, message_fields[i].name, i);
 	lua_pushcclosure(L, message_index, 2);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);

@@ -172,6 +172,30 @@ lua_is_need(lua_State *L)
 	return 1;
 }
 
+/* describe(class, text, fields): for the manual (manual.c), which finds it in the registry's "manual". */
+static int
+lua_describe(lua_State *L)
+{
+	luaL_checkstring(L, 2);
+	luaL_checktype(L, 3, LUA_TTABLE);
+	lua_settop(L, 3);
+	if (lua_getfield(L, LUA_REGISTRYINDEX, "manual") != LUA_TTABLE) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, LUA_REGISTRYINDEX, "manual");
+	}
+	lua_createtable(L, 0, 3);
+	for (int i = 1; i <= 3; i++) {
+		static const char *const keys[] = { NULL, "class", "text", "fields" };
+
+		lua_pushvalue(L, i);
+		lua_setfield(L, -2, keys[i]);
+	}
+	lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+	return 0;
+}
+
 /* declare{ symbol, points, group, description, where, conditions, max_shots, helper, mode, share, depends_on, needs, tests }:
  * a checked rule. */
 static int
@@ -347,7 +371,7 @@ int
 rules_register(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "complain", lua_complain }, { "position", lua_position },
-	    { "is_note", lua_is_note }, { "is_need", lua_is_need }, { "declare", lua_declare }, { "declare_score", lua_declare_score }, { "warn", lua_warn },
+	    { "is_note", lua_is_note }, { "is_need", lua_is_need }, { "describe", lua_describe }, { "declare", lua_declare }, { "declare_score", lua_declare_score }, { "warn", lua_warn },
 	    { "nearest", lua_nearest }, { "declare_map", lua_declare_map }, { "map_text", lua_map_text }, { NULL, NULL } };
 
 	message_register(L);

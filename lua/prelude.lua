@@ -56,23 +56,81 @@
 -- redis = { KEY = "text", HASH = { field = "text" }, SET = { "member", ... } }: what is answered. What does not stand there is not
 -- there; false: no answer comes.
 
-local complain, warn, position, declare, is_note, is_need = complain, warn, position, declare, is_note, is_need
+local complain, warn, position, declare, is_note, is_need, describe =
+  complain, warn, position, declare, is_note, is_need, describe
 local declare_score, nearest, declare_map, map_text = declare_score, nearest, declare_map, map_text
-for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "is_need", "declare_score", "nearest", "declare_map", "map_text" } do _ENV[name] = nil end
+for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "is_need", "describe", "declare_score", "nearest", "declare_map",
+  "map_text" } do _ENV[name] = nil end
 
-local LIST = "table"
-local fields = {
-  symbol = "string", score = "number", group = "string", description = "string", tests = LIST, when = "function",
-  header = "string", mime = "string", matches = true, lacks = true, missing = true, present = true, subject = true, body = true,
-  hidden = true, paragraph = true, rawbody = true, full = true, uri = true, file_name = true, attachment = true,
-  meta = "string", all = LIST, any = LIST, none = LIST, at_least = "number", max_shots = "number", one_shot = "boolean",
-  mode = "string", depends_on = LIST, flags = LIST, needs = LIST, in_map = "string", client_in = "string", sender_in = "string", host_in = "string",
-}
-local test_fields = {
-  label = "string", headers = LIST, text = "string", html = "string", attachments = LIST, raw = "string", eml = "string",
-  sender = "string", client = "string", client_name = "string", helo = "string", login = "string", context = "string",
-  hit = "boolean", evidence = "string", clamd = "string", found = LIST, dns = LIST, redis = LIST,
-}
+-- What a table may have: { name, type that is checked (true: any), type as the manual and editors show it, what it is }, in the
+-- order of the manual (policyctl rules doc). Becomes name -> type.
+local function known_fields(class, text, list)
+  local known = {}
+  describe(class, text, list)
+  for _, field in ipairs(list) do known[field[1]] = field[2] end
+  return known
+end
+
+local LIST, PATTERN = "table", "string|string[]|Regex"
+local fields = known_fields("Rule", "One rule: rule { ... }. All conditions that stand there must hold.", {
+  { "symbol", "string", "string", "Its name: capitals, digits, underscores; once. \"__NAME\" is a helper for other rules, without score." },
+  { "score", "number", "number", "Points; below 0 it speaks for the mail." },
+  { "group", "string", "string", "Where lists show it: \"headers\", \"money\"." },
+  { "description", "string", "string", "One sentence, for whoever asks why a mail was held." },
+  { "tests", LIST, "Test[]", "Its own examples." },
+  { "header", "string", "string", "With matches, lacks or in_map: a header's name; also \"From:addr\", \"From:name\", \"From:domain\", \"X:raw\", \"ALL\", \"ToCc\", \"EnvelopeFrom\", \"MESSAGEID\"." },
+  { "mime", "string", "string", "The same in any part's header." },
+  { "matches", true, PATTERN, "Some header of that name matches." },
+  { "lacks", true, PATTERN, "It is there, and none of that name matches." },
+  { "missing", true, "string|string[]", "None of these headers is there." },
+  { "present", true, "string|string[]", "One of these headers is there." },
+  { "subject", true, PATTERN, "The subject as one reads it; as sent: header = \"Subject\"." },
+  { "body", true, PATTERN, "The visible text as one reads it." },
+  { "hidden", true, PATTERN, "Text that a reader would not see." },
+  { "paragraph", true, PATTERN, "Subject and text, each paragraph for itself, blanks made one." },
+  { "rawbody", true, PATTERN, "The decoded text parts with their markup." },
+  { "full", true, PATTERN, "The mail as it came." },
+  { "uri", true, PATTERN, "Some link, as \"http://host/path\", one a line: ^ and $ are its ends." },
+  { "file_name", true, PATTERN, "Some attachment's or archive member's name, one a line." },
+  { "attachment", true, PATTERN, "\"declared/type real/type name\" of some attachment, one a line." },
+  { "in_map", "string", "string", "The header stands in the map of that name." },
+  { "client_in", "string", "string", "The SMTP client's address stands in the map." },
+  { "sender_in", "string", "string", "The envelope's sender stands in the map." },
+  { "host_in", "string", "string", "The host of some link stands in the map." },
+  { "meta", "string", "string", "An expression over symbols: \"A && (B || !C) && D + E >= 2\"." },
+  { "all", LIST, "string[]", "All of these symbols were found." },
+  { "any", LIST, "string[]", "One of them was; at_least so many." },
+  { "none", LIST, "string[]", "None of them was." },
+  { "at_least", "number", "integer", "With any." },
+  { "when", "function", "fun(msg: Message): any", "Comes last: false or nil no; true yes; a string yes, and this is the evidence." },
+  { "needs", LIST, "Need[]", "What `when` may look at beside headers, session and symbols." },
+  { "depends_on", LIST, "string[]", "Symbols that `when` looks at by msg:found: judged after them." },
+  { "max_shots", "number", "integer", "Each match counts, up to so many." },
+  { "one_shot", "boolean", "boolean", "Only the first match counts: so it is without max_shots." },
+  { "mode", "string", "string", "\"shadow\": judged and shown, adds nothing; \"canary(5)\": counts in 5 of 100 mails, always the same; \"off\"; \"on\"." },
+  { "flags", LIST, "Flag[]", "nice: speaks for the mail, its score is not above 0; net: needs the network." },
+})
+local test_fields = known_fields("Test", "One example beside a rule: a mail, what is around it, and whether the rule must find something.", {
+  { "hit", "boolean", "boolean", "Must it?" },
+  { "label", "string", "string", "What the example shows." },
+  { "evidence", "string", "string", "Part of what must be shown." },
+  { "headers", LIST, "table<string, string>|string[][]", "By name, or a list of { name, value } where the order matters." },
+  { "text", "string", "string", "A text/plain part." },
+  { "html", "string", "string", "A text/html part." },
+  { "attachments", LIST, "table[]", "{ name, type, data } each." },
+  { "raw", "string", "string", "Instead of these: the whole mail." },
+  { "eml", "string", "string", "Or a file of tests/ beside the rule file." },
+  { "sender", "string", "string", "The envelope's." },
+  { "client", "string", "string", "The SMTP client's address." },
+  { "client_name", "string", "string", "Its verified name." },
+  { "helo", "string", "string", "What it says in HELO." },
+  { "login", "string", "string", "The user it is authenticated as." },
+  { "context", "string", "string", "Of the listener." },
+  { "clamd", "string", "string", "The virus that ClamAV finds in it." },
+  { "found", LIST, "table<string, number>", "Symbols found before the rules, with their points." },
+  { "dns", LIST, "table<string, table>", "{ a = { [\"x.example\"] = { \"192.0.2.1\" } }, txt = ..., mx = ..., ptr = { [\"192.0.2.1\"] = { \"x.example\" } } }; what is not there is not there, false: no answer comes." },
+  { "redis", LIST, "table<string, any>", "{ KEY = \"text\", HASH = { field = \"text\" }, SET = { \"member\" } }; false: no answer comes." },
+})
 local known_flags = { nice = true, net = true }
 local known_needs = { text = true, urls = true, files = true, dns = true, ["redis:ro"] = true, ["map:NAME"] = true }
 local word = re([[^(?:__[A-Z0-9_]{1,58}|[A-Z][A-Z0-9_]{2,59})$]])
@@ -330,7 +388,14 @@ function _ENV.rule(spec)
   }
 end
 
-local map_fields = { name = "string", type = "string", file = "string", values = LIST, url = "string", key = "string" }
+local map_fields = known_fields("Map", "A list that rules look things up in: map { ... }. One of file, values and url.", {
+  { "name", "string", "string", "Small letters, digits, _ . -" },
+  { "type", "string", "MapType", "domains: and what is below them; addresses: whole or @domain; cidr; exact; regex: a pattern a line." },
+  { "values", LIST, "string[]", "The lines themselves." },
+  { "file", "string", "string", "A file beside the rule file; read anew when it changes." },
+  { "url", "string", "string", "Fetched by policyctl rules fetch-maps." },
+  { "key", "string", "string", "Its signer's Ed25519 key, base64; the signature stands at URL.sig. Must be there unless the url is https." },
+})
 local map_types = { domains = true, addresses = true, cidr = true, exact = true, regex = true }
 local map_name = re([[^[a-z][a-z0-9_.-]{0,62}$]])
 local mapped = {}                       -- name -> where

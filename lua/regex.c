@@ -4,6 +4,7 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
+#include "lua/bound.h"
 #include "lua/state.h"
 #include "policyd/base/clock.h"
 
@@ -344,18 +345,30 @@ regex_new(lua_State *L)
 	return 1;
 }
 
+const struct bound regex_methods[] = {
+	{ "test", regex_test, "s: string?", "boolean", "Does it match somewhere?" },
+	{ "match", regex_match, "s: string?", "string?", "The captures of the first match, or the whole match when there are none; several values." },
+	{ "find", regex_find, "s: string?", "integer?, integer?", "First and last byte of the first match." },
+	{ "count", regex_count, "s: string?, max: integer?", "integer", "How many matches, at most max (1000)." },
+	{ "all", regex_all, "s: string?, max: integer?", "string[]", "The first capture (or the whole) of each match, at most max (100)." },
+	{ NULL },
+};
+const struct bound regex_functions[] = {
+	{ "re", regex_new, "pattern: string, flags: string?", "Regex",
+	    "A PCRE2 pattern, at the top of a rule file only: it is compiled once. Flags: i any case, m ^ and $ at lines, s dot takes line ends,"
+	    " x spaces are ignored, u UTF-8." },
+	{ NULL },
+};
+
 void
 regex_register(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "test", regex_test }, { "match", regex_match }, { "find", regex_find },
-	    { "count", regex_count }, { "all", regex_all }, { NULL, NULL } };
-
 	luaL_newmetatable(L, regex_type);
 	lua_pushcfunction(L, regex_free);
 	lua_setfield(L, -2, "__gc");
-	luaL_newlib(L, methods);
+	lua_newtable(L);
+	bound_register(L, regex_methods, 0);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
-	lua_pushcfunction(L, regex_new);
-	lua_setfield(L, -2, "re");
+	bound_register(L, regex_functions, 0);
 }

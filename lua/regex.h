@@ -1,12 +1,7 @@
 /* regex.h - re(pattern, flags): PCRE2 for scripts, with JIT, bounded in time whatever pattern and text are.
  *
- * Lua     local r = re("colou?r", "i")      at load time only: patterns are compiled once, before workers fork
- *         r:test(s)      -> boolean          r:count(s [, max])  -> matches, at most max (default 1000)
- *         r:match(s)     -> captures, or the whole match, or nil
- *         r:find(s)      -> first, last, or nil
- *         r:all(s [, max]) -> list of first captures (or whole matches), at most max (default 100)
- *         A nil subject is no match.
- * Flags   i any case, m ^ and $ at lines, s dot takes line ends, x spaces in the pattern are ignored, u UTF-8
+ * Lua     regex_functions[] and regex_methods[] (bound.h); a nil subject is no match. Made at load time only: patterns are
+ *         compiled once, before workers fork
  * Bounds  subject MAX_RULE_SUBJECT bytes (the head of a longer one), PCRE_MATCH_LIMIT per start, PCRE_JIT_STACK,
  *         and the script's own deadline, looked at between windows of start positions (see match_windows)
  * Errors  any PCRE2 error but "no match" ends the call: a pattern that gave up has not found nothing

@@ -256,6 +256,8 @@ rules_test_run(struct rules *r, size_t i, int t, struct arena *a, const struct k
 	scan->message.raw = test.raw;
 	scan->asker = &made_up.asker;
 	add_answers(&test, scan);
+	atomic_store(&r->breakers[i].fails, 0);      /* tests that fail do not switch the rule off for the next */
+	atomic_store(&r->breakers[i].off_until_ms, 0);
 	stage_mime(scan);
 	stage_rules(scan);
 
@@ -295,7 +297,6 @@ rules_pass(struct rules *r, const struct config *config, char *why, size_t room)
 		luaL_unref(r->sets[r->at[i].set].state->L, LUA_REGISTRYINDEX, r->at[i].tests);
 		r->at[i].tests = LUA_NOREF;
 		r->at[i].test_count = 0;
-		atomic_store(&r->breakers[i].fails, 0);
 	}
 	for (size_t i = 0; i < r->set_count; i++)
 		lua_gc(r->sets[i].state->L, LUA_GCCOLLECT);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lua/bound.h"
 #include "lua/regex.h"
 #include "policyd/base/clock.h"
 
@@ -305,6 +306,20 @@ paid_shift(lua_State *L)
 	return lua_gettop(L);
 }
 
+void
+bound_register(lua_State *L, const struct bound *list, int upvalues)
+{
+	for (; list->name; list++) {
+		if (list->function == NULL)
+			continue;
+		for (int i = 0; i < upvalues; i++)
+			lua_pushvalue(L, -upvalues);
+		lua_pushcclosure(L, list->function, upvalues);
+		lua_setfield(L, -2 - upvalues, list->name);
+	}
+	lua_pop(L, upvalues);
+}
+
 static int
 no_pattern(lua_State *L)
 {
@@ -318,8 +333,16 @@ static const char *const kept_table[] = { "concat", "insert", "remove", "sort", 
 static const char *const kept_math[] = { "abs", "ceil", "exp", "floor", "fmod", "huge", "log", "max", "maxinteger", "min",
     "mininteger", "pi", "sqrt", "tointeger", "type", "ult", NULL };
 static const char *const kept_utf8[] = { "char", "codepoint", "len", NULL };
-static const luaL_Reg ours_string[] = { { "find", plain_find }, { "starts", string_starts }, { "ends", string_ends },
-    { "rep", paid_rep }, { "match", no_pattern }, { "gmatch", no_pattern }, { "gsub", no_pattern }, { NULL, NULL } };
+const struct bound string_functions[] = {
+	{ "find", plain_find, "s: string, text: string, init: integer?", "integer?, integer?", "Where plain text stands, first and last byte: no pattern." },
+	{ "starts", string_starts, "s: string, text: string", "boolean", "Does it begin with that?" },
+	{ "ends", string_ends, "s: string, text: string", "boolean", "Does it end with that?" },
+	{ "rep", paid_rep, "s: string, n: integer, sep: string?", "string", "As Lua's, within the script's memory." },
+	{ "match", no_pattern, "s: string", "nil", "Not here: Lua patterns can take forever; use re()." },
+	{ "gmatch", no_pattern, "s: string", "nil", "Not here: use re():all." },
+	{ "gsub", no_pattern, "s: string", "nil", "Not here: use re()." },
+	{ NULL },
+};
 static const luaL_Reg ours_base[] = { { "pcall", safe_pcall }, { "setmetatable", safe_setmetatable }, { "tostring", plain_tostring },
     { NULL, NULL } };
 /* Wrapped: the standard function under a bound of ours. */
@@ -378,7 +401,8 @@ state_library(lua_State *L, const char *name)
 }
 
 static void
-library(lua_State *L, const char *name, lua_CFunction open, const char *const *kept, const luaL_Reg *ours, const struct wrapped *wrapped)
+library(lua_State *L, const char *name, lua_CFunction open, const char *const *kept, const struct bound *ours,
+    const struct wrapped *wrapped)
 {
 	lua_newtable(L);
 	lua_pushcfunction(L, open);
@@ -386,7 +410,7 @@ library(lua_State *L, const char *name, lua_CFunction open, const char *const *k
 	lua_call(L, 1, 1);
 	keep(L, kept);
 	if (ours)
-		luaL_setfuncs(L, ours, 0);
+		bound_register(L, ours, 0);
 	for (; wrapped && wrapped->name; wrapped++) {
 		lua_getfield(L, -1, wrapped->name);
 		lua_pushinteger(L, wrapped->number);
@@ -413,7 +437,7 @@ build(lua_State *L)
 	lua_call(L, 0, 1);
 	keep(L, kept_base);
 	luaL_setfuncs(L, ours_base, 0);
-	library(L, "string", luaopen_string, kept_string, ours_string, wrapped_string);
+	library(L, "string", luaopen_string, kept_string, string_functions, wrapped_string);
 	library(L, "table", luaopen_table, kept_table, NULL, wrapped_table);
 	library(L, "math", luaopen_math, kept_math, NULL, NULL);
 	library(L, "utf8", luaopen_utf8, kept_utf8, NULL, NULL);

@@ -11,7 +11,7 @@
 #include "policyd/base/span.h"
 
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG };
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level { LOG_LEVEL_NONE = -1, LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* `process` is kept, not copied: "broker", "gate mx". Lines above `most` are not written. */
 void log_open(enum log_target target, enum log_level most, const char *process);

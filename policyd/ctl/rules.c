@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lua/manual.h"
 #include "policyd/base/nearest.h"
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
@@ -23,6 +24,7 @@ static const char help[] =
     "       policyctl rules status                what a running policyd holds back, and what that would have changed\n"
     "       policyctl rules promote SYMBOL [--canary N] [--why TEXT]    put in force, or in N of 100 mails; on all nodes, at once\n"
     "       policyctl rules demote SYMBOL [--off] [--why TEXT]          to shadow (judged and shown, adds nothing), or off\n"
+    "       policyctl rules doc [text|man|luals|luarc]    the manual of rule files; annotations and settings for lua-language-server\n"
     "       policyctl rules fetch-maps            get the maps that come from elsewhere, check their signatures, keep them\n"
     "       policyctl rules import-sa [-o FILE] [--prefix P] PATH...      SpamAssassin's .cf files (or directories of them)\n"
     "       policyctl rules import-rspamd [-o FILE] [--prefix P] PATH...  rspamd's multimap, regexp and composites\n"
@@ -136,6 +138,34 @@ fetch(const struct config *config, char **argv, int argc, const struct rules_opt
 	return rules_fetch(config);
 }
 
+/* Of the rule kit alone: whatever is wrong with rules here, the manual tells how they are written. */
+static int
+doc(const struct config *config, char **argv, int argc, const struct rules_options *o)
+{
+	static struct config alone;
+	enum manual_form form = 0;
+	struct buf out = { 0 };
+
+	(void)o;
+	while (argc > 0 && form < MANUAL__COUNT && strcmp(argv[0], manual_form_names[form]) != 0)
+		form++;
+	if (form == MANUAL__COUNT) {
+		fprintf(stderr, "policyctl rules doc: \"%s\" is no form of it; text, man, luals or luarc\n", argv[0]);
+		return 2;
+	}
+	alone = *config;
+	alone.rule_dir_count = 0;
+	struct rules *rules = rules_tool_load(&alone);
+
+	if (rules == NULL)
+		return 1;
+	rules_manual(rules, form, &out);
+	fwrite(out.p, 1, out.failed ? 0 : out.n, stdout);
+	rules_free(rules);
+	buf_free(&out);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int least;                           /* arguments */
@@ -144,7 +174,8 @@ static const struct {
 } commands[] = {
 	{ "check", 0, true, check }, { "test", 0, true, test }, { "corpus", 1, false, corpus }, { "bench", 1, false, bench },
 	{ "diff", 3, false, diff }, { "tune", 1, false, tune }, { "promote", 1, false, promote }, { "demote", 1, false, demote },
-	{ "status", 0, false, status }, { "fetch-maps", 0, false, fetch }, { "import-sa", 1, false, import_sa }, { "import-rspamd", 1, false, import_rspamd },
+	{ "status", 0, false, status }, { "fetch-maps", 0, false, fetch }, { "doc", 0, false, doc },
+	 { "import-sa", 1, false, import_sa }, { "import-rspamd", 1, false, import_rspamd },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policyd/base/clock.h"
+#include "policyd/base/log.h"
 #include "policyd/ctl/rules_tool.h"
 #include "policyd/mail/prepare.h"
 
@@ -66,6 +67,7 @@ rules_tests(const struct config *config, const struct rules_options *o)
 		return 1;
 	}
 	mail_prepare();
+	log_open(LOG_TO_STDERR, LOG_LEVEL_NONE, "policyctl");    /* what a rule says when it fails stands beside its test */
 	if (o->junit)
 		puts("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"policyctl rules test\">");
 	for (size_t i = 0; i < rules_count(rules); i++) {
