@@ -500,7 +500,7 @@ message_index(lua_State *L)
 		return 1;
 	lua_pushvalue(L, 2);
 	if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
-		return luaL_error(L, "msg has no field %s", luaL_tolstring(L, 2, NULL));
+		return luaL_error(L, "msg has no field %s", lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
 	enum field field = (enum field)lua_tointeger(L, -1);
 
 	if (field_needs[field])

@@ -299,7 +299,10 @@ check_flags(lua_State *L, int arg, unsigned *flags)
 	};
 	uint32_t options = PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_BACKSLASH_C;
 
-	for (const char *p = luaL_optstring(L, arg, ""); *p; p++) {
+	size_t length;
+	const char *p = luaL_optlstring(L, arg, "", &length);
+
+	for (const char *end = p + length; p < end; p++) {
 		size_t i = 0;
 
 		while (i < sizeof known / sizeof *known && known[i].letter != *p)
@@ -327,6 +330,8 @@ regex_new(lua_State *L)
 		return luaL_error(L, "re: a pattern of more than %d bytes", MAX_PATTERN);
 	struct regex *re = lua_newuserdatauv(L, sizeof *re + pattern.n + 1, 0);
 
+	if (!(flags & REGEX_UTF))
+		options |= PCRE2_NEVER_UTF;  /* (*UTF) in the pattern: octets that are no UTF-8, in some mail, would be an error */
 	re->code = NULL;
 	re->length = pattern.n;
 	memcpy(re->source, pattern.p, pattern.n);

@@ -46,7 +46,8 @@ allocate(void *of, void *old, size_t old_size, size_t size)
 		s->used -= old_size;
 		return NULL;
 	}
-	if (size > old_size && (s->used + (size - old_size) > s->limit || size > MAX_LUA_BLOCK || !pay_bytes(s, size)))
+	if (size > old_size && (s->used + (size - old_size) > s->limit || size > (s->loading ? MAX_LUA_BLOCK : MAX_LUA_JUDGING_BLOCK) ||
+	    !pay_bytes(s, size)))
 		return NULL;
 	void *p = realloc(old, size);
 
@@ -171,8 +172,9 @@ safe_setmetatable(lua_State *L)
 	luaL_argexpected(L, lua_isnoneornil(L, 2) || lua_istable(L, 2), 2, "nil or table");
 	if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
 		return luaL_error(L, "cannot change a protected metatable");
-	if (lua_istable(L, 2)) {
-		lua_getfield(L, 2, "__gc");
+	if (lua_istable(L, 2)) {             /* raw, as Lua looks: a metatable of the metatable could answer nil and set it */
+		lua_pushliteral(L, "__gc");
+		lua_rawget(L, 2);
 		if (!lua_isnil(L, -1))
 			return luaL_error(L, "__gc is not for scripts");
 		lua_pop(L, 1);
@@ -279,11 +281,20 @@ plain_format(lua_State *L)
 	return 1;
 }
 
-/* Functions of C that walk a whole table, for which the hook does not count. Upvalues: Lua's own, steps an element. */
+/* Functions of C that walk a whole table, for which the hook does not count. Upvalues: Lua's own, steps an element. A table
+ * that lies about its length (__len) would have them walk for ever. */
+static void
+check_honest(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	if (luaL_getmetafield(L, 1, "__len") != LUA_TNIL)
+		luaL_error(L, "a table with __len is not for the functions of table");
+}
+
 static int
 paid_table(lua_State *L)
 {
-	luaL_checktype(L, 1, LUA_TTABLE);
+	check_honest(L);
 	state_charge(L, lua_rawlen(L, 1) * (size_t)lua_tointeger(L, lua_upvalueindex(2)) / 16);
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_insert(L, 1);
@@ -297,9 +308,39 @@ paid_shift(lua_State *L)
 {
 	int end = (int)lua_tointeger(L, lua_upvalueindex(2));
 
-	luaL_checktype(L, 1, LUA_TTABLE);
+	check_honest(L);
 	if (lua_gettop(L) > end)
 		state_charge(L, lua_rawlen(L, 1) / 4);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+/* table.unpack(t [, i [, j]]): pays for what it is asked for, not for what the table has. */
+static int
+paid_unpack(lua_State *L)
+{
+	check_honest(L);
+	lua_Integer first = luaL_optinteger(L, 2, 1), last = luaL_optinteger(L, 3, (lua_Integer)lua_rawlen(L, 1));
+
+	if (last > first)
+		state_charge(L, (lua_Unsigned)last - (lua_Unsigned)first < MAX_LUA_STEPS ? (size_t)(last - first) / 4 : MAX_LUA_STEPS);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+/* Functions of C that go over all of a text without making another. Upvalues: Lua's own, bytes a step. */
+static int
+paid_text(lua_State *L)
+{
+	size_t n = 0;
+
+	for (int i = 1; i <= 2 && i <= lua_gettop(L); i++)
+		n += lua_type(L, i) == LUA_TSTRING ? lua_rawlen(L, i) : 0;
+	state_charge(L, n / (size_t)lua_tointeger(L, lua_upvalueindex(2)));
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_insert(L, 1);
 	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
@@ -346,9 +387,14 @@ const struct bound string_functions[] = {
 static const luaL_Reg ours_base[] = { { "pcall", safe_pcall }, { "setmetatable", safe_setmetatable }, { "tostring", plain_tostring },
     { NULL, NULL } };
 /* Wrapped: the standard function under a bound of ours. */
-static const struct wrapped { const char *name; lua_CFunction with; int number; } wrapped_string[] = { { "format", plain_format, 0 }, { 0 } },
-    wrapped_table[] = { { "concat", paid_table, 4 }, { "sort", paid_table, 320 }, { "unpack", paid_table, 4 },
-    { "insert", paid_shift, 2 }, { "remove", paid_shift, 1 }, { 0 } };
+static const struct wrapped { const char *name; lua_CFunction with; int number; } wrapped_string[] = { { "format", plain_format, 0 },
+    { "byte", paid_text, 16 }, { 0 } },
+    wrapped_table[] = { { "concat", paid_table, 4 }, { "sort", paid_table, 320 }, { "unpack", paid_unpack, 0 },
+    { "insert", paid_shift, 2 }, { "remove", paid_shift, 1 }, { 0 } }, wrapped_utf8[] = { { "len", paid_text, 16 },
+    { "codepoint", paid_text, 16 }, { 0 } }, wrapped_base[] = { { "tonumber", paid_text, 4 }, { 0 } };
+/* Sums with texts ("10" + 1) read them as numbers, whole. */
+static const struct wrapped sums[] = { { "__add", paid_text, 4 }, { "__sub", paid_text, 4 }, { "__mul", paid_text, 4 }, { "__mod", paid_text, 4 },
+    { "__pow", paid_text, 4 }, { "__div", paid_text, 4 }, { "__idiv", paid_text, 4 }, { "__unm", paid_text, 4 }, { 0 } };
 
 /* Copy the kept names of the table on the stack's top to the one below it; pops the first. */
 static void
@@ -390,6 +436,18 @@ protect(lua_State *L)
 	lua_remove(L, -2);
 }
 
+/* Put the functions of the table on top under their bounds. */
+static void
+wrap(lua_State *L, const struct wrapped *list)
+{
+	for (; list && list->name; list++) {
+		lua_getfield(L, -1, list->name);
+		lua_pushinteger(L, list->number);
+		lua_pushcclosure(L, list->with, 2);
+		lua_setfield(L, -2, list->name);
+	}
+}
+
 void
 state_library(lua_State *L, const char *name)
 {
@@ -411,17 +469,13 @@ library(lua_State *L, const char *name, lua_CFunction open, const char *const *k
 	keep(L, kept);
 	if (ours)
 		bound_register(L, ours, 0);
-	for (; wrapped && wrapped->name; wrapped++) {
-		lua_getfield(L, -1, wrapped->name);
-		lua_pushinteger(L, wrapped->number);
-		lua_pushcclosure(L, wrapped->with, 2);
-		lua_setfield(L, -2, wrapped->name);
-	}
+	wrap(L, wrapped);
 	if (open == luaopen_string) {        /* methods of strings: the same allow-list */
 		lua_pushliteral(L, "");
 		lua_getmetatable(L, -1);
 		lua_pushvalue(L, -3);
 		lua_setfield(L, -2, "__index");
+		wrap(L, sums);
 		lua_pop(L, 2);
 	}
 	protect(L);
@@ -436,11 +490,12 @@ build(lua_State *L)
 	lua_pushcfunction(L, luaopen_base);  /* fills the true global table, of which scripts see the kept names only */
 	lua_call(L, 0, 1);
 	keep(L, kept_base);
+	wrap(L, wrapped_base);
 	luaL_setfuncs(L, ours_base, 0);
 	library(L, "string", luaopen_string, kept_string, string_functions, wrapped_string);
 	library(L, "table", luaopen_table, kept_table, NULL, wrapped_table);
 	library(L, "math", luaopen_math, kept_math, NULL, NULL);
-	library(L, "utf8", luaopen_utf8, kept_utf8, NULL, NULL);
+	library(L, "utf8", luaopen_utf8, kept_utf8, NULL, wrapped_utf8);
 	regex_register(L);
 	lua_setfield(L, LUA_REGISTRYINDEX, "globals");
 	return 0;
@@ -498,7 +553,8 @@ explain(struct state *s, lua_State *L, int status, char *why, size_t room)
 	if (s->stopped)
 		snprintf(why, room, "%s", s->stop_text);
 	else if (status == LUA_ERRMEM)
-		snprintf(why, room, "stopped: over its %zu MB of memory", s->limit >> 20);
+		snprintf(why, room, "stopped: over its memory (%zu MB in all, %d MB in one piece)", s->limit >> 20,
+		    (s->loading ? MAX_LUA_BLOCK : MAX_LUA_JUDGING_BLOCK) >> 20);
 	else if (lua_type(L, -1) == LUA_TSTRING)
 		snprintf(why, room, "%s", lua_tostring(L, -1));
 	else

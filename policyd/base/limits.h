@@ -101,7 +101,8 @@ enum {
 	MAX_CUSTOMER_MEMORY  = 8 * 1024 * 1024,   /* of the state of one customer's rules */
 	MAX_CUSTOMER_MS      = 100,               /* all rules of one customer over one mail */
 	MAX_LUA_MEMORY       = 32 * 1024 * 1024,  /* one state */
-	MAX_LUA_BLOCK        = 4 * 1024 * 1024,   /* one string or table part */
+	MAX_LUA_BLOCK        = 4 * 1024 * 1024,   /* one string or table part, while rule files are read */
+	MAX_LUA_JUDGING_BLOCK = 1024 * 1024,      /* while they judge: one instruction may go over all of it (a == b) */
 	MAX_LUA_STEPS        = 10 * 1000 * 1000,  /* instructions of one rule on one mail */
 	MAX_RULE_MS          = 200,
 	MAX_RULES_MS         = 500,

@@ -146,6 +146,34 @@ refuses(void **state)
 		{ "load(string.char(27) .. 'Lua')", "unknown name load" },
 		{ "\x1bLuaT\x00\x19\x93\r\n\x1a\n", "attempt to load a binary chunk" },
 		{ "goto nowhere", "no visible label" },
+		/* a metatable that sets its __gc while it is asked for it; or has it late */
+		{ "setmetatable({}, { __gc = true })", "__gc" },
+		{ "local t = setmetatable({}, { __metatable = 1 }) setmetatable(t, {})", "protected metatable" },
+		{ "local mt = {} local t = setmetatable({}, mt) mt.__gc = error setmetatable(t, mt)", "__gc" },
+		/* tables that lie about their length: the functions of table would walk a billion places */
+		{ "table.insert(setmetatable({}, { __len = function() return 1 << 40 end }), 1, 0)", "__len" },
+		{ "table.remove(setmetatable({}, { __len = function() return 1 << 40 end }), 1)", "__len" },
+		{ "table.concat(setmetatable({}, { __len = function() return 1 << 40 end, __index = function() return '' end }))", "__len" },
+		{ "table.sort(setmetatable({}, { __len = function() return 1 << 30 end }), function() return false end)", "__len" },
+		{ "table.unpack(setmetatable({}, { __len = function() return 1 << 40 end }))", "__len" },
+		{ "table.unpack({}, 1, 1 << 40)", "over its budget" },
+		{ "table.unpack({}, 1, 900000)", "too many results" },
+		{ "table.unpack({}, math.mininteger, math.maxinteger)", "over its budget" },
+		{ "table.concat({}, '', 1, 1 << 40)", "invalid value" },
+		{ "local a <const> = 1 a = 2", "attempt to assign to const" },
+		{ "('x'):rep(1, 2, 3).y.z = 1", "attempt to index a nil value" },
+		{ "utf8.char(1 << 40)", "value out of range" },
+		{ "string.format('%*d', 1, 2)", "invalid conversion" },
+		{ "string.format('%1000d', 1)", "invalid conversion" },
+		{ "string.char(256)", "out of range" },
+		{ "select(-5, 1)", "out of range" },
+		{ "tonumber('z', 99)", "base out of range" },
+		{ "re('(*UTF)x')", "re: using UTF is disabled" },
+		{ "re('(?<=a+)b')", "re: lookbehind assertion is not fixed length" },
+		{ "re(('('):rep(300) .. (')'):rep(300))", "re: parentheses are too deeply nested" },
+		{ "re('(?:(?:a{1,65000}){1,65000})')", "re: " },
+		{ "re(('a'):rep(20000))", "re: a pattern of more than" },
+		{ "re('x', 'i\\0m')", "unknown flag" },
 		{ "nosuch()", "unknown name nosuch" },
 		{ "this is not lua", ":1: syntax error" },
 	};
@@ -191,6 +219,19 @@ stops(void **state)
 		{ "local s = string.rep('(', 300) error(#s > 0 and 'ends' or '')", "ends" },
 		{ "local t = {} t.t = t setmetatable(t, { __concat = function() while true do end end }) return t .. t", "over its" },
 		{ "for i = 1, math.huge do pcall(error) end", "over its" },
+		/* what goes over all of a long text in one instruction */
+		{ "local s = ('a'):rep(3000000) while true do utf8.len(s) end", "over its" },
+		{ "local s = ('1'):rep(3000000) while true do local x = s + 1 end", "over its" },
+		{ "local s = ('1'):rep(3000000) while true do local x = -s end", "over its" },
+		{ "local s = ('1'):rep(3000000) while true do local x = tonumber(s) end", "over its" },
+		{ "local s = ('a'):rep(100000) while true do local a = s:byte(1, -1) end", "over its" },
+		{ "while true do table.unpack({}, 1, 100000) end", "over its" },
+		{ "local s = ('\\0'):rep(300000) while true do local q = string.format('%q', s) end", "over its" },
+		/* what would run when the collector does, with the hook off */
+		{ "local mt = setmetatable({}, { __index = function(m) m.__gc = function() while true do end end end }) setmetatable({}, mt)\n"
+		  "while true do local t = {} end", "over its" },
+		{ "local mt = {} setmetatable({}, mt) mt.__gc = function() while true do end end while true do local t = {} end", "over its" },
+		{ "local t = setmetatable({}, { __mode = 'k', __eq = function() while true do end end }) while true do t[{}] = {} end", "over its" },
 	};
 	char why[400];
 
@@ -216,6 +257,8 @@ stops_in_time(void **state)
 		"re('(?:a|aa)*?[bc]'):test(('a'):rep(256000))",
 		"re('(a+)+$'):test(('a'):rep(250000) .. 'b')",
 		"re('(?:a|b){0,900}[XY]'):all(('a'):rep(256000))",
+		"local s = ('a'):rep(1000000) local a, b = s .. 'x', s .. 'y' while true do local x = a < b end",
+		"local t = {} for i = 1, 100000 do t[i] = i end for i = 1, 100000 do t[i] = nil end while true do next(t) end",
 	};
 	char why[400];
 
@@ -229,6 +272,34 @@ stops_in_time(void **state)
 			fail_msg("%s: %s", slow[i], why);
 		if (clock_ms() - start > 3000)
 			fail_msg("%s: took %d ms of 200", slow[i], (int)(clock_ms() - start));
+	}
+}
+
+/* Patterns that explode, or are saved by an optimisation: whatever becomes of them, it is soon. */
+static void
+ends_soon(void **state)
+{
+	static const char *const bombs[] = {
+		"re('^.*.*.*b'):test(('a'):rep(250000))",
+		"re('(?s)^(?:.*?a){30}$'):test(('a'):rep(250000) .. 'b')",
+		"re('(?=(a+))\\\\1*c'):test(('a'):rep(250000))",
+		"re('^(a|(?1)b)*c'):test(('a'):rep(250000))",
+		"re('(?i)(x+x+)+y'):test(('x'):rep(250000))",
+		"re('([a-z]+)*=', 'iu'):test(('\\u{e9}'):rep(125000))",
+		"re('(*NO_JIT)(a*)*b'):test(('a'):rep(250000))",
+		"re('(\\\\w+\\\\s?)*$'):count(('word '):rep(50000) .. '!')",
+		"re('^((ab)*)*c$', 'm'):all(('ab'):rep(1000) .. '\\n' .. ('ab'):rep(100000))",
+	};
+	char why[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bombs / sizeof *bombs; i++) {
+		int64_t start = clock_ms();
+
+		if (!run(bombs[i], INT64_MAX / 2, 200, why, sizeof why) && strstr(why, "over its time") == NULL && strstr(why, "gave up") == NULL)
+			fail_msg("%s: %s", bombs[i], why);
+		if (clock_ms() - start > 1500)
+			fail_msg("%s: took %d ms of 200", bombs[i], (int)(clock_ms() - start));
 	}
 }
 
@@ -247,7 +318,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(works), cmocka_unit_test(refuses), cmocka_unit_test(stops), cmocka_unit_test(stops_in_time),
+		cmocka_unit_test(works), cmocka_unit_test(refuses), cmocka_unit_test(stops), cmocka_unit_test(stops_in_time), cmocka_unit_test(ends_soon),
 		cmocka_unit_test(giving_up_is_no_answer),
 	};
 
