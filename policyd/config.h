@@ -7,14 +7,13 @@
 #ifndef POLICYD_CONFIG_H
 #define POLICYD_CONFIG_H
 
+#include "policyd/auth/results.h"
 #include "policyd/base/limits.h"
 #include "policyd/scan/dnsbl.h"
 #include "policyd/scan/policy.h"
 #include "policyd/scan/session.h"
 
 enum { PATH_ROOM = 256, URL_ROOM = 320, MAX_NETS = 64, MAX_DNS_SERVERS = 4, MAX_RULE_DIRS = 8, MAX_ARC_SEALERS = 32 };
-
-enum auth_method { METHOD_AUTH = 1, METHOD_IPREV = 2, METHOD_SPF = 4, METHOD_DKIM = 8, METHOD_DMARC = 16, METHOD_ARC = 32, METHOD__ALL = 63 };
 
 struct listener {
 	char socket[PATH_ROOM];              /* "unix:/path" or "inet:8890@127.0.0.1" */

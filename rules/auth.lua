@@ -9,6 +9,10 @@ scores {
   SPF_HELO_PASS = 0, SPF_HELO_SOFTFAIL = 0.4, SPF_HELO_FAIL = 0.8,
   RDNS_NONE = 0.8, RDNS_MISMATCH = 0.4,
   HELO_NOT_FQDN = 0.3, HELO_LITERAL = 0.5, HELO_LITERAL_WRONG = 1.5, HELO_IS_US = 3.0,
+  -- A signature that fails proves nothing either way: lists and gateways change mail. One that holds says who is answerable.
+  DKIM_SIGNED = 0, DKIM_VALID = -0.1, DKIM_VALID_AU = -0.1, DKIM_INVALID = 0.2, DKIM_WEAK_KEY = 0.3, DKIM_NOT_BELIEVED = 0.2, DKIM_PARTIAL = 0.8,
+  DMARC_PASS = -0.2, DMARC_MISSING = 0, DMARC_NONE = 0.5, DMARC_QUARANTINE = 1.5, DMARC_REJECT = 3.0, DMARC_PERMERROR = 0.1,
+  DMARC_FORWARDED = 0, ARC_SIGNED = 0, ARC_VALID = 0, ARC_TRUSTED = -0.2, ARC_INVALID = 0.3,
 }
 
 rule {
@@ -20,5 +24,17 @@ rule {
     { headers = { Subject = "x" }, found = { SPF_FAIL = 0.8 }, hit = false },
     { headers = { Subject = "x" }, found = { SPF_PASS = 0, RDNS_NONE = 0.8 }, hit = false },
   },
-  meta = "(SPF_FAIL || SPF_SOFTFAIL) && (RDNS_NONE || RDNS_MISMATCH)",
+  meta = "(SPF_FAIL || SPF_SOFTFAIL) && (RDNS_NONE || RDNS_MISMATCH) && !DKIM_VALID_AU && !ARC_TRUSTED",
+}
+
+rule {
+  symbol = "AUTH_NOTHING", score = 0.6, group = "auth",
+  description = "Nobody is answerable: no domain of its own vouches for the client, the sender or the author",
+  tests = {
+    { headers = { Subject = "x" }, found = { SPF_NONE = 0, RDNS_NONE = 0 }, hit = true },
+    { headers = { Subject = "x" }, found = { SPF_NONE = 0, RDNS_NONE = 0, DKIM_VALID = 0 }, hit = false },
+    { headers = { Subject = "x" }, found = { SPF_PASS = 0, RDNS_NONE = 0 }, hit = false },
+    { headers = { Subject = "x" }, hit = false },
+  },
+  meta = "SPF_NONE && (RDNS_NONE || RDNS_MISMATCH) && !DKIM_VALID && !ARC_VALID",
 }

@@ -23,3 +23,25 @@ auth_name(char *to, size_t room, struct span name)
 		to[i] = ascii_lower(name.p[i]);
 	memset(to + name.n, 0, room - name.n);
 }
+
+#define IS_TEXT(field) (memchr((field), '\0', sizeof(field)) != NULL)
+
+bool
+auth_sender_valid(const struct auth_sender *s)
+{
+	return s->asked <= 1 && s->iprev < IPREV_PENDING && s->spf < SPF_PENDING && s->spf_helo < SPF_PENDING && IS_TEXT(s->client_name) &&
+	       IS_TEXT(s->helo) && IS_TEXT(s->spf_domain) && IS_TEXT(s->spf_explanation);
+}
+
+bool
+auth_valid(const struct auth *a)
+{
+	if (!auth_sender_valid(&a->sender) || a->dkim_count > AUTH_DKIM_MOST || a->dmarc >= DMARC__COUNT || a->dmarc_policy >= DMARC_P__COUNT ||
+	    a->dmarc_applies >= DMARC_P__COUNT || a->arc >= ARC__COUNT || !IS_TEXT(a->from_domain) || !IS_TEXT(a->org_domain) ||
+	    !IS_TEXT(a->dmarc_domain) || !IS_TEXT(a->arc_sealer))
+		return false;
+	for (size_t i = 0; i < a->dkim_count; i++)
+		if (a->dkim[i].result >= DKIM__COUNT || !IS_TEXT(a->dkim[i].domain) || !IS_TEXT(a->dkim[i].selector) || !IS_TEXT(a->dkim[i].reason))
+			return false;
+	return true;
+}

@@ -43,7 +43,7 @@ extern const char *const arc_result_names[ARC__COUNT];
 struct auth_dkim {                           /* one signature */
 	uint8_t result;                      /* enum dkim_result */
 	uint8_t ed25519;                     /* else RSA */
-	uint8_t partial;                     /* l=: not all of the body is signed */
+	uint8_t partial;                     /* by its l= not all of the body is signed */
 	uint8_t aligned;                     /* with the domain of From, as its DMARC record wants it */
 	uint16_t key_bits;
 	char domain[AUTH_NAME_ROOM];         /* d= */
@@ -68,7 +68,11 @@ struct auth {
 	char arc_sealer[AUTH_NAME_ROOM];     /* d= of the newest ARC-Seal */
 };
 
-/* Copy a name, cut to its room. */
+/* Can it be what one of ours has made? It comes from a worker, which a mail may have taken over. */
+bool auth_valid(const struct auth *auth);
+bool auth_sender_valid(const struct auth_sender *sender);
+
+/* Copy a name in lower case, cut to its room. */
 void auth_name(char *to, size_t room, struct span name);
 
 #endif

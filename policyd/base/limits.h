@@ -56,6 +56,9 @@ enum {
 	/* DNS */
 	MAX_SPF_RECORD       = 8 * 1024,          /* bytes of one SPF record; a longer one is a permerror */
 	MAX_CHECK_MEMORY     = 64 * 1024 * 1024,  /* of one check of a sender in the broker; ten records of that size need a tenth */
+	MAX_HASHED           = 256 * 1024 * 1024, /* bytes of body hashed for the signatures of one mail, beyond the first */
+	MAX_SIGNED_FIELDS    = 1000,              /* names in the h= of one signature */
+	MAX_KEY_RECORD       = 8 * 1024,          /* bytes of one key or DMARC record */
 	MAX_DNSBL            = 32,                /* lists by config */
 	MAX_HOSTS_TOLD       = 512,               /* distinct names of one mail that lists of names hear of; MAX_HOSTS_ASKED go to DNS */
 	MAX_NAMESET          = 1 << 30,           /* bytes of a local copy of a list of names */

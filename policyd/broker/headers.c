@@ -95,6 +95,8 @@ headers_pack(struct buf *edits, const struct tx *tx)
 
 	for (uint32_t i = tx->scanned.forged_count; i > 0; i--)      /* from the last, so that the numbers stay right */
 		pack_edit(edits, &count, EDIT_REMOVE, tx->scanned.forged[i - 1].name, tx->scanned.forged[i - 1].nth, SPAN(""));
+	if (tx->scanned.results.n > 0)
+		pack_edit(edits, &count, EDIT_INSERT, SPAN("Authentication-Results"), 0, tx->scanned.results);
 	if (tx->settlement.score_headers)
 		pack_score(edits, &count, tx);
 	if (tx->settlement.tag_subject)

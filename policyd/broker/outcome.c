@@ -316,11 +316,7 @@ bare_address(struct span from)
 static bool
 sender_proved(const struct tx *tx)
 {
-	bool proved = tx->session.login[0] != '\0';
-
-	for (uint32_t i = 0; i < tx->scanned.symbol_count; i++)
-		proved |= span_eq(tx->scanned.symbols[i].name, SPAN("DMARC_PASS"));
-	return proved;
+	return tx->session.login[0] || tx->scanned.auth.dmarc == DMARC_PASS;
 }
 
 /* What his lists compare. */
@@ -397,7 +393,8 @@ listed_for(const struct tx *tx, const struct policy *policy)
 struct judgement
 tx_judgement(const struct tx *tx, const struct recipient *r, const struct policy *policy)
 {
-	return (struct judgement){ tx->scanned.scores[r->score].points, tx_classes(tx, r), tx->scanned.defer, listed_for(tx, policy), 0 };
+	return (struct judgement){ tx->scanned.scores[r->score].points, tx_classes(tx, r), tx->scanned.defer, listed_for(tx, policy),
+	    tx->scanned.auth.dmarc_applies };
 }
 
 static enum outcome

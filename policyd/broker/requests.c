@@ -158,9 +158,9 @@ scan_json(const struct tx *tx)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (s->classes & names[i].class)
 			json_array_append_new(classes, json_string(names[i].name));
-	return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:I, s:I}", "recipients", recipients, "symbols", symbols,
+	return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "recipients", recipients, "symbols", symbols,
 	    "classes", classes, "defer", s->defer, "defer_reason", span_json(s->defer_reason),
-	    "message_id", span_json(s->message_id), "from", span_json(s->from), "subject", span_json(s->subject),
+	    "results", span_json(s->results), "message_id", span_json(s->message_id), "from", span_json(s->from), "subject", span_json(s->subject),
 	    "size", (json_int_t)tx->size, "cpu_us", (json_int_t)s->cpu_us);
 }
 

@@ -2,7 +2,8 @@
  *
  * The line, greppable in the way amavis' lines are:
  *   Passed SPAM, [192.0.2.1]:4711 <a@b.example> -> <u@test.example>, Queue-ID: 4Xq, ref: K7..., Message-ID: <..>,
- *   Hits: 5.10, tag=4 quarantine=7 discard=15, quarantine-id: q..., tests=[BAYES=2.1,GTUBE=1000], size: 512, 41 ms
+ *   Hits: 5.10, tag=4 quarantine=7 discard=15, quarantine-id: q..., auth=[iprev=pass spf=pass dkim=pass:b.example dmarc=pass],
+ *   tests=[BAYES=2.1,GTUBE=1000], size: 512, 41 ms
  * Behind a trusted relay the client before it stands after the relay: [192.0.2.1]:4711 [203.0.113.9] <a@b.example>
  */
 #include <jansson.h>
@@ -116,6 +117,43 @@ record(const struct tx *tx, const char *quarantine_id, json_t *event)
 	json_decref(event);
 }
 
+/* Who sent it, in the words of Authentication-Results. */
+static json_t *
+auth_json(const struct auth *auth)
+{
+	json_t *dkim = json_array(), *out = json_object();
+
+	for (size_t i = 0; i < auth->dkim_count; i++)
+		json_array_append_new(dkim, json_pack("{s:s, s:s, s:s}", "result", dkim_result_names[auth->dkim[i].result], "domain",
+		    auth->dkim[i].domain, "reason", auth->dkim[i].reason));
+	if (auth->sender.asked) {
+		json_object_set_new(out, "iprev", json_string(iprev_result_names[auth->sender.iprev]));
+		json_object_set_new(out, "spf", json_string(spf_result_names[auth->sender.spf]));
+		json_object_set_new(out, "spf_domain", json_string(auth->sender.spf_domain));
+		json_object_set_new(out, "spf_helo", json_string(spf_result_names[auth->sender.spf_helo]));
+	}
+	json_object_set_new(out, "dkim", dkim);
+	json_object_set_new(out, "dmarc", json_string(dmarc_result_names[auth->dmarc]));
+	json_object_set_new(out, "arc", json_string(arc_result_names[auth->arc]));
+	return out;
+}
+
+/* "spf=pass dkim=pass:good.example dmarc=pass": what was looked at. */
+static void
+print_auth(struct buf *out, const struct auth *auth)
+{
+	if (auth->sender.asked)
+		buf_printf(out, "iprev=%s spf=%s ", iprev_result_names[auth->sender.iprev], spf_result_names[auth->sender.spf]);
+	for (size_t i = 0; i < auth->dkim_count; i++)
+		buf_printf(out, "dkim=%s:%s ", dkim_result_names[auth->dkim[i].result], auth->dkim[i].domain);
+	if (auth->dmarc != DMARC_NONE)
+		buf_printf(out, "dmarc=%s ", dmarc_result_names[auth->dmarc]);
+	if (auth->arc != ARC_NONE)
+		buf_printf(out, "arc=%s ", arc_result_names[auth->arc]);
+	if (out->n > 0)
+		out->n--;
+}
+
 static void
 print_threshold(char to[24], double points)
 {
@@ -141,7 +179,7 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	char client[INET6_ADDRSTRLEN], origin[INET6_ADDRSTRLEN], tag[24], quarantine[24], discard[24];
 	bool relayed = tx->origin.family != 0;
 	struct span banned = score ? score->banned : SPAN("");
-	struct buf symbols = { 0 };
+	struct buf symbols = { 0 }, auth = { 0 };
 
 	ip_print(&tx->session.client, client);
 	ip_print(&tx->origin, origin);
@@ -149,14 +187,15 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	print_threshold(quarantine, in_force(r, r->policy->quarantine));
 	print_threshold(discard, in_force(r, r->policy->discard));
 	headers_symbols(&symbols, tx, score, ",");
+	print_auth(&auth, &tx->scanned.auth);
 	log_info("%s %s, [%s]:%u %s%s%s<%s> -> <%s>, Queue-ID: %s, ref: %s, Message-ID: " SPAN_FMT ", Hits: %.2f, "
-	    "tag=%s quarantine=%s discard=%s, %s%s%s%s" SPAN_FMT "%stests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
+	    "tag=%s quarantine=%s discard=%s, %s%s%s%s" SPAN_FMT "%sauth=[" SPAN_FMT "], tests=[" SPAN_FMT "], size: %llu, %lld ms%s%s",
 	    verbs[fate->outcome], noun(tx, r, fate), client, tx->session.client.port, relayed ? "[" : "",
 	    relayed ? origin : "", relayed ? "] " : "", tx->envelope.sender, address,
 	    tx->envelope.queue_id[0] ? tx->envelope.queue_id : "-", tx->reference, SPAN_ARG(tx->scanned.message_id),
 	    score ? score->points : 0, tag, quarantine, discard, fate->store ? "quarantine-id: " : "",
 	    tx_quarantine_id(tx, i), fate->store ? ", " : "", banned.n > 0 ? "banned: " : "", SPAN_ARG(banned), banned.n > 0 ? ", " : "",
-	    SPAN_ARG(buf_span(&symbols)),
+	    SPAN_ARG(buf_span(&auth)), SPAN_ARG(buf_span(&symbols)),
 	    (unsigned long long)tx->size, (long long)(clock_ms() - tx->start_ms),
 	    r->outbound ? ", outbound" : fate->route && fate->strip ? ", by variant, files taken out" : fate->route ? ", by variant" :
 	    tx->settlement.fallback && !fate->remove ? ", variants folded" : "",
@@ -164,6 +203,7 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 	if (fate->outcome == OUT_DEFER || fate->outcome == OUT_REJECT)
 		log_info("ref: %s answered: %s", tx->reference, reply);
 	buf_free(&symbols);
+	buf_free(&auth);
 }
 
 /* For trying other policies on it. What his users send out, and what was not looked at, says nothing of that. */
@@ -210,6 +250,7 @@ tell_outcome(const struct tx *tx, const char *reply)
 		json_object_set_new(event, "points", json_real(score ? score->points : 0));
 		if (score && score->banned.n > 0)
 			json_object_set_new(event, "banned", text(score->banned));
+		json_object_set_new(event, "auth", auth_json(&tx->scanned.auth));
 		set_points(event, "tag", in_force(r, r->policy->tag));
 		set_points(event, "quarantine", in_force(r, r->policy->quarantine));
 		set_points(event, "discard", in_force(r, r->policy->discard));

@@ -136,6 +136,17 @@ counterfactual(const json_t *symbol)
 	}
 }
 
+/* A folded header: its lines below each other. */
+static void
+print_lines(const char *text)
+{
+	for (; *text; text++)
+		if (*text == '\n')
+			printf("\n             ");
+		else
+			putchar((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+}
+
 static void
 explain(const json_t *reply)
 {
@@ -147,6 +158,10 @@ explain(const json_t *reply)
 	print_safe(ctl_text(reply, "from"));
 	printf("\n  subject     ");
 	print_safe(ctl_text(reply, "subject"));
+	if (ctl_text(reply, "results")[0]) {
+		printf("\n  results     ");
+		print_lines(ctl_text(reply, "results"));
+	}
 	printf("\n  took        %d us of CPU\n", (int)ctl_number(reply, "cpu_us"));
 	if (message) {
 		printf("  text        %.0f bytes seen, %.0f hidden", ctl_number(message, "text_size"), ctl_number(message, "hidden_size"));

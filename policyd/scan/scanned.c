@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "policyd/auth/results.h"
 #include "policyd/base/utf8.h"
 #include "policyd/mail/forged.h"
 #include "policyd/wire.h"
@@ -21,6 +22,23 @@ pack_forged(struct buf *b, const struct scan *scan)
 		pack_span(b, forged[i].name);
 		pack_u32(b, forged[i].nth);
 	}
+}
+
+/* Where a milter before us writes these headers, it has its own; ours would contradict it. */
+static void
+pack_auth(struct buf *b, const struct scan *scan)
+{
+	static const struct auth nobody;
+	const struct config *c = scan->kit ? scan->kit->config : NULL;
+	const struct auth *auth = scan->auth ? scan->auth : &nobody;
+	struct buf results = { 0 };
+
+	if (c && c->auth && c->auth_results && !c->authserv_guarded && scan->auth)
+		results_write(&results, span_of(c->authserv_id), c->auth_results, &scan->session, &scan->envelope, auth);
+	pack_span(b, span_make(auth, sizeof *auth));
+	pack_span(b, buf_span(&results));
+	b->failed |= results.failed;
+	buf_free(&results);
 }
 
 /* RFC 2919: "Words for people <announce.shop.example>". */
@@ -67,6 +85,7 @@ scanned_pack(struct buf *b, const struct scan *scan, const uint8_t digest[32], u
 	pack_span(b, subject ? span_head(subject->raw, MAX_HEADER_LINE) : SPAN(""));
 	pack_span(b, list_id(&scan->message));
 	pack_forged(b, scan);
+	pack_auth(b, scan);
 	pack_u64(b, cpu_us);
 	pack_u8(b, retire);
 }
@@ -120,6 +139,14 @@ scanned_unpack(struct unpack *u, struct scanned *s)
 		s->forged[i].name = unpack_span(u);
 		s->forged[i].nth = unpack_u32(u);
 	}
+	struct span auth = unpack_span(u);
+
+	if (auth.n == sizeof s->auth)
+		memcpy(&s->auth, auth.p, auth.n);
+	else
+		u->bad = true;
+	u->bad |= !auth_valid(&s->auth);
+	s->results = unpack_span(u);
 	s->cpu_us = unpack_u64(u);
 	s->retire = unpack_u8(u);
 	if (u->bad || digest.n != sizeof s->digest) {

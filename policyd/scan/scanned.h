@@ -6,6 +6,7 @@
 #ifndef POLICYD_SCAN_SCANNED_H
 #define POLICYD_SCAN_SCANNED_H
 
+#include "policyd/auth/auth.h"
 #include "policyd/base/ipc.h"
 #include "policyd/scan/scan.h"
 
@@ -37,6 +38,8 @@ struct scanned {
 	struct span list_id;                 /* of List-Id, without brackets; empty: none that can be named */
 	struct scanned_forged forged[SCANNED_MAX_FORGED];
 	uint32_t forged_count;
+	struct auth auth;                    /* who sent it */
+	struct span results;                 /* our Authentication-Results, folds by LF and tab; empty: none is written */
 	uint64_t cpu_us;
 	bool retire;                         /* the worker ends itself after this mail */
 };

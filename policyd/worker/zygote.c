@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lua/rules.h"
+#include "policyd/auth/signature.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
@@ -102,6 +103,7 @@ load_kit(struct zygote *z, char *why, size_t room)
 
 	z->kit.config = config;
 	mail_prepare();
+	signature_prepare();
 	z->kit.rules = rules_load_with_tests(config, why, room);
 	if (z->kit.rules == NULL)
 		return false;

@@ -90,6 +90,9 @@ class Milter:
             elif kind == b"h":
                 name, value = text.split(b"\0")[:2]
                 out["headers"].append(("add", name.decode(), value.decode().strip()))
+            elif kind == b"i":
+                name, value = text[4:].split(b"\0")[:2]
+                out["headers"].append(("insert", name.decode(), value.decode().strip()))
             elif kind == b"m":
                 name, value = text[4:].split(b"\0")[:2]
                 out["headers"].append(("change" if value else "remove", name.decode(), value.decode().strip()))
