@@ -41,14 +41,9 @@ taglist_parse(struct span text, struct taglist *out)
 	struct span rest = text;
 
 	out->count = 0;
-	while (rest.n > 0) {
-		struct span tag = span_cut(&rest, ';');
-
-		if (span_trim(tag).n == 0 && span_trim(rest).n == 0)
-			break;                       /* one ';' at the end is fine, two are not */
-		if (!take_tag(tag, out))
+	while (span_trim(rest).n > 0)        /* one ';' at the end is fine, two are not */
+		if (!take_tag(span_cut(&rest, ';'), out))
 			return false;
-	}
 	return out->count > 0;
 }
 
