@@ -17,6 +17,7 @@ struct check {
 	struct answers *dns;
 	struct spf_macros macros;            /* macros.domain: whose record is at work */
 	int terms, voids;
+	int ahead;                           /* questions asked before it was certain that they are needed */
 	bool too_much, pending, unknown;     /* met on the way: the result is no longer the record's */
 	bool have_validated;
 };
@@ -262,6 +263,28 @@ explain(struct check *c, struct span spec)
 	return spf_expand(c->a, txt.at[0].text, &c->macros, false);
 }
 
+/* The questions of a record's own terms go out side by side: one after the other, ten includes take ten times as long. What comes of
+ * them is looked at only when a term is reached. Not those with macros, and never more than ten a check. */
+static void
+ask_ahead(struct check *c, const struct spf_record *record)
+{
+	static const enum rr_type types[] = { [SPF_INCLUDE] = RR_TXT, [SPF_MX] = RR_MX, [SPF_EXISTS] = RR_A };
+
+	for (size_t i = 0; i < record->count && c->ahead < MAX_SPF_TERMS; i++) {
+		const struct spf_term *term = &record->terms[i];
+		struct span name = term->spec.n > 0 ? term->spec : c->macros.domain;
+
+		if (term->what == SPF_ALL || ((term->what == SPF_IP4 || term->what == SPF_IP6) &&
+		    same_net(&term->net.ip, &c->macros.client, term->net.bits)))
+			return;                      /* nothing behind it will be reached */
+		if ((term->what != SPF_INCLUDE && term->what != SPF_A && term->what != SPF_MX && term->what != SPF_EXISTS) ||
+		    span_find_char(name, '%') != SPAN_NONE || !is_name(name))
+			continue;
+		c->ahead++;
+		c->dns->look(c->dns, term->what != SPF_A ? types[term->what] : c->macros.client.family == AF_INET6 ? RR_AAAA : RR_A, lower(c->a, name));
+	}
+}
+
 static enum spf_result
 how_it_broke(const struct check *c)
 {
@@ -282,6 +305,7 @@ check_host(struct check *c, struct span domain, struct span *explanation)
 		return found;
 	if (!spf_record_parse(c->a, text, &record))
 		return SPF_PERMERROR;
+	ask_ahead(c, &record);
 	for (size_t i = 0; i < record.count; i++) {
 		bool hit = matches(c, &record.terms[i], &error);
 
