@@ -68,6 +68,13 @@
 	X(M_NAMES_OVER, "names_over_the_bound")                               \
 	X(M_RELAYED, "dnsbl_clients_behind_relays")                           \
 	X(M_QUESTIONS, "worker_questions")                                    \
+	/* who sent it, of mails that were scanned */                         \
+	X(M_SPF_PASS, "spf_pass")                                             \
+	X(M_SPF_FAIL, "spf_fail")                                             \
+	X(M_DKIM_PASS, "dkim_pass")                                           \
+	X(M_DMARC_PASS, "dmarc_pass")                                         \
+	X(M_DMARC_FAIL, "dmarc_fail")                                         \
+	X(M_AUTH_UNKNOWN, "auth_unknown")                                     \
 	X(M_DNSBL_SICK_NOW, "dnsbl_sick_now")                                 \
 	/* Redis */                                                           \
 	X(M_REDIS_ASKED, "redis_commands")                                    \

@@ -91,6 +91,22 @@ count_fates(const struct tx *tx)
 		metrics_add(M_VARIANT_FALLBACK, 1);
 }
 
+/* Once a mail, whatever the policy server was asked about the same session. */
+static void
+count_auth(const struct auth *auth)
+{
+	bool signed_well = false;
+
+	for (size_t i = 0; i < auth->dkim_count; i++)
+		signed_well |= auth->dkim[i].result == DKIM_PASS;
+	metrics_add(M_SPF_PASS, auth->sender.asked && auth->sender.spf == SPF_PASS);
+	metrics_add(M_SPF_FAIL, auth->sender.asked && auth->sender.spf == SPF_FAIL);
+	metrics_add(M_DKIM_PASS, signed_well);
+	metrics_add(M_DMARC_PASS, auth->dmarc == DMARC_PASS);
+	metrics_add(M_DMARC_FAIL, auth->dmarc == DMARC_FAIL);
+	metrics_add(M_AUTH_UNKNOWN, auth->dmarc == DMARC_TEMPERROR || (auth->sender.asked && auth->sender.spf == SPF_TEMPERROR));
+}
+
 static const char *
 class_of(unsigned classes)
 {
@@ -151,6 +167,7 @@ tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
 
 	snprintf(reply, sizeof reply, "%s %s %s", code, xcode, text);
 	count_fates(tx);
+	count_auth(&tx->scanned.auth);
 	meter_fates(tx);
 	watch_canaries(tx);
 	tell_outcome(tx, code[0] ? reply : "250");

@@ -14,7 +14,7 @@ static const char usage[] =
 	"usage: policyctl scan FILE... [--rcpt ADDRESS]... [--from SENDER] [--client IP] [--helo NAME] [--explain] [--json]\n"
 	"  What each recipient (without --rcpt: the default policy) would get. \"-\" is standard input.\n"
 	"  --explain: what was read, too: the tree of parts and of files in archives, other readings, links, findings.\n"
-	"  DNS lists are not asked. Exit code 0: all would be delivered or tagged; 3: not all.\n";
+	"  SPF and names are looked at with --client, --helo and --from, signatures and DMARC always. DNS lists are not asked. Exit code 0: all would be delivered or tagged; 3: not all.\n";
 
 static void
 print_safe(const char *text)

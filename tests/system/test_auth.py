@@ -111,6 +111,13 @@ class Sender(unittest.TestCase):
         self.ask(rcpt="strict@test.example")
         self.assertEqual(self.pd.json("stats")["dns_asked"], before)
 
+    def test_counted_once(self):
+        """The same session by the policy server and by the milter: one mail, one count, the same answer."""
+        before = self.pd.json("stats")["spf_pass"]
+        self.assertEqual(self.ask(rcpt="strict@test.example"), "action=DUNNO")
+        self.assertEqual(self.send(rcpt="strict@test.example")["reply"][0], "a")
+        self.assertEqual(self.pd.json("stats")["spf_pass"], before + 1)
+
     def test_own_users_are_not_asked_about(self):
         with socket.create_connection(("127.0.0.1", self.pd.policy_port), timeout=10) as s:
             s.sendall(request("strict@test.example", client=OTHER, sender="ann@good.example", sasl_username="ann"))
