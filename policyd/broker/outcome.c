@@ -28,24 +28,49 @@ same_score(const struct policy *a, const struct policy *b)
 	return strcmp(a->customer, b->customer) == 0;    /* his own rules, points and lessons */
 }
 
+/* Equal for two of the same score. */
+static uint64_t
+score_hash(const struct policy *p)
+{
+	return span_hash(span_of(p->customer), span_hash(span_of(p->banned_types), 71) + (p->dnsbl == DNSBL_MODE_OFF) + 2 * p->own_model + 4 * p->strip);
+}
+
+/* Which of the `count` scores so far is this policy's; count: none of them. A mail to very many is not compared with each. */
+static uint32_t
+score_of(const struct tx *tx, struct map *known, const uint32_t *first, uint32_t count, const struct policy *policy)
+{
+	uint64_t hash = score_hash(policy);
+	const uint32_t *there = map_get(known, hash);
+	uint32_t k = there ? (uint32_t)(there - first) : 0;
+
+	if (there && same_score(tx->recipients[*there].policy, policy))
+		return k;
+	for (k = 0; there && k < count && !same_score(tx->recipients[first[k]].policy, policy);)
+		k++;
+	if (there == NULL && !map_put(known, hash, (void *)(first + count)))
+		return UINT32_MAX;
+	return there ? k : count;
+}
+
 void
 tx_pack_job(struct tx *tx, struct buf *body)
 {
 	uint32_t *first = calloc(tx->recipient_count, sizeof *first), count = 0;
+	struct map known = { 0 };
 
 	if (first == NULL) {
 		body->failed = true;
 		return;
 	}
 	for (uint32_t i = 0; i < tx->recipient_count; i++) {
-		uint32_t k = 0;
+		uint32_t k = score_of(tx, &known, first, count, tx->recipients[i].policy);
 
-		while (k < count && !same_score(tx->recipients[first[k]].policy, tx->recipients[i].policy))
-			k++;
+		body->failed |= k == UINT32_MAX;
 		if (k == count)
 			first[count++] = i;
 		tx->recipients[i].score = k;
 	}
+	map_free(&known);
 	pack_u8(body, tx->explain ? JOB_EXPLAIN : JOB_SCAN);
 	wire_pack_session(body, &tx->session);
 	wire_pack_envelope(body, &tx->envelope);

@@ -6,6 +6,7 @@
  *   tests=[BAYES=2.1,GTUBE=1000], size: 512, 41 ms
  * Behind a trusted relay the client before it stands after the relay: [192.0.2.1]:4711 [203.0.113.9] <a@b.example>
  */
+#include <event2/event.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@
 #include "policyd/store/customers.h"
 #include "policyd/store/history.h"
 #include "policyd/store/recent.h"
+#include "policyd/store/redis_async.h"
+
+enum { TELL_AT_ONCE = 200, TELL_EVERY_US = 1000, TELL_WAITING = 2000 };
 
 static const char *const verbs[OUT__COUNT] = {
 	[OUT_DELIVER] = "Passed", [OUT_TAG] = "Passed", [OUT_QUARANTINE] = "Quarantined", [OUT_DISCARD] = "Discarded",
@@ -101,14 +105,15 @@ event_start(const struct tx *tx, const char *what, const char *recipient, const 
 
 /* The event goes to the history, and to the log when JSON is asked for there. */
 static void
-record(const struct tx *tx, const char *quarantine_id, json_t *event)
+record(const struct tx *tx, bool first, const char *quarantine_id, json_t *event)
 {
-	const struct span ids[] = { span_of(tx->envelope.queue_id), tx->scanned.message_id, span_of(quarantine_id) };
+	const struct span none = { 0 };      /* what is the same for all recipients is noted once */
+	const struct span ids[] = { span_of(quarantine_id), first ? span_of(tx->envelope.queue_id) : none, first ? tx->scanned.message_id : none };
 	const char *recipient = json_string_value(json_object_get(event, "recipient"));
 	char *json = json_dumps(event, JSON_COMPACT);
 
 	if (json) {
-		history_add(tx->broker->redis, span_of(tx->reference), ids, sizeof ids / sizeof *ids, span_of(tx->envelope.sender),
+		history_add(tx->broker->redis, span_of(tx->reference), ids, sizeof ids / sizeof *ids, first ? span_of(tx->envelope.sender) : none,
 		    span_of(recipient ? recipient : ""), json);
 		if (tx->config->log_json)
 			log_info("%s", json);
@@ -217,10 +222,13 @@ remember(const struct tx *tx, const struct recipient *r, const struct fate *fate
 		recent_add(tx->broker->redis, r->policy->customer, &mail);
 }
 
-void
-tell_outcome(const struct tx *tx, const char *reply)
+static void
+tell_some(struct tx *tx, uint32_t count)
 {
-	for (uint32_t i = 0; i < tx->recipient_count; i++) {
+	const char *reply = tx->told_reply;
+
+	for (; tx->told < tx->recipient_count && count > 0; tx->told++, count--) {
+		const uint32_t i = tx->told;
 		const struct recipient *r = &tx->recipients[i];
 		const struct fate *fate = &tx->fates[i];
 		const struct scanned_class *score = tx->have_scanned ? &tx->scanned.scores[r->score] : NULL;
@@ -259,10 +267,45 @@ tell_outcome(const struct tx *tx, const char *reply)
 		json_object_set_new(event, "size", json_integer((json_int_t)tx->size));
 		json_object_set_new(event, "took_ms", json_integer(clock_ms() - tx->start_ms));
 		json_object_set_new(event, "config", json_integer((json_int_t)tx->config->generation));
-		record(tx, tx_quarantine_id(tx, i), event);
+		record(tx, i == 0, tx_quarantine_id(tx, i), event);
 		if (tx->have_scanned)
 			remember(tx, r, fate, address);
 	}
+}
+
+/* The rest of a mail to very many, some at a time: others are served between, and Redis is never owed more than it can take in. */
+static void
+tell_more(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval soon = { 0, TELL_EVERY_US };
+	struct tx *tx = arg;
+
+	(void)fd;
+	(void)what;
+	if (redis_async_waiting(tx->broker->redis) < TELL_WAITING)
+		tell_some(tx, TELL_AT_ONCE);
+	if (tx->told < tx->recipient_count) {
+		event_add(tx->telling, &soon);
+		return;
+	}
+	event_free(tx->telling);
+	tx->telling = NULL;
+	if (tx->gate == NULL)                /* it has ended meanwhile */
+		tx_free(tx);
+}
+
+void
+tell_outcome(struct tx *tx, const char *reply)
+{
+	struct timeval soon = { 0, TELL_EVERY_US };
+
+	snprintf(tx->told_reply, sizeof tx->told_reply, "%s", reply);
+	tell_some(tx, TELL_AT_ONCE);
+	if (tx->told == tx->recipient_count)
+		return;
+	tx->telling = evtimer_new(tx->broker->base, tell_more, tx);
+	if (tx->telling == NULL || event_add(tx->telling, &soon) < 0)
+		tell_some(tx, UINT32_MAX);
 }
 
 void
@@ -281,5 +324,5 @@ tell_refused(const struct tx *tx, const char *recipient, const char *reply)
 
 	json_object_set_new(event, "customer", json_string(customers_lookup(tx->broker->customers, span_of(address), &class_id)->customer));
 	json_object_set_new(event, "outcome", json_string(reply[0] == '5' ? "reject" : "defer"));
-	record(tx, "", event);
+	record(tx, true, "", event);
 }

@@ -34,7 +34,7 @@ tx_free(struct tx *tx)
 	answers_forget(tx);
 	who_close(tx->who);
 	tx->who = NULL;
-	if (tx->storing) {                   /* the store's answer comes to tx_stored, which frees what is left */
+	if (tx->storing || tx->telling) {    /* the store's answer comes to tx_stored, the last line to tell_more: it frees what is left */
 		tx->conn = NULL;
 		tx->gate = NULL;
 		return;

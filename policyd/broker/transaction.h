@@ -93,6 +93,9 @@ struct tx {                                  /* one mail */
 	bool have_scanned, poison, storing;
 	struct fate *fates;                  /* per recipient */
 	struct settlement settlement;
+	uint32_t told;                       /* recipients whose line and event are written */
+	char told_reply[MAX_REPLY_TEXT + 32];
+	struct event *telling;               /* the rest of them come some at a time; NULL: all are */
 	char (*quarantine_ids)[QUARANTINE_ID_ROOM];  /* of each copy, or NULL */
 	uint32_t copy_count;
 };
@@ -135,7 +138,7 @@ void answers_pack_lists(const struct config *config, const struct dnsbl_result *
 /* tell.c: its symbols as JSON text, malloc'd, BAYES as `score` (or NULL) has it. */
 char *tell_symbols(const struct tx *tx, const struct scanned_class *score);
 /* tell.c: one log line and one event per recipient. `reply` is what SMTP was told. */
-void tell_outcome(const struct tx *tx, const char *reply);
+void tell_outcome(struct tx *tx, const char *reply);
 void tell_refused(const struct tx *tx, const char *recipient, const char *reply);
 
 /* The job packet of a mail: what is known and the distinct scores that its recipients need; sets recipient.score. */

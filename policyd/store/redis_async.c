@@ -18,7 +18,8 @@ struct ask {                                 /* one command in flight, in order 
 	struct ask *next;
 	struct redis_async *redis;
 	int64_t deadline_ms;
-	redis_callback done;
+	int timeout_ms;
+	redis_callback done;                 /* NULL: nobody waits (any more) */
 	void *arg;
 };
 
@@ -30,6 +31,8 @@ struct redis_async {
 	bool up, closing;                    /* up: greeted (AUTH, SELECT) and answering */
 	struct event *tick;
 	struct ask *first, **last;
+	size_t waiting;
+	int64_t head_since_ms;               /* since when Redis is at `first` */
 	int retry_ms;
 	int64_t retry_at_ms, connect_by_ms, complained_ms;
 	void (*on_up)(void *arg);
@@ -69,7 +72,9 @@ on_reply(redisAsyncContext *context, void *reply, void *arg)
 	while (*at && *at != ask)
 		at = &(*at)->next;
 	if (*at) {
+		r->waiting--;
 		*at = ask->next;
+		r->head_since_ms = clock_ms();
 		if (r->last == &ask->next)
 			r->last = at;
 	}
@@ -95,9 +100,12 @@ send_command(struct redis_async *r, int timeout_ms, redis_callback done, void *a
 			done(arg, NULL);
 		return;
 	}
-	*ask = (struct ask){ .redis = r, .deadline_ms = clock_ms() + timeout_ms, .done = done, .arg = arg };
+	if (r->first == NULL)
+		r->head_since_ms = clock_ms();
+	*ask = (struct ask){ .redis = r, .deadline_ms = clock_ms() + timeout_ms, .timeout_ms = timeout_ms, .done = done, .arg = arg };
 	*r->last = ask;
 	r->last = &ask->next;
+	r->waiting++;
 	metrics_add(M_REDIS_ASKED, 1);
 }
 
@@ -169,7 +177,23 @@ start_connect(struct redis_async *r)
 	redisAsyncSetDisconnectCallback(context, on_disconnect);
 }
 
-/* A command that waits too long ends the connection: its late answer must not be taken for another's. */
+/* Who waits longer than he wanted hears that there is no answer. It may be another's fault: Redis answers in order, and a large
+ * write takes a while. */
+static void
+give_up(struct redis_async *r, int64_t now)
+{
+	for (struct ask *ask = r->first; ask; ask = ask->next) {
+		redis_callback done = ask->done;
+
+		if (ask->deadline_ms >= now || done == NULL)
+			continue;
+		ask->done = NULL;
+		metrics_add(M_REDIS_FAILED, 1);
+		done(ask->arg, NULL);
+	}
+}
+
+/* The command that Redis is at has had all its time: the connection ends. */
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -183,10 +207,12 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 			start_connect(r);
 		return;
 	}
+	give_up(r, now);
+	const struct ask *head = r->first;
 	bool late = !r->up && now > r->connect_by_ms;
 
-	for (const struct ask *ask = r->first; ask && !late; ask = ask->next)
-		late = ask->deadline_ms < now;
+	if (head)
+		late |= now > head->deadline_ms && now > r->head_since_ms + head->timeout_ms;
 	if (late) {
 		redisAsyncContext *context = r->context;
 
@@ -230,6 +256,12 @@ redis_async_close(struct redis_async *r)
 		redisAsyncFree(r->context);
 	event_free(r->tick);
 	free(r);
+}
+
+size_t
+redis_async_waiting(const struct redis_async *r)
+{
+	return r->waiting;
 }
 
 bool
