@@ -3,6 +3,7 @@
  *
  * Sources  amavisd-new README.sql-mysql (users, policy, mailaddr, wblist); Mail::SpamAssassin::Conf; rspamd's settings module;
  *          Proxmox Mail Gateway's table userprefs */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +16,28 @@ foreign_set(json_t *values, const char *name, const char *text)
 	json_object_set_new(values, name, json_string(text));
 }
 
-/* The values of one key, made on first use. */
+void
+foreign_points(struct import *in, json_t *values, const char *name, const char *text)
+{
+	char *end;
+	double points = strtod(text, &end);
+
+	if (strcmp(text, "off") != 0 && (end == text || *end || !isfinite(points)))
+		import_bad(in, "%s=\"%.60s\": expected a number of points", name, text);
+	else
+		foreign_set(values, name, text);
+}
+
+/* No field is called so: where the record was first spoken of. */
+static const char line_field[] = "#line";
+
 json_t *
-foreign_record(json_t *records, const char *key)
+foreign_record(const struct import *in, json_t *records, const char *key)
 {
 	json_t *values = json_object_get(records, key);
 
 	if (values == NULL)
-		json_object_set_new(records, key, values = json_object());
+		json_object_set_new(records, key, values = json_pack("{s:i}", line_field, (int)in->line));
 	return values;
 }
 
@@ -32,9 +47,12 @@ foreign_done(struct import *in, json_t *records)
 	const char *key;
 	json_t *values;
 
-	json_object_foreach(records, key, values)
+	json_object_foreach(records, key, values) {
+		in->line = (uint32_t)json_integer_value(json_object_get(values, line_field));
+		json_object_del(values, line_field);
 		if (json_object_size(values))
 			import_add(in, key, json_incref(values));
+	}
 	json_decref(records);
 }
 
@@ -97,11 +115,11 @@ yes(const json_t *row, const char *column)
 static void
 amavis_policy(struct amavis *s, const json_t *row)
 {
-	static const struct { const char *column, *field; } same[] = {
-		{ "spam_tag2_level", "tag" }, { "spam_subject_tag2", "subject_tag" }, { "addr_extension_spam", "folder" },
+	static const struct { const char *column, *field; bool points; } same[] = {
+		{ "spam_tag2_level", "tag", true }, { "spam_subject_tag2", "subject_tag", false }, { "addr_extension_spam", "folder", false },
 	}, lovers[] = {
-		{ "virus_lover", "virus" }, { "bypass_virus_checks", "virus" }, { "banned_files_lover", "banned" },
-		{ "bypass_banned_checks", "banned" }, { "unchecked_lover", "unscannable" },
+		{ "virus_lover", "virus", false }, { "bypass_virus_checks", "virus", false }, { "banned_files_lover", "banned", false },
+		{ "bypass_banned_checks", "banned", false }, { "unchecked_lover", "unscannable", false },
 	};
 	static const char *const known[] = { "id", "policy_name", "spam_lover", "bypass_spam_checks", "spam_kill_level", "spam_quarantine_cutoff_level",
 	    "spam_quarantine_to", "spam_modifies_subj" };
@@ -109,15 +127,17 @@ amavis_policy(struct amavis *s, const json_t *row)
 	const char *column;
 
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-		if (cell(row, same[i].column)[0])
+		if (cell(row, same[i].column)[0] && same[i].points)
+			foreign_points(s->in, values, same[i].field, cell(row, same[i].column));
+		else if (cell(row, same[i].column)[0])
 			foreign_set(values, same[i].field, cell(row, same[i].column));
 	for (size_t i = 0; i < sizeof lovers / sizeof *lovers; i++)
 		if (yes(row, lovers[i].column))
 			foreign_set(values, lovers[i].field, "deliver");
 	if (cell(row, "spam_kill_level")[0])
-		foreign_set(values, cell(row, "spam_quarantine_to")[0] ? "quarantine" : "discard", cell(row, "spam_kill_level"));
+		foreign_points(s->in, values, cell(row, "spam_quarantine_to")[0] ? "quarantine" : "discard", cell(row, "spam_kill_level"));
 	if (cell(row, "spam_quarantine_cutoff_level")[0] && cell(row, "spam_quarantine_to")[0])
-		foreign_set(values, "discard", cell(row, "spam_quarantine_cutoff_level"));
+		foreign_points(s->in, values, "discard", cell(row, "spam_quarantine_cutoff_level"));
 	if (cell(row, "spam_modifies_subj")[0] == 'N')
 		foreign_set(values, "subject_tag", "");
 	if (yes(row, "spam_lover") || yes(row, "bypass_spam_checks")) {
@@ -189,7 +209,7 @@ amavis_pending(struct amavis *s, json_t *row)
 	size_t n = amavis_keys(s->in, email ? email : "", keys);
 
 	for (size_t i = 0; i < n; i++) {
-		json_t *values = foreign_record(s->records, keys[i]), *policy = json_object_get(s->policies, cell(row, "policy_id"));
+		json_t *values = foreign_record(s->in, s->records, keys[i]), *policy = json_object_get(s->policies, cell(row, "policy_id"));
 		const char *sender = json_string_value(json_object_get(s->senders, cell(row, "sid"))), *wb = cell(row, "wb");
 		bool listed = strchr("WwYyBbNn", wb[0]) && wb[0] && wb[1] == '\0';
 
@@ -245,7 +265,7 @@ proxmox_row(void *arg, const char *table, json_t *row)
 	} else {
 		snprintf(key, sizeof key, "mailbox:%.380s", cell(row, "pmail"));
 		for (char *one = data ? strtok_r(data, ", \t\n", &save) : NULL; one; one = strtok_r(NULL, ", \t\n", &save))
-			add_entry(s->in, foreign_record(s->records, key), list, one, "from Proxmox");
+			add_entry(s->in, foreign_record(s->in, s->records, key), list, one, "from Proxmox");
 	}
 	free(data);
 }
@@ -268,7 +288,7 @@ read_spamassassin(struct import *in, FILE *file, const char *key)
 		{ "whitelist_from", "allow" }, { "welcomelist_from", "allow" }, { "whitelist_auth", "allow" }, { "welcomelist_auth", "allow" },
 		{ "whitelist_from_dkim", "allow" }, { "welcomelist_from_dkim", "allow" }, { "blacklist_from", "block" }, { "blocklist_from", "block" },
 	};
-	json_t *records = json_object(), *values = foreign_record(records, key);
+	json_t *records = json_object(), *values = foreign_record(in, records, key);
 	char *line = NULL;
 	size_t room = 0;
 
@@ -288,7 +308,7 @@ read_spamassassin(struct import *in, FILE *file, const char *key)
 			if (strcmp(word, lists[i].word) == 0)
 				list = lists[i].list;
 		if (strcmp(word, "required_score") == 0 || strcmp(word, "required_hits") == 0) {
-			foreign_set(values, "tag", rest);
+			foreign_points(in, values, "tag", rest);
 		} else if (strcmp(word, "rewrite_header") == 0 && strncasecmp(rest, "subject", 7) == 0) {
 			json_object_set_new(values, "subject_tag", json_sprintf("%s ", rest + 7 + strspn(rest + 7, " \t")));
 		} else if (list) {

@@ -143,7 +143,7 @@ read_csv(struct import *in, FILE *file)
 			json_decref(values);
 			continue;
 		}
-		if (n > columns)
+		if (n != columns)
 			import_bad(in, "%zu cells; expected %zu", n, columns);
 		for (size_t i = 1; i < n && i < columns; i++)
 			if (cells[i][0])

@@ -35,10 +35,11 @@ void read_spamassassin(struct import *in, FILE *file, const char *key);     /* u
 void read_rspamd(struct import *in, FILE *file);             /* settings.conf */
 void read_proxmox(struct import *in, FILE *file);            /* user block and welcome lists: pmgsh or userprefs */
 
-/* What readers share: a field of a record; the values of a key, made on first use; all records into `in` (`records` is consumed);
+/* What readers share: a field of a record, and one that must be a number; the values of a key, made on first use; all records into `in` (`records` is consumed);
  * the file as one text, to be freed. */
 void foreign_set(json_t *values, const char *name, const char *text);
-json_t *foreign_record(json_t *records, const char *key);
+void foreign_points(struct import *in, json_t *values, const char *name, const char *text);
+json_t *foreign_record(const struct import *in, json_t *records, const char *key);
 void foreign_done(struct import *in, json_t *records);
 char *foreign_whole(FILE *file);
 /* Each row of a dump: {column: text or null}, borrowed; in->line is where it ends. */

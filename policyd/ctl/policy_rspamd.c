@@ -12,6 +12,9 @@ struct ucl {
 	const char *p;
 };
 
+/* In every object: where it began. No field is called so. */
+static const char line_field[] = "#line";
+
 static void
 ucl_blanks(struct ucl *u)
 {
@@ -40,6 +43,8 @@ ucl_word(struct ucl *u, const char *ends)
 			u->p++;
 		buf_add_char(&text, *u->p++);
 	}
+	if (quote && *u->p == '\0')
+		import_bad(u->in, "the file ends in a text; expected %c", quote);
 	u->p += quote && *u->p;
 	while (!quote && text.n > 0 && strchr(" \t\r", text.p[text.n - 1]))
 		text.n--;
@@ -53,7 +58,7 @@ static json_t *ucl_value(struct ucl *u, int depth);
 static json_t *
 ucl_object(struct ucl *u, int depth)
 {
-	json_t *object = json_object();
+	json_t *object = json_pack("{s:i}", line_field, (int)u->in->line);
 
 	for (ucl_blanks(u); *u->p && *u->p != '}' && !u->in->failed; ucl_blanks(u)) {
 		if (*u->p == ',' || *u->p == ';') {
@@ -78,6 +83,8 @@ ucl_object(struct ucl *u, int depth)
 			json_object_set_new(object, key, v);
 		free(key);
 	}
+	if (*u->p != (depth > 1 ? '}' : '\0') && !u->in->failed)
+		import_bad(u->in, depth > 1 ? "the file ends; expected }" : "} without {; expected NAME = VALUE; or NAME { ... }");
 	u->p += *u->p == '}';
 	return object;
 }
@@ -93,11 +100,17 @@ ucl_value(struct ucl *u, int depth)
 		json_t *list = json_array();
 
 		for (u->p++, ucl_blanks(u); *u->p && *u->p != ']' && depth <= DEPTH_MOST; ucl_blanks(u)) {
+			const char *before = u->p;
+
 			if (*u->p == ',')
 				u->p++;
 			else
 				json_array_append_new(list, ucl_value(u, depth + 1));
+			if (u->p == before)  /* a ; or } that closes nothing here */
+				break;
 		}
+		if (*u->p != ']' && !u->in->failed)
+			import_bad(u->in, "expected ]");
 		u->p += *u->p == ']';
 		return list;
 	}
@@ -114,15 +127,18 @@ rspamd_actions(struct import *in, const char *rule, json_t *actions, json_t *val
 	const char *action;
 	json_t *v;
 
+	in->line = (uint32_t)json_integer_value(json_object_get(actions, line_field));
 	json_object_foreach(actions, action, v) {
+		if (action[0] == '#')
+			continue;
 		const char *text = json_string_value(v), *points = text && strcmp(text, "null") == 0 ? "off" : text;
 
 		if (points && (strcmp(action, "add header") == 0 || strcmp(action, "add_header") == 0))
-			foreign_set(values, "tag", points);
+			foreign_points(in, values, "tag", points);
 		else if (points && strcmp(action, "quarantine") == 0)
-			foreign_set(values, "quarantine", points);
+			foreign_points(in, values, "quarantine", points);
 		else if (points && (strcmp(action, "reject") == 0 || strcmp(action, "discard") == 0)) {
-			foreign_set(values, "discard", points);
+			foreign_points(in, values, "discard", points);
 			foreign_set(values, "top_action", action);
 		} else {
 			import_untranslated(in, "settings %s: action %s", rule, action);
@@ -134,13 +150,17 @@ static void
 rspamd_rule(struct import *in, const char *rule, json_t *settings, json_t *records)
 {
 	json_t *apply = json_object_get(settings, "apply"), *rcpt = json_object_get(settings, "rcpt"), *values = json_object(), *v, *one;
+	uint32_t line = (uint32_t)json_integer_value(json_object_get(settings, line_field));
 	const char *name;
 	size_t i;
 
+	in->line = line;
 	json_object_foreach(settings, name, v)
-		if (strcmp(name, "apply") && strcmp(name, "rcpt") && strcmp(name, "id") && strcmp(name, "priority") && strcmp(name, "whitelist") && strcmp(name, "want_spam"))
+		if (name[0] != '#' && strcmp(name, "apply") && strcmp(name, "rcpt") && strcmp(name, "id") && strcmp(name, "priority") && strcmp(name, "whitelist") && strcmp(name, "want_spam"))
 			import_untranslated(in, "settings %s: condition %s", rule, name);
 	json_object_foreach(apply, name, v) {
+		if (name[0] == '#')
+			continue;
 		if (strcmp(name, "actions") == 0)
 			rspamd_actions(in, rule, v, values);
 		else if (strcmp(name, "subject") == 0 && json_string_value(v)) {
@@ -156,8 +176,9 @@ rspamd_rule(struct import *in, const char *rule, json_t *settings, json_t *recor
 	/* One that also asks for a sender, a client, ... holds for less than the whole recipient: it may not become his policy. */
 	bool whole = true;
 
+	in->line = line;
 	json_object_foreach(settings, name, v)
-		whole &= !strcmp(name, "apply") || !strcmp(name, "rcpt") || !strcmp(name, "id") || !strcmp(name, "priority") || !strcmp(name, "whitelist") || !strcmp(name, "want_spam");
+		whole &= name[0] == '#' || !strcmp(name, "apply") || !strcmp(name, "rcpt") || !strcmp(name, "id") || !strcmp(name, "priority") || !strcmp(name, "whitelist") || !strcmp(name, "want_spam");
 	json_t *list = json_is_array(rcpt) ? json_incref(rcpt) : rcpt ? json_pack("[O]", rcpt) : json_array();
 
 	json_array_foreach(list, i, one) {
@@ -170,7 +191,7 @@ rspamd_rule(struct import *in, const char *rule, json_t *settings, json_t *recor
 		}
 		snprintf(key, sizeof key, "%s%.380s", address[0] == '@' ? "domain:" : "mailbox:", address[0] == '@' ? address + 1 : address);
 		if (whole)
-			json_object_update(foreign_record(records, key), values);
+			json_object_update(foreign_record(in, records, key), values);
 	}
 	if (json_array_size(list) == 0)
 		import_untranslated(in, "settings %s: it names no recipient", rule);
@@ -193,7 +214,7 @@ read_rspamd(struct import *in, FILE *file)
 		json_object_foreach(rules, name, rule) {
 			if (json_is_object(rule))
 				rspamd_rule(in, name, rule, records);
-			else
+			else if (name[0] != '#')
 				import_untranslated(in, "settings: %s", name);
 		}
 	foreign_done(in, records);

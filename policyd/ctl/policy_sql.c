@@ -191,11 +191,12 @@ static void
 copied_rows(struct sql *s, const struct table *t)
 {
 	s->p += strcspn(s->p, "\n");
-	for (s->p += *s->p == '\n'; *s->p && !(s->p[0] == '\\' && s->p[1] == '.'); s->p += *s->p == '\n') {
+	for (s->p += *s->p == '\n'; *s->p && !(s->p[0] == '\\' && s->p[1] == '.') && !s->in->failed; s->p += *s->p == '\n') {
 		json_t *row = json_object();
+		size_t i = 0;
 
 		s->in->line++;
-		for (size_t i = 0; i < t->count; i++) {
+		for (; i < t->count; i++) {
 			size_t n = strcspn(s->p, "\t\n");
 			bool null = n == 2 && s->p[0] == '\\' && s->p[1] == 'N';
 
@@ -205,10 +206,15 @@ copied_rows(struct sql *s, const struct table *t)
 				break;
 			s->p++;
 		}
-		s->row(s->arg, t->name, row);
+		if (i + 1 != t->count || *s->p == '\t')
+			import_bad(s->in, "COPY %s: a row of %zu cells or more; expected %zu", t->name, i + 1, t->count);
+		else
+			s->row(s->arg, t->name, row);
 		json_decref(row);
 		s->p += strcspn(s->p, "\n");
 	}
+	if (*s->p == '\0' && !s->in->failed)
+		import_bad(s->in, "COPY %s: the file ends; expected a line \"\\.\"", t->name);
 }
 
 void

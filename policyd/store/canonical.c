@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unicase.h>
+#include <uninorm.h>
+#include <unistr.h>
 
 #include "policyd/base/utf8.h"
 
@@ -45,6 +47,42 @@ is_dot_string(const char *s)
 	return true;
 }
 
+/* Simple case folding: one letter for one, so that straße and strasse stay two mailboxes. The dotted and the dotless i are letters
+ * of their own (Unicode's CaseFolding.txt has them for Turkish alone). */
+static ucs4_t
+fold_letter(ucs4_t c)
+{
+	return c == 0x130 || c == 0x131 ? c : uc_tolower(uc_toupper(c));
+}
+
+/* Letter by letter, then NFC, so that both spellings of an accent are one. 0: it does not fit, or is no UTF-8. */
+static size_t
+fold_utf8(const char *text, size_t n, char *to, size_t room)
+{
+	uint8_t folded[4 * MAX_ADDRESS + 16];
+	size_t at = 0, length = room - 1;
+
+	for (size_t i = 0; i < n;) {
+		ucs4_t c;
+		int used = u8_mbtouc(&c, (const uint8_t *)text + i, n - i), made;
+
+		if (used <= 0 || (made = u8_uctomb(folded + at, fold_letter(c), (ptrdiff_t)(sizeof folded - at))) <= 0)
+			return 0;
+		i += (size_t)used;
+		at += (size_t)made;
+	}
+	uint8_t *normal = u8_normalize(UNINORM_NFC, folded, at, NULL, &length);
+
+	if (normal && length < room) {
+		memcpy(to, normal, length);
+		to[length] = '\0';
+	} else {
+		length = 0;
+	}
+	free(normal);
+	return length;
+}
+
 /* Quoted only where it must be, and folded: MTAs that tell Bob from bob are not met in the wild. */
 static void
 fold_local(struct span local, char *to, size_t room)
@@ -77,18 +115,8 @@ fold_local(struct span local, char *to, size_t room)
 		text = wrapped;
 		n = w;
 	}
-	if (!is_ascii && utf8_valid(span_make(text, n))) {
-		size_t length = room - 1;
-		uint8_t *folded = u8_casefold((const uint8_t *)text, n, NULL, UNINORM_NFC, NULL, &length);
-
-		if (folded && length < room) {
-			memcpy(to, folded, length);
-			to[length] = '\0';
-			free(folded);
-			return;
-		}
-		free(folded);
-	}
+	if (!is_ascii && utf8_valid(span_make(text, n)) && fold_utf8(text, n, to, room) > 0)
+		return;
 	snprintf(to, room, "%s", text);
 }
 

@@ -75,6 +75,8 @@ void put_policy(struct call *c);
 void delete_policy(struct call *c);
 void get_policy_explain(struct call *c);
 void get_policy_history(struct call *c);
+void get_policy_canary(struct call *c);
+void post_policy_simulate(struct call *c);
 void get_policy_schema(struct call *c);
 void post_policy_import(struct call *c);
 void get_customer_use(struct call *c);

@@ -219,6 +219,35 @@ get_policy_history(struct call *c)
 }
 
 void
+get_policy_canary(struct call *c)
+{
+	json_t *request = keyed_request(c, "policy.canary", "key");
+
+	if (request)
+		ask_broker(c, request, -1, answer);
+}
+
+/* {FIELD: VALUE, ...}, as on top of what is there: what recent mail would have met. Nothing is changed. */
+void
+post_policy_simulate(struct call *c)
+{
+	json_t *request = keyed_request(c, "policy.simulate", "key");
+	char customer[KEY_MOST];
+
+	if (request == NULL)
+		return;
+	if (!json_is_object(c->body) || json_object_size(c->body) == 0) {
+		json_decref(request);
+		call_error(c, 400, T_BAD_REQUEST);
+		return;
+	}
+	if (call_query(c, "customer", customer, sizeof customer))
+		json_object_set_new(request, "customer", json_safe(customer));
+	json_object_set(request, "values", c->body);
+	ask_broker(c, request, -1, answer);
+}
+
+void
 get_policy_schema(struct call *c)
 {
 	json_t *request = request_of(c, "policy.schema");

@@ -58,6 +58,8 @@ const struct route routes[] = {
 	{ HTTP_DELETE, "/api/v1/policies/:",            ABUSE | ADMIN, 0,          delete_policy },
 	{ HTTP_GET,   "/api/v1/policies/:/explain",     PROVIDER | ADMIN, 0,       get_policy_explain },
 	{ HTTP_GET,   "/api/v1/policies/:/history",     PROVIDER | ADMIN, 0,       get_policy_history },
+	{ HTTP_GET,   "/api/v1/policies/:/canary",      PROVIDER | ADMIN, 0,       get_policy_canary },
+	{ HTTP_POST,  "/api/v1/policies/:/simulate",    PROVIDER | ADMIN, 0,       post_policy_simulate },
 	{ HTTP_GET,   "/api/v1/policy-schema",          PROVIDER | ADMIN, 0,       get_policy_schema },
 	{ HTTP_POST,  "/api/v1/policy-import",          ABUSE | ADMIN, 0,          post_policy_import },
 	{ HTTP_GET,   "/api/v1/customers/:/use",        PROVIDER | ADMIN, 0,       get_customer_use },

@@ -230,6 +230,57 @@ class Policies(unittest.TestCase):
         self.assertEqual((sorted(bob["allow"]), list(bob["block"])), (["domain:letters.example", "from:ann@friend.example"], ["domain:spam.example"]))
         self.assertIn("userprefs of eve@shop.example: LANG", said)
 
+    def test_broken_imports(self):
+        """A file that is cut short or wrong anywhere: file, line, what stands there, what was expected; nothing of it is imported."""
+        cases = (
+            ("rspamd", "shop {\n  rcpt = \"@broken.example\";\n  apply { actions { reject = 12; } }\n", r"f:4: the file ends; expected }"),
+            ("rspamd", "shop { rcpt = \"@broken.example\"; apply { actions { reject = twelve; } } }\n", r'f:1: discard="twelve": expected a number of points'),
+            ("rspamd", "shop { rcpt = [ \"@broken.example\"; apply { actions { reject = 12; } } }\n", r"f:1: expected \]"),
+            ("rspamd", "shop { rcpt = \"@broken.example; }\n", r"f:\d: the file ends in a text"),
+            ("rspamd", "shop { rcpt = \"@broken.example\"; apply { actions { reject = 12; } } } }\n", r"f:1: } without {"),
+            ("amavis", "CREATE TABLE policy (id int, spam_tag2_level float);\nINSERT INTO policy VALUES\n(1,2.5),\n(2,'x);\n", r"f:5: INSERT INTO policy: 2 values; expected 2"),
+            ("amavis", "CREATE TABLE policy (id int, spam_tag2_level float);\nINSERT INTO policy VALUES\n(1,2.5),\n(2,3,4);\n", r"f:4: INSERT INTO policy: 3 values; expected 2"),
+            ("amavis", "CREATE TABLE policy (id int, spam_tag2_level float);\nINSERT INTO policy VALUES (1,'much');\nCREATE TABLE users (id int, policy_id int, email varchar(255));\n"
+                       "INSERT INTO users VALUES (1,1,'a@broken.example');\n", r'f:2: tag="much": expected a number of points'),
+            ("proxmox", "COPY userprefs (pmail, name, data) FROM stdin;\na@broken.example\tWL\tx@y.example\nb@broken.example\tWL\n\\.\n", r"f:3: COPY userprefs: a row of 2 cells or more; expected 3"),
+            ("proxmox", "COPY userprefs (pmail, name, data) FROM stdin;\na@broken.example\tWL\tx@y.example\n", r"f:\d: COPY userprefs: the file ends"),
+            ("proxmox", "COPY userprefs (pmail, name, data) FROM stdin;\n\na@broken.example\tWL\tx@y.example\n\\.\n", r"f:2: COPY userprefs: a row of 1 cells"),
+            ("csv", "key,tag\na@broken.example,2\nb@broken.example\n", r"f:3: 1 cells; expected 2"),
+            ("csv", "key,tag\na@broken.example,2\nb@broken.example,two\n", r'f:3: .*tag: "two" is not'),
+            ("csv", "key,tga\na@broken.example,2\n", r'f:2: .*unknown field "tga"; did you mean "tag"'),
+            ("jsonl", '{"key":"a@broken.example","values":{"tag":2}}\n{"key":"b@broken.example","values":{"tag":2}\n', r"f:2: no JSON: "),
+            ("jsonl", '{"key":"a@broken.example","values":{"tag":2}}\n{"key":"b@broken.example","values":[]}\n', r"f:2: expected \{"),
+            ("jsonl", '{"key":"a@broken.example","values":{"tag":2}}\n{"key":"b@brok en.example","values":{}}\n', r'f:2: "b@brok en.example": expected mailbox:'),
+            ("jsonl", '{"key":"a@broken.example","values":{"tag":2}}\n{"key":"b@broken.example","values":{"tag":2,"alias_of":"c@broken.example d"}}\n', r"f:2: .*alias_of"),
+            ("jsonl", b'{"key":"a@broken.example","values":{"tag":2}}\n{"key":"b@broken.example\x00","values":{"tag":2}}\n', r"f:2: no JSON: "),
+            ("jsonl", b'{"key":"a@broken.example","values":{"subject_tag":"\xff\xfe"}}\n', r"f:1: no JSON: "),
+        )
+        for form, text, says in cases:
+            with self.subTest(form=form, text=text):
+                self.d.write("f", text)
+                out = self.pd.ctl("policy", "import", self.d("f"), "--format", form, check=False)
+                self.assertEqual(out.returncode, 2, out.stderr)
+                self.assertRegex(out.stderr.decode(), says)
+                self.assertEqual([r["key"] for r in self.pd.json("policy", "list", "mailbox:a@broken")["records"]], [])
+                self.assertEqual([r["key"] for r in self.pd.json("policy", "list", "domain:broken")["records"]], [])
+        # What a level above has locked or bounded, by every door.
+        self.pd.set("tier:fence", **{"max.retention_days": "10", "min.virus": "quarantine", "locked": "own_model"})
+        self.pd.set("customer:fence", tier="fence")
+        self.pd.set("domain:fence.example", customer="fence")
+        for values, says in (({"retention_days": 11}, "retention_days=11: at most 10 by tier:fence"), ({"virus": "tag"}, "virus=tag: at least quarantine by tier:fence"),
+                             ({"own_model": True}, "own_model=true: it is locked at tier:fence")):
+            for key in "customer:fence", "domain:fence.example", "a@fence.example":
+                self.d.write("f", json.dumps({"key": key, "values": dict(values, **{"tier": "fence"} if key[0] == "c" else {"customer": "fence"} if key[0] == "d" else {})}) + "\n")
+                for args in (["import", self.d("f")], ["import", self.d("f"), "--merge"], ["import", self.d("f"), "--dry-run"],
+                             ["set", key] + ["%s=%s" % (k, str(v).lower()) for k, v in values.items()],
+                             ["simulate", key] + ["%s=%s" % (k, str(v).lower()) for k, v in values.items()]):
+                    out = self.pd.ctl("policy", *args, check=False)
+                    self.assertEqual(out.returncode, 2, (args, out.stderr))
+                    self.assertIn(says, out.stderr.decode())
+            out = self.pd.ctl("policy", "canary", "customer:fence", *["%s=%s" % (k, str(v).lower()) for k, v in values.items()], check=False)
+            self.assertIn(says, out.stderr.decode())
+        self.assertEqual(self.values("customer:fence"), {"tier": "fence"})
+
     def test_second_node_and_no_redis(self):
         d = Dir()
         self.addCleanup(d.close)

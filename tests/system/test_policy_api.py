@@ -58,6 +58,23 @@ class Api(Base):
         self.assertEqual(self.call("anna", "DELETE", path).status, 200)
         self.assertFalse(self.call("anna", "GET", path).json()["exists"])
 
+    def test_simulate_and_canary(self):
+        path = "/policies/" + quote("customer:shop")
+        r = self.call("anna", "POST", path + "/simulate", {"quarantine": 5})
+        self.assertEqual((r.status, r.json()["customer"], r.json()["changed"]), (200, "shop", 0), r.text)
+        self.assertEqual(self.call("anna", "POST", path + "/simulate", {"quarantine": 1}).status, 422)
+        self.assertEqual(self.call("anna", "POST", path + "/simulate", {}).status, 400)
+        for other in "/policies/" + quote("customer:other"), "/policies/" + quote("domain:other.example"):
+            for query in "", "?customer=shop", "?customer=other":
+                self.assertEqual(self.call("anna", "POST", other + "/simulate" + query, {"quarantine": 5}).status, 404, other + query)
+            self.assertEqual(self.call("anna", "GET", other + "/canary").status, 404)
+        self.assertEqual(self.call("anna", "PUT", path, {"tag": 3, "canary": {"share": 20, "values": {"tag": 2}}}).status, 200)
+        r = self.call("anna", "GET", path + "/canary").json()
+        self.assertTrue(r["in_force"])
+        for bad in ({"share": 0, "values": {"tag": 2}}, {"share": 20, "values": {"tag": 9}}, {"share": 20, "values": {}}, {"share": 20, "values": {"x": 1}}, 5, []):
+            self.assertEqual(self.call("anna", "PUT", path, {"tag": 3, "canary": bad}).status, 422, bad)
+        self.assertEqual(self.call("anna", "PUT", path, {"tag": 3}).status, 200)
+
     def test_import_and_rollback(self):
         r = self.call("anna", "POST", "/policy-import", {"records": [{"key": "a@shop.example", "values": {"tag": 2}}, {"key": "b@shop.example", "values": {"tag": 99}}]})
         self.assertEqual((r.status, r.json()["record"]), (422, 1))

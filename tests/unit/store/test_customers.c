@@ -46,6 +46,9 @@ open_table(void **state)
 	apply("info@shop.example", "{\"filter\": false}");
 	apply("\"odd one\"@shop.example", "{\"tag\": 1}");
 	apply("j\xc3\xb6rg@shop.example", "{\"tag\": 1.5}");
+	apply("stra\xc3\x9f" "e@shop.example", "{\"tag\": 2.25}");
+	apply("\xce\xb1\xcf\x83@shop.example", "{\"tag\": 2.25}");
+	apply("i@shop.example", "{\"tag\": 2.25}");
 	apply("sales@shop.example", "{\"alias_of\": \"bob@shop.example\"}");
 	apply("post@shop.example", "{\"alias_of\": \"bob@shop.example info@shop.example eve@xn--bcher-kva.example\"}");
 	apply("own@shop.example", "{\"alias_of\": \"bob@shop.example\", \"tag\": 5}");
@@ -98,6 +101,22 @@ finds_the_record(void **state)
 		{ "+x@shop.example", "info@shop.example" },
 		{ "\"bob+x\"@shop.example", "bob@shop.example" },                  /* these quotes say nothing */
 		{ "\"bob +x\"@shop.example", "info@shop.example" },
+		{ "Stra\xc3\x9f" "E@shop.example", "stra\xc3\x9f" "e@shop.example" },
+		{ "strasse@shop.example", "info@shop.example" },                   /* another mailbox: folding is letter by letter */
+		{ "STRA\xe1\xba\x9e" "E@shop.example", "stra\xc3\x9f" "e@shop.example" },
+		{ "\xce\x91\xce\xa3@shop.example", "\xce\xb1\xcf\x83@shop.example" },         /* sigma, */
+		{ "\xce\xb1\xcf\x82@shop.example", "\xce\xb1\xcf\x83@shop.example" },         /* also at the end of a word */
+		{ "\xc4\xb1@shop.example", "info@shop.example" },                 /* dotless i is not i */
+		{ "eve@B\xc3\x9c" "CHER.example", "xn--bcher-kva.example" },
+		{ "eve@bu\xcc\x88" "cher.example", "xn--bcher-kva.example" },
+		{ "eve@b\xc3\xbc" "cher\xe3\x80\x82" "example", "xn--bcher-kva.example" },      /* an ideographic full stop */
+		{ "bob@shop.example..", "bob@shop.example" },
+		{ " bob@shop.example ", "bob@shop.example" },
+		{ "\"bob\\@x\"@shop.example", "info@shop.example" },
+		{ "\"b\\ob\"@shop.example", "bob@shop.example" },
+		{ "@shop.example", "info@shop.example" },
+		{ "bob@@shop.example", "info@shop.example" },
+		{ "\xff\xfe@shop.example", "info@shop.example" },
 	};
 	char canonical[2 * MAX_ADDRESS + 2];
 	const char *members;
