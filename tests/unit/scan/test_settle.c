@@ -251,6 +251,26 @@ relayed_mail_is_not_rejected(void **state)
 	assert_true(fates[1].outcome == OUT_DISCARD && !fates[1].store);
 }
 
+/* Who is told that his mail is refused, and whose recipient keeps a copy all the same: stored, not deleted from the transaction. */
+static void
+copies_of_rejected_mail(void **state)
+{
+	struct policy keeps = plain(), tells = plain();
+	const struct policy *policies[] = { &keeps, &tells };
+	const enum outcome rejected[] = { OUT_REJECT, OUT_REJECT }, mixed[] = { OUT_REJECT, OUT_DELIVER };
+	struct fate fates[2];
+	struct settlement got;
+
+	(void)state;
+	keeps.keep_rejected = 1;
+	settle_list(policies, rejected, 2, false, false, fates, &got);
+	assert_int_equal(got.reply, REPLY_REJECT);
+	assert_true(fates[0].store && !fates[0].remove && !fates[1].store && !fates[1].remove);
+	keeps.reject_fallback = OUT_DISCARD; /* what was not rejected is no rejected mail */
+	settle_list(policies, mixed, 2, false, false, fates, &got);
+	assert_true(fates[0].outcome == OUT_DISCARD && !fates[0].store && fates[0].remove);
+}
+
 static unsigned
 dice(unsigned *seed, unsigned sides)
 {
@@ -416,6 +436,7 @@ main(void)
 		cmocka_unit_test(scores_make_variants),
 		cmocka_unit_test(files_are_taken_out),
 		cmocka_unit_test(relayed_mail_is_not_rejected),
+		cmocka_unit_test(copies_of_rejected_mail),
 		cmocka_unit_test(company_changes_nothing),
 		cmocka_unit_test(all_pairs),
 	};
