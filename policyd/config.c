@@ -90,6 +90,7 @@ static const struct setting settings[] = {
 	{ "deliver", "reinject", SERVER, F(reinject), 0, 0, NULL },
 	{ "listen", "review", HTTP, F(review), 0, 0, NULL },
 	{ "review", "url", TEXT, F(review_url), 0, 0, NULL },
+	{ "review", "node_url", TEXT, F(review_node_url), 0, 0, NULL },
 	{ "review", "certificate", PATH, F(review_certificate), 0, 0, NULL },
 	{ "review", "key", PATH, F(review_key), 0, 0, NULL },
 	{ "review", "from", TEXT, F(review_from), 0, 0, NULL },
@@ -467,6 +468,10 @@ finish_review(struct reader *r, const config_t *file)
 		snprintf(c->review_url, sizeof c->review_url, "%s", c->review);
 	while (c->review_url[0] && c->review_url[strlen(c->review_url) - 1] == '/')
 		c->review_url[strlen(c->review_url) - 1] = '\0';
+	if (c->review_node_url[0] == '\0')
+		snprintf(c->review_node_url, sizeof c->review_node_url, "%s", c->review_url);
+	while (c->review_node_url[0] && c->review_node_url[strlen(c->review_node_url) - 1] == '/')
+		c->review_node_url[strlen(c->review_node_url) - 1] = '\0';
 	if (c->review_from[0] == '\0')
 		snprintf(c->review_from, sizeof c->review_from, "quarantine@%s", c->host_name);
 	make_absolute(r, c->review_certificate);

@@ -95,6 +95,7 @@ struct config {
 	/* review */
 	char review[PATH_ROOM];              /* "http://127.0.0.1:8892" or "https://..."; empty: no such process */
 	char review_url[URL_ROOM];           /* how people reach it, for links in mails; default: as it listens */
+	char review_node_url[URL_ROOM];      /* how other nodes of the pool reach it; default: the same */
 	char review_certificate[PATH_ROOM], review_key[PATH_ROOM];       /* PEM; with https */
 	struct net review_proxies[MAX_NETS]; /* their X-Forwarded-For is believed */
 	uint32_t review_proxy_count;

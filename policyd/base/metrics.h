@@ -106,6 +106,9 @@
 	X(M_HTTP_REFUSED, "http_connections_refused")                         \
 	X(M_HTTP_FORGED, "http_forms_forged")                                 \
 	X(M_HTTP_NOW, "http_connections_now")                                 \
+	X(M_PEER_ASKED, "pool_nodes_asked")                                   \
+	X(M_PEER_FAILED, "pool_nodes_away")                                   \
+	X(M_PEER_REFUSED, "pool_questions_refused")                           \
 	X(M_LINKS_VOID, "links_void")                                         \
 	X(M_LINKS_UNPROVEN, "links_without_number")                           \
 	X(M_DIGESTS, "digests_sent")                                          \

@@ -29,6 +29,7 @@ static const char usage[] =
 	"  ACTION   release, approve (what was requested), delete, undo (for ten minutes), request, deny, seen, unseen,\n"
 	"           ham, spam, unvote (a vote, learnt by the classifier).  ID... may be - : one a line from standard input\n"
 	"  --pool   with --rcpt: what all nodes that share a Redis hold for him\n"
+	"  --node N show and ACTION: what node N of the pool holds (list --pool names it)\n"
 	"  --raw    the mail's exact bytes        --again  also what was released before\n"
 	"  --risky  also when today's scan finds a virus in it\n"
 	"  --allow  with release and approve: and put its sender, or its list, on the recipient's allow list (until T)\n"
@@ -193,7 +194,7 @@ static const struct {
 	{ "since", "since", WHEN }, { "until", "until", WHEN }, { "points-min", "points_min", POINTS }, { "points-max", "points_max", POINTS },
 	{ "sort", "sort", TEXT }, { "limit", "limit", NUMBER }, { "offset", "offset", NUMBER }, { "cursor", "cursor", TEXT }, { "n", "n", NUMBER },
 	{ "note", "note", TEXT }, { "by", "by", WORDS }, { "raw", "raw", FLAG }, { "again", "again", FLAG }, { "risky", "risky", FLAG },
-	{ "all", "all", FLAG }, { "pool", "pool", FLAG }, { "allow", "allow", FLAG }, { "json", "json", FLAG }, { "help", "help", FLAG },
+	{ "all", "all", FLAG }, { "pool", "pool", FLAG }, { "node", "node", TEXT }, { "allow", "allow", FLAG }, { "json", "json", FLAG }, { "help", "help", FLAG },
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -277,6 +278,21 @@ say(const json_t *reply, void (*show)(const json_t *reply))
 	return code;
 }
 
+/* One question; with --node it is review that asks that node. Takes `request`. */
+static json_t *
+ask(json_t *request, int *fd)
+{
+	json_t *node = json_incref(json_object_get(request, "node"));
+
+	if (node == NULL)
+		return ctl_once(request, fd);
+	json_object_del(request, "node");
+	json_t *wrapped = json_pack("{s:s, s:O, s:o}", "cmd", "review.node", "node", node, "request", request);
+
+	json_decref(node);
+	return ctl_once(wrapped, fd);
+}
+
 /* Page after page, as they come. */
 static int
 list(json_t *request)
@@ -309,7 +325,7 @@ show(json_t *request, const char *id)
 	json_object_set_new(request, "id", json_string(id));
 	if (json_is_array(json_object_get(request, "rcpt")))
 		json_object_set(request, "rcpt", json_array_get(json_object_get(request, "rcpt"), 0));
-	json_t *reply = ctl_once(json_incref(request), &fd);
+	json_t *reply = ask(json_deep_copy(request), &fd);
 	int code = raw ? ctl_check(reply) : say(reply, show_entry);
 
 	if (code == 0 && raw)
@@ -398,7 +414,7 @@ change(json_t *request, const char *op, int argc, char **argv)
 	json_object_del(request, "n");
 	if (json_is_true(json_object_get(request, "allow")))
 		read_allow(request);
-	json_t *reply = ctl_once(json_incref(request), NULL);
+	json_t *reply = ask(json_deep_copy(request), NULL);
 	int code = say(reply, show_results);
 
 	json_array_foreach(json_object_get(reply, "results"), i, r)

@@ -5,7 +5,8 @@
 
 #include "policyd/base/log.h"
 #include "policyd/wire.h"
-#include "quarantine/review/review.h"
+#include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 
 enum { STORE_MS = 130 * 1000, BROKER_MS = 65 * 1000 };      /* a release answers when the MTA has */
 
@@ -101,7 +102,44 @@ ask(struct call *c, struct link *link, json_t *request, int fd, int timeout_ms, 
 void
 ask_store(struct call *c, json_t *request, backend_done done)
 {
-	ask(c, c->review->store, request, -1, STORE_MS, done);
+	char node[NODE_ROOM];
+
+	snprintf(node, sizeof node, "%s", json_word(request, "node"));
+	if (!peer_is_other(c->review, node)) {
+		ask(c, c->review->store, request, -1, STORE_MS, done);
+		return;
+	}
+	struct asked *a = calloc(1, sizeof *a);
+
+	if (a)
+		*a = (struct asked){ c, done };
+	else
+		json_decref(request);
+	if (a && peer_ask(c->review, node, request, c->who.name, role_names[c->who.role], call_answered, a))
+		return;
+	free(a);
+	done(c, silence(), -1);
+}
+
+static void
+forget_answer(void *arg, json_t *reply, int fd)
+{
+	(void)arg;
+	if (fd >= 0)
+		close(fd);
+	json_decref(reply);
+}
+
+void
+tell_store(struct call *c, json_t *request)
+{
+	char node[NODE_ROOM];
+
+	snprintf(node, sizeof node, "%s", json_word(request, "node"));
+	if (peer_is_other(c->review, node))
+		peer_ask(c->review, node, request, c->who.name, role_names[c->who.role], forget_answer, NULL);
+	else
+		backend_ask(c->review->store, request, -1, STORE_MS, forget_answer, NULL);
 }
 
 void

@@ -103,6 +103,8 @@ call_failed(struct call *c, json_t *reply)
 	if (json_integer_value(json_object_get(reply, "exit")) == 2) {
 		log_seldom(&complained, 10, "review: %s: %s", c->route->path, error);
 		call_error(c, 400, T_BAD_REQUEST);
+	} else if (json_word(reply, "away")[0]) {
+		call_error(c, 503, T_NODE_AWAY);
 	} else if (json_is_true(json_object_get(reply, "silent"))) {
 		log_seldom(&complained, 10, "review: %s: %s", c->route->path, error);
 		call_error(c, 503, T_TRY_LATER);

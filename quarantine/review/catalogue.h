@@ -20,6 +20,12 @@
 	X(T_BAD_REQUEST, "That request makes no sense", "Diese Anfrage ergibt keinen Sinn") \
 	X(T_TRY_LATER, "A part of the system does not answer right now; nothing was changed. Please try again in a minute", \
 	  "Ein Teil des Systems antwortet gerade nicht; nichts wurde geändert. Bitte versuchen Sie es in einer Minute noch einmal") \
+	X(T_NODE_AWAY, "The server that holds this mail does not answer right now; the mail is safe there. Please try again later", \
+	  "Der Server, auf dem diese Mail liegt, antwortet gerade nicht; dort ist sie sicher. Bitte versuchen Sie es später noch einmal") \
+	X(T_NODES_AWAY, "Servers that do not answer right now; what they hold is listed, but cannot be opened until they are back", \
+	  "Server, die gerade nicht antworten; was dort liegt, wird gezeigt, kann aber erst wieder geöffnet werden, wenn sie zurück sind") \
+	X(T_ONE_NODE, "This is what this one server holds. Give a recipient to see what all servers hold for him", \
+	  "Das liegt auf diesem einen Server. Geben Sie einen Empfänger an, um zu sehen, was alle Server für ihn halten") \
 	/* signing in */ \
 	X(T_SIGN_IN, "Sign in", "Anmelden") \
 	X(T_NAME, "Name or mail address", "Name oder Mailadresse") \

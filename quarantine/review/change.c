@@ -8,6 +8,7 @@
 #include "policyd/base/clock.h"
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 
 enum { MAX_BULK = 200, MAX_FLASHES = 500, FLASH_S = 600, NOTE_MOST = 200, ALLOW_DAYS_MOST = 3650 };
 
@@ -80,7 +81,7 @@ flash_take(struct call *c, const char *id)
 	return NULL;
 }
 
-/* c->kept[0]: {"op", "note", "allow"}; [1]: entries that may be changed; [2]: results, the refused ones first; c->number: look-ups open */
+/* c->kept[0]: {"op", "note", "allow"}; [1]: entries that may be changed; [2]: results, the refused ones first; c->number: questions open */
 
 static void
 add_refused(struct call *c, const char *id, long long n, const char *recipient, enum text why)
@@ -115,6 +116,15 @@ audit_allow(struct call *c, const json_t *result, const char *customer)
 }
 
 static void
+conclude(struct call *c)
+{
+	if (json_is_true(json_object_get(c->kept[0], "silent")) && json_array_size(c->kept[2]) == 0)
+		call_error(c, 503, T_TRY_LATER);
+	else
+		finish(c);
+}
+
+static void
 changed(struct call *c, json_t *reply, int fd)
 {
 	const char *op = json_word(c->kept[0], "op"), *note = json_word(c->kept[0], "note");
@@ -122,8 +132,11 @@ changed(struct call *c, json_t *reply, int fd)
 	json_t *result;
 
 	(void)fd;
-	if (call_failed(c, reply))
-		return;
+	if (json_word(reply, "away")[0]) {
+		add_refused(c, "", -1, json_word(reply, "away"), T_NODE_AWAY);
+	} else if (json_object_get(reply, "error")) {
+		json_object_set_new(c->kept[0], "silent", json_true());
+	}
 	json_array_foreach(json_object_get(reply, "results"), i, result) {
 		char target[300], action[40];
 		const char *customer = "";
@@ -140,14 +153,33 @@ changed(struct call *c, json_t *reply, int fd)
 		json_array_append(c->kept[2], result);
 	}
 	json_decref(reply);
-	finish(c);
+	if (--c->number == 0)
+		conclude(c);
+}
+
+/* What one node holds of it: asked of that one. */
+static void
+change_at(struct call *c, const char *node)
+{
+	json_t *ids = json_array(), *entry;
+	const char *op = json_word(c->kept[0], "op");
+	size_t i;
+
+	json_array_foreach(c->kept[1], i, entry)
+		if (strcmp(json_word(entry, "node"), node) == 0)
+			json_array_append_new(ids, json_pack("{s:s, s:O}", "id", json_word(entry, "id"), "n", json_object_get(entry, "n")));
+	ask_store(c, json_pack("{s:s, s:o, s:s, s:o, s:s, s:s, s:b, s:O?, s:s}", "cmd", "quarantine.change", "scope", viewer_scope(&c->who), "op",
+	    strcmp(op, "allow") == 0 ? "release" : op, "ids", ids, "actor", c->who.name, "note", json_word(c->kept[0], "note"), "again",
+	    json_is_true(json_object_get(c->kept[0], "again")), "allow", json_object_get(c->kept[0], "allow"), "node", node), changed);
 }
 
 static void
 change_now(struct call *c)
 {
-	json_t *ids, *entry;
+	json_t *nodes, *entry, *none;
+	const char *node;
 	size_t i;
+	void *next;
 
 	if (json_is_true(json_object_get(c->kept[0], "silent"))) {
 		call_error(c, 503, T_TRY_LATER);     /* nothing was changed */
@@ -157,20 +189,15 @@ change_now(struct call *c)
 		call_missing(c);
 		return;
 	}
-	ids = json_array();
+	nodes = json_object();
 	json_array_foreach(c->kept[1], i, entry)
-		json_array_append_new(ids, json_pack("{s:s, s:O}", "id", json_word(entry, "id"), "n", json_object_get(entry, "n")));
-	if (json_array_size(ids) == 0) {
-		json_decref(ids);
-		finish(c);
-		return;
-	}
-	const char *op = json_word(c->kept[0], "op");
-	json_t *allow = json_object_get(c->kept[0], "allow");
-
-	ask_store(c, json_pack("{s:s, s:o, s:s, s:o, s:s, s:s, s:b, s:O?}", "cmd", "quarantine.change", "scope", viewer_scope(&c->who), "op",
-	    strcmp(op, "allow") == 0 ? "release" : op, "ids", ids, "actor", c->who.name, "note", json_word(c->kept[0], "note"), "again",
-	    json_is_true(json_object_get(c->kept[0], "again")), "allow", allow), changed);
+		json_object_set_new(nodes, json_word(entry, "node"), json_true());
+	c->number = (int)json_object_size(nodes) + 1;    /* one more: an answer may come from inside the asking */
+	json_object_foreach_safe(nodes, next, node, none)
+		change_at(c, node);
+	json_decref(nodes);
+	if (--c->number == 0)
+		conclude(c);
 }
 
 /* One look-up came back: may he? */
@@ -184,6 +211,8 @@ looked_up(struct call *c, json_t *reply, int fd)
 	(void)fd;
 	if (json_is_true(json_object_get(reply, "silent")))
 		json_object_set_new(c->kept[0], "silent", json_true());
+	if (json_word(reply, "away")[0])
+		add_refused(c, "", -1, json_word(reply, "away"), T_NODE_AWAY);
 	json_array_foreach(json_object_get(reply, "entries"), i, entry) {
 		unsigned rights;
 
@@ -201,24 +230,26 @@ looked_up(struct call *c, json_t *reply, int fd)
 static void
 look_up(struct call *c, const char *text)
 {
-	char id[64];
-	struct span rest = span_of(text), name = span_cut(&rest, ':');
+	char id[64], node[NODE_ROOM];
+	struct span rest = span_of(text), name = span_cut(&rest, ':'), number = span_cut(&rest, ':');
 	uint64_t n = 0;
 	json_t *request;
 
 	snprintf(id, sizeof id, SPAN_FMT, SPAN_ARG(span_head(name, sizeof id - 1)));
 	request = json_pack("{s:s, s:o, s:o}", "cmd", "quarantine.show", "id", json_safe(id), "scope", viewer_scope(&c->who));
-	if (span_u64(rest, &n))
+	snprintf(node, sizeof node, SPAN_FMT, SPAN_ARG(span_head(rest, sizeof node - 1)));
+	json_object_set_new(request, "node", json_safe(node));
+	if (span_u64(number, &n))
 		json_object_set_new(request, "n", json_integer((json_int_t)n));
 	ask_store(c, request, looked_up);
 }
 
-/* The ids of a form (id=q1:0&id=q2:0) or of {"ids": ["q1:0", ...]}. */
+/* The ids of a form (id=q1:0&id=q2:0:two.example) or of {"ids": ["q1:0", ...]}. */
 static json_t *
 wanted_ids(struct call *c)
 {
 	json_t *ids = json_array(), *value;
-	char text[80];
+	char text[80 + NODE_ROOM];
 	size_t i;
 
 	if (c->api) {

@@ -1,4 +1,4 @@
-/* control.c - policyctl's requests to this process: users, the customers' review settings. */
+/* control.c - policyctl's requests to this process: users, the customers' review settings, what other nodes hold. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include "quarantine/review/audit.h"
 #include "quarantine/review/customers.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 #include "quarantine/review/seals.h"
 #include "quarantine/review/sessions.h"
 
@@ -18,18 +19,33 @@ struct asking {                              /* one connection of policyctl */
 	struct review *review;
 	int sock;
 	char from[CALLER_FROM];              /* "uid 0" */
+	int open;                            /* questions with other nodes */
+	bool gone;
 };
 
+/* Once nothing is in work any more. */
 static void
-send_reply(struct asking *a, uint32_t id, json_t *reply)
+asking_end(void *arg)
+{
+	struct asking *a = arg;
+
+	a->gone = true;
+	if (a->open == 0)
+		free(a);
+}
+
+/* Takes `reply`; `fd` (or -1) goes with it. */
+static void
+send_reply(struct asking *a, uint32_t id, json_t *reply, int fd)
 {
 	char *json = json_dumps(reply, JSON_COMPACT);
 	struct buf body = { 0 };
 
 	pack_text(&body, json ? json : "{\"error\": \"no memory\", \"exit\": 1}");
-	struct packet packet = { .type = W_REPLY, .id = id, .body = buf_span(&body) };
+	struct packet packet = { .type = W_REPLY, .id = id, .body = buf_span(&body), .fds = { fd }, .fd_count = fd >= 0 };
 
-	ipc_send_wait(a->sock, &packet, REPLY_MS);
+	if (!a->gone)
+		ipc_send_wait(a->sock, &packet, REPLY_MS);
 	buf_free(&body);
 	free(json);
 	json_decref(reply);
@@ -54,6 +70,68 @@ seals_request(struct review *r, json_t *request, const char *from)
 	snprintf(action, sizeof action, "seal.%s", json_word(request, "op"));
 	audit_add(r, who.name, "", from, action, json_word(seal, "id"), json_word(seal, "customer"), json_word(seal, "asker"));
 	return json_pack("{s:s}", "state", json_word(seal, "state"));
+}
+
+/* ---- policyctl quarantine ... --node: what another node of the pool holds (peer.h) ---- */
+
+struct passed_on {
+	struct asking *asking;
+	uint32_t id;
+	json_t *request;
+};
+
+static void
+node_answered(void *arg, json_t *reply, int fd)
+{
+	struct passed_on *p = arg;
+	struct asking *a = p->asking;
+	size_t i;
+	json_t *result;
+
+	json_array_foreach(json_object_get(reply, "results"), i, result) {
+		char target[700], action[48];
+
+		snprintf(target, sizeof target, "%s %s", json_word(result, "id"), json_word(result, "recipient"));
+		snprintf(action, sizeof action, "mail.%.20s%s", json_word(p->request, "op"), json_is_true(json_object_get(result, "done")) ? "" : ".failed");
+		audit_add(a->review, json_word(p->request, "actor"), "", a->from, action, target, json_word(result, "customer"),
+		    json_word(p->request, "note"));
+		if (json_is_true(json_object_get(json_object_get(result, "allow"), "done")))
+			audit_add(a->review, json_word(p->request, "actor"), "", a->from, "settings.allow", json_word(result, "recipient"),
+			    json_word(result, "customer"), json_word(json_object_get(result, "allow"), "entry"));
+	}
+	send_reply(a, p->id, reply, fd);
+	if (fd >= 0)
+		close(fd);
+	json_decref(p->request);
+	free(p);
+	a->open--;
+	if (a->gone)
+		asking_end(a);
+}
+
+static void
+pass_on(struct asking *a, uint32_t id, const json_t *request)
+{
+	json_t *inner = json_object_get(request, "request");
+	const char *node = json_word(request, "node");
+	struct passed_on *p = calloc(1, sizeof *p);
+	bool raw = json_is_true(json_object_get(inner, "raw"));
+
+	if (p && json_is_object(inner) && raw && !audit_add(a->review, json_word(inner, "actor"), "", a->from, "mail.download", json_word(inner, "id"), "", node)) {
+		free(p);
+		send_reply(a, id, json_pack("{s:s, s:i}", "error", "not shown: the audit log cannot be written", "exit", 1), -1);
+		return;
+	}
+	if (p)
+		*p = (struct passed_on){ a, id, json_incref(inner) };
+	a->open++;
+	if (p && json_is_object(inner) && peer_ask(a->review, node, json_incref(inner), json_word(inner, "actor"), "", node_answered, p))
+		return;
+	a->open--;
+	if (p)
+		json_decref(p->request);
+	free(p);
+	send_reply(a, id, json_pack("{s:s, s:i}", "error", json_is_object(inner) ? "no memory" : "\"request\": an object is needed", "exit", 1), -1);
 }
 
 static json_t *
@@ -88,14 +166,17 @@ question(void *arg, uint32_t id, struct span text)
 	struct asking *a = arg;
 	json_t *request = json_loadb(text.p ? text.p : "", text.n, 0, NULL);
 
-	send_reply(a, id, serve(a->review, request, a->from));
+	if (strcmp(json_word(request, "cmd"), "review.node") == 0)
+		pass_on(a, id, request);
+	else
+		send_reply(a, id, serve(a->review, request, a->from), -1);
 	json_decref(request);
 }
 
 void
 review_control(struct review *r, uint32_t id, struct span json, int *fds, int fd_count)
 {
-	static const struct caller_kind kind = { question, free };
+	static const struct caller_kind kind = { question, asking_end };
 	struct asking *a = malloc(sizeof *a);
 
 	if (a == NULL) {

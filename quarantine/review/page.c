@@ -4,6 +4,7 @@
 
 #include "quarantine/review/customers.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 #include "quarantine/review/seals.h"
 
 const char *
@@ -159,4 +160,27 @@ page_foot(struct call *c)
 	    "<button class=\"quiet\" name=\"language\" value=\"%s\" id=\"lang\" lang=\"%s\">%s</button></form></footer></body></html>\n",
 	    T_LANGUAGE, c->language == LANGUAGE_DE ? "en" : "de", c->language == LANGUAGE_DE ? "en" : "de",
 	    c->language == LANGUAGE_DE ? "English" : "Deutsch");
+}
+
+static const char *
+other_node(const struct call *c, const json_t *entry)
+{
+	const char *node = json_word(entry, "node");
+
+	return peer_is_other(c->review, node) ? node : "";
+}
+
+void
+put_entry_id(struct call *c, const json_t *entry)
+{
+	const char *node = other_node(c, entry);
+
+	put(c, "%s:%d%s%s", json_word(entry, "id"), (long long)json_integer_value(json_object_get(entry, "n")), node[0] ? ":" : "", node);
+}
+
+void
+put_entry_path(struct call *c, const json_t *entry, const char *what)
+{
+	put(c, "/m/%s%s?n=%d", json_word(entry, "id"), what, (long long)json_integer_value(json_object_get(entry, "n")));
+	put_query(c, "node", other_node(c, entry));
 }

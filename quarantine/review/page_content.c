@@ -6,6 +6,7 @@
 #include "policyd/base/ipc.h"
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 #include "quarantine/review/reasons.h"
 #include "quarantine/review/seals.h"
 
@@ -209,6 +210,8 @@ put_seal(struct call *c, const json_t *e)
 	}
 	put(c, "<form class=\"row\" method=\"post\" action=\"/m/%s/unseal?n=%d\">", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
 	put_csrf(c);
+	if (peer_is_other(c->review, json_word(e, "node")))
+		put(c, "<input type=\"hidden\" name=\"node\" value=\"%s\">", json_word(e, "node"));
 	put(c, "<label class=\"reason grow\"><span>%t</span><input name=\"reason\" minlength=\"3\" maxlength=\"200\" required></label>"
 	    "<button>%t</button></form></section>", T_REASON, T_UNSEAL);
 }
@@ -217,7 +220,6 @@ void
 message_body(struct call *c, const json_t *e, unsigned rights)
 {
 	const json_t *content = c->kept[1];
-	long long n = json_integer_value(json_object_get(e, "n"));
 
 	if (content == NULL)
 		return;
@@ -231,17 +233,22 @@ message_body(struct call *c, const json_t *e, unsigned rights)
 		put_text(c, content);
 		put_parts(c, content);
 		put_links(c, content);
-		if (json_word(content, "html")[0] && !(permit_rights(c->who.role, json_word(e, "class"), true) & MAY_UNSEAL))
+		if (json_word(content, "html")[0] && !(permit_rights(c->who.role, json_word(e, "class"), true) & MAY_UNSEAL)) {
 			put(c, "<details class=\"card\" id=\"html\"><summary>%t</summary><p class=\"small\">%t</p>"
-			    "<iframe sandbox=\"\" loading=\"lazy\" referrerpolicy=\"no-referrer\" title=\"%t\" src=\"/m/%s/html?n=%d\"></iframe></details>",
-			    T_HTML, T_HTML_SAFE, T_HTML, json_word(e, "id"), n);
+			    "<iframe sandbox=\"\" loading=\"lazy\" referrerpolicy=\"no-referrer\" title=\"%t\" src=\"", T_HTML, T_HTML_SAFE, T_HTML);
+			put_entry_path(c, e, "/html");
+			put(c, "\"></iframe></details>");
+		}
 	} else if (rights & MAY_UNSEAL) {
 		put_seal(c, e);
 	}
 	if (rights & MAY_HEADERS)
 		put_headers(c, content);
-	if (rights & MAY_DOWNLOAD)
-		put(c, "<p><a class=\"button\" href=\"/m/%s/mail.eml?n=%d\" download>%t</a></p>", json_word(e, "id"), n, T_DOWNLOAD);
+	if (rights & MAY_DOWNLOAD) {
+		put(c, "<p><a class=\"button\" href=\"");
+		put_entry_path(c, e, "/mail.eml");
+		put(c, "\" download>%t</a></p>", T_DOWNLOAD);
+	}
 }
 
 /* ---- the frame ---- */

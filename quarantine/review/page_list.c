@@ -42,6 +42,20 @@ take_filters(struct call *c, json_t *request, const char *const *names, size_t c
 			json_object_set_new(request, names[i], json_safe(value));
 }
 
+/* The list that all nodes share is by mailbox, newest first. */
+static bool
+pool_can(const json_t *request)
+{
+	static const char *const only_here[] = { "sender", "from_domain", "symbol", "message_id", "queue_id", "digest", "domain", "customer", "since", "until" };
+
+	if (!json_object_get(request, "rcpt") && !json_object_get(json_object_get(request, "scope"), "rcpts"))
+		return false;
+	for (size_t i = 0; i < COUNT(only_here); i++)
+		if (json_object_get(request, only_here[i]))
+			return false;
+	return strcmp(json_word(request, "sort"), "newest") == 0;
+}
+
 static json_t *
 list_request(struct call *c)
 {
@@ -70,6 +84,8 @@ list_request(struct call *c)
 	if (c->api && call_query(c, "limit", value, sizeof value) && (!span_u64(span_of(value), &number) || number == 0 || number > API_MOST))
 		number = API_MOST;
 	json_object_set_new(request, "limit", json_integer((json_int_t)number));
+	if (c->review->peers && pool_can(request))
+		json_object_set_new(request, "pool", json_true());
 	return request;
 }
 
@@ -115,6 +131,14 @@ put_search(struct call *c)
 	put(c, "<button>%t</button></form>", T_SHOW);
 }
 
+static void
+put_hidden_id(struct call *c, const json_t *result)
+{
+	put(c, "<input type=\"hidden\" name=\"id\" value=\"");
+	put_entry_id(c, result);
+	put(c, "\">");
+}
+
 /* The store's results of the last change, with its way back. */
 void
 put_flash(struct call *c)
@@ -150,8 +174,7 @@ put_flash(struct call *c)
 		put_csrf(c);
 		json_array_foreach(json_object_get(flash, "results"), i, result)
 			if (json_is_true(json_object_get(result, "done")))
-				put(c, "<input type=\"hidden\" name=\"id\" value=\"%s:%d\">", json_word(result, "id"),
-				    (long long)json_integer_value(json_object_get(result, "n")));
+				put_hidden_id(c, result);
 		put(c, "<button name=\"op\" value=\"undo\">%t</button></form>", T_UNDO);
 	}
 	put(c, "</div>");
@@ -161,12 +184,14 @@ static void
 put_entry(struct call *c, const json_t *e)
 {
 	const char *class_name = json_word(e, "class"), *from = json_word(e, "from"), *subject = json_word(e, "subject"), *state = json_word(e, "state");
-	long long n = json_integer_value(json_object_get(e, "n")), alike = json_integer_value(json_object_get(e, "alike"));
+	long long alike = json_integer_value(json_object_get(e, "alike"));
 	bool fresh = strcmp(state, "new") == 0;
 
-	put(c, "<li class=\"entry%s\"><label class=\"pick\"><input type=\"checkbox\" name=\"id\" value=\"%s:%d\"><span class=\"sr\">%t: %s</span></label>"
-	    "<a class=\"what\" href=\"/m/%s?n=%d\"><span class=\"line\"><span class=\"from\"><bdi>%s</bdi></span>",
-	    fresh ? " fresh" : "", json_word(e, "id"), n, T_PICK, subject, json_word(e, "id"), n, from[0] ? from : json_word(e, "sender"));
+	put(c, "<li class=\"entry%s\"><label class=\"pick\"><input type=\"checkbox\" name=\"id\" value=\"", fresh ? " fresh" : "");
+	put_entry_id(c, e);
+	put(c, "\"><span class=\"sr\">%t: %s</span></label><a class=\"what\" href=\"", T_PICK, subject);
+	put_entry_path(c, e, "");
+	put(c, "\"><span class=\"line\"><span class=\"from\"><bdi>%s</bdi></span>", from[0] ? from : json_word(e, "sender"));
 	put(c, "<span class=\"when\">");
 	put_time(c, json_integer_value(json_object_get(e, "time")));
 	put(c, "</span></span><span class=\"line\"><span class=\"subject\"><bdi>");
@@ -219,6 +244,24 @@ put_bulk(struct call *c)
 	put(c, "</span></div>");
 }
 
+/* In a pool: who is away, and what this list is of. */
+static void
+put_nodes(struct call *c, const json_t *reply)
+{
+	const json_t *away = json_object_get(reply, "away");
+	size_t i;
+	json_t *node;
+
+	if (json_array_size(away) > 0) {
+		put(c, "<div class=\"flash flash-warn\" role=\"status\"><p>%t:", T_NODES_AWAY);
+		json_array_foreach(away, i, node)
+			put(c, " <bdi>%s</bdi>", json_string_value(node));
+		put(c, "</p></div>");
+	}
+	if (c->review->peers && json_object_get(reply, "nodes") == NULL)
+		put(c, "<p class=\"small\">%t (<bdi>%s</bdi>)</p>", T_ONE_NODE, c->review->self->config->host_name);
+}
+
 static void
 listed(struct call *c, json_t *reply, int fd)
 {
@@ -236,6 +279,7 @@ listed(struct call *c, json_t *reply, int fd)
 	snprintf(c->title, sizeof c->title, "%s", text_in(c->language, T_TAB_HELD));
 	put(c, "<h1>%t</h1>", T_TAB_HELD);
 	put_flash(c);
+	put_nodes(c, reply);
 	put_search(c);
 	if (json_array_size(entries) == 0 && !json_is_true(json_object_get(reply, "more"))) {
 		put(c, "<p class=\"empty\">%t</p>", T_NOTHING_HELD);

@@ -5,6 +5,7 @@
 
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 #include "quarantine/review/reasons.h"
 
 enum { BAR_WIDTH = 600, BAR_LEFT = 8, SHOWN_REASONS = 60 };
@@ -151,10 +152,11 @@ is_held(const char *state)
 static void
 put_target(struct call *c, const json_t *e)
 {
-	long long n = json_integer_value(json_object_get(e, "n"));
-
-	put(c, "<input type=\"hidden\" name=\"id\" value=\"%s:%d\"><input type=\"hidden\" name=\"back\" value=\"/m/%s?n=%d\">", json_word(e, "id"), n,
-	    json_word(e, "id"), n);
+	put(c, "<input type=\"hidden\" name=\"id\" value=\"");
+	put_entry_id(c, e);
+	put(c, "\"><input type=\"hidden\" name=\"back\" value=\"");
+	put_entry_path(c, e, "");
+	put(c, "\">");
 }
 
 static void
@@ -166,7 +168,12 @@ put_button(struct call *c, const char *op, enum text words, const char *css)
 static void
 put_sender_action(struct call *c, const json_t *e, const char *which, enum text words)
 {
-	put(c, "<form method=\"post\" action=\"/m/%s/sender/%s?n=%d\">", json_word(e, "id"), which, (long long)json_integer_value(json_object_get(e, "n")));
+	char what[24];
+
+	snprintf(what, sizeof what, "/sender/%s", which);
+	put(c, "<form method=\"post\" action=\"");
+	put_entry_path(c, e, what);
+	put(c, "\">");
 	put_csrf(c);
 	put(c, "<button class=\"quiet\">%t</button></form>", words);
 }
@@ -282,21 +289,13 @@ put_message(struct call *c, const json_t *reply, const json_t *e, unsigned right
 	put(c, "</article>");
 }
 
-static void
-forget_answer(void *arg, json_t *reply, int fd)
-{
-	(void)arg;
-	(void)fd;
-	json_decref(reply);
-}
-
 /* The mailbox's owner has opened it. Nobody waits for that. */
 static void
 mark_seen(struct call *c, const json_t *e)
 {
 	if (c->who.role == ROLE_OWNER && strcmp(json_word(e, "state"), "new") == 0)
-		backend_ask(c->review->store, json_pack("{s:s, s:s, s:[{s:s, s:O}], s:s, s:o}", "cmd", "quarantine.change", "op", "seen", "ids", "id",
-		    json_word(e, "id"), "n", json_object_get(e, "n"), "actor", c->who.name, "scope", viewer_scope(&c->who)), -1, 5000, forget_answer, NULL);
+		tell_store(c, json_pack("{s:s, s:s, s:[{s:s, s:O}], s:s, s:o, s:s}", "cmd", "quarantine.change", "op", "seen", "ids", "id",
+		    json_word(e, "id"), "n", json_object_get(e, "n"), "actor", c->who.name, "scope", viewer_scope(&c->who), "node", json_word(e, "node")));
 }
 
 static void
@@ -341,12 +340,14 @@ message_show(struct call *c)
 void
 message_ask(struct call *c, bool raw, backend_done done)
 {
-	char number[16];
+	char number[16], node[NODE_ROOM];
 	uint64_t n;
 	json_t *request = json_pack("{s:s, s:s, s:o, s:b}", "cmd", "quarantine.show", "id", c->args[0], "scope", viewer_scope(&c->who), "raw", raw);
 
 	if (call_query(c, "n", number, sizeof number) && span_u64(span_of(number), &n))
 		json_object_set_new(request, "n", json_integer((json_int_t)n));
+	if (call_query(c, "node", node, sizeof node))
+		json_object_set_new(request, "node", json_safe(node));
 	ask_store(c, request, done);
 }
 

@@ -11,6 +11,9 @@ void put_csrf(struct call *c);                              /* the hidden field 
 void put_badge(struct call *c, const char *kind, const char *words);
 void put_size(struct call *c, double bytes);
 void put_query(struct call *c, const char *name, const char *value);       /* "&name=value", percent-encoded; nothing if empty */
+/* A held mail as forms name it, "q1:0", and the page of it, "/m/q1/html?n=0"; both with its node, if that is another one. */
+void put_entry_id(struct call *c, const json_t *entry);
+void put_entry_path(struct call *c, const json_t *entry, const char *what);
 const char *json_word(const json_t *object, const char *name);             /* "" when it is no text */
 bool call_rights_of(struct call *c, const json_t *entry, unsigned *rights);
 
@@ -67,6 +70,7 @@ void post_settings_list(struct call *c);
 void post_settings_review(struct call *c);
 void post_sender(struct call *c);
 
+void post_peer(struct call *c);                             /* peer_serve.c */
 void get_stats(struct call *c);                             /* page_stats.c */
 /* policies.c */
 void get_policies(struct call *c);

@@ -17,6 +17,7 @@
 #include "quarantine/review/digest.h"
 #include "quarantine/review/pages.h"
 #include "quarantine/review/passwords.h"
+#include "quarantine/review/peer.h"
 #include "quarantine/review/reasons.h"
 #include "quarantine/review/seals.h"
 #include "quarantine/review/sessions.h"
@@ -142,6 +143,7 @@ take_config(struct review *r, int fd)
 	config_unmap(old);
 	http_proxies(r->http, config->review_proxies, config->review_proxy_count);
 	reasons_load(config);
+	peers_reload(r);
 	if (!assets_load(config->web_dir, why, sizeof why))
 		log_error("review: %s", why);
 	tell_ready(r);
@@ -213,6 +215,8 @@ open_all(struct review *r, char *why, size_t room)
 	r->deliver = link_open(r->base, path);
 	r->passwords = passwords_open(r->base);
 	r->http = http_open(r->base, r->self->listen_fd, r->tls, router_handle, r);
+	if (!peers_open(r, why, room))
+		return false;
 	if (r->store == NULL || r->broker == NULL || r->deliver == NULL || r->passwords == NULL || r->http == NULL)
 		return false;
 	http_proxies(r->http, c->review_proxies, c->review_proxy_count);

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "policyd/base/link.h"
+#include "policyd/base/secret.h"
 #include "policyd/child.h"
 #include "quarantine/review/http.h"
 #include "quarantine/review/permit.h"
@@ -22,10 +23,11 @@ struct event;
 struct audit;
 struct digests;
 struct passwords;
+struct peers;
 struct sessions;
 struct shared_config;
 
-enum { TOKEN_ROOM = 1100, ARG_ROOM = TOKEN_ROOM, SECRET_BYTES = 32, REVIEW_PATH_ROOM = PATH_ROOM + 64 };
+enum { TOKEN_ROOM = 1100, ARG_ROOM = TOKEN_ROOM, REVIEW_PATH_ROOM = PATH_ROOM + 64 };
 
 struct review {
 	struct child *self;
@@ -38,6 +40,7 @@ struct review {
 	struct passwords *passwords;
 	struct audit *audit;
 	struct digests *digests;
+	struct peers *peers;                 /* peer.h; NULL: this node is in no pool */
 	json_t *customers;                   /* customers.c: what each has set for its review */
 	json_t *seals;                       /* seals.c: who of the provider asks to read what */
 	json_t *store_status, *broker_status;        /* the last answers to the probe; NULL: none came */
@@ -60,13 +63,14 @@ struct call {
 	json_t *body;                        /* of an API request */
 	json_t *kept[4];                     /* a handler's own, between its questions */
 	int number;                          /* a handler's own */
+	uint8_t nonce[12];                   /* of another node's question (peer.h) */
 	struct buf out;                      /* the page or document that is being made */
 	char title[160];
 };
 
 typedef void (*call_handler)(struct call *c);
 
-enum { ROUTE_PUBLIC = 1, ROUTE_FORM = 2, ROUTE_NO_CSRF = 4 };
+enum { ROUTE_PUBLIC = 1, ROUTE_FORM = 2, ROUTE_NO_CSRF = 4, ROUTE_SEALED = 8 };       /* SEALED: octets of another node */
 
 struct route {
 	enum http_method method;
@@ -104,9 +108,10 @@ void put_time(struct call *c, int64_t time_s);
 void put_escaped(struct buf *b, struct span text);
 
 /* backend.c: `done` gets what came, never NULL: {"error": ..., "exit": 1} when there was no answer in time. It owns `reply`
- * and `fd` (-1: none). */
+ * and `fd` (-1: none). A request to the store with "node" goes to the node of that name (peer.h). */
 typedef void (*backend_done)(struct call *c, json_t *reply, int fd);
 void ask_store(struct call *c, json_t *request, backend_done done);
+void tell_store(struct call *c, json_t *request);                        /* nobody waits for the answer */
 void ask_broker(struct call *c, json_t *request, int fd, backend_done done);
 /* The same for our own purposes. */
 typedef void (*backend_answer)(void *arg, json_t *reply, int fd);

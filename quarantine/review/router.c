@@ -6,6 +6,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 #include "quarantine/review/sessions.h"
 
 enum { SUPPORT = 1 << ROLE_SUPPORT, ABUSE = 1 << ROLE_ABUSE, ADMIN = 1 << ROLE_ADMIN, OWNER = 1 << ROLE_OWNER,
@@ -29,6 +30,7 @@ const struct route routes[] = {
 	{ HTTP_POST,  "/ask/:",                         0,          ROUTE_PUBLIC | ROUTE_NO_CSRF, post_ask },
 	{ HTTP_GET,   "/unsubscribe/:",                 0,          ROUTE_PUBLIC,  get_unsubscribe },
 	{ HTTP_POST,  "/unsubscribe/:",                 0,          ROUTE_PUBLIC | ROUTE_NO_CSRF, post_unsubscribe },
+	{ HTTP_POST,  "/peer",                          0,          ROUTE_PUBLIC | ROUTE_NO_CSRF | ROUTE_SEALED, post_peer },
 	{ HTTP_POST,  "/signout",                       EVERYBODY,  0,             post_signout },
 	{ HTTP_POST,  "/language",                      0,          ROUTE_PUBLIC | ROUTE_NO_CSRF, post_language },
 	{ HTTP_GET,   "/",                              EVERYBODY,  0,             get_list },
@@ -196,6 +198,8 @@ body_good(struct call *c)
 
 	if (c->http->head.method == HTTP_GET || c->http->head.method == HTTP_HEAD || body.n == 0)
 		return true;
+	if (c->route->flags & ROUTE_SEALED)
+		return span_eq_nocase(type, SPAN("application/octet-stream"));
 	if (!c->api)
 		return span_starts_nocase(type, SPAN("application/x-www-form-urlencoded"));
 	if (!span_starts_nocase(type, SPAN("application/json")))

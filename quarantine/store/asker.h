@@ -23,6 +23,7 @@ void asker_audit_change(struct asker *a, const json_t *request, const char *op, 
 
 /* nodes.c */
 void nodes_list(struct asker *a, uint32_t id, json_t *request);
+void nodes_where(struct asker *a, uint32_t id);
 
 /* change.c */
 void change_start(struct asker *a, uint32_t id, json_t *request);

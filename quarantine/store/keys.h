@@ -14,7 +14,7 @@
 #define QUARANTINE_STORE_KEYS_H
 
 #include "policyd/base/span.h"
-#include "quarantine/store/crypt.h"
+#include "policyd/base/crypt.h"
 
 enum { KEYS_CUSTOMER_ROOM = 64 };
 

@@ -40,6 +40,8 @@ struct cursor {
 bool filter_read(const json_t *request, struct filter *f, char *why, size_t room);
 bool filter_takes_rcpt(const struct filter *f, struct sql_rows *rcpt);
 bool filter_takes_mail(const struct filter *f, struct sql_rows *mail);
+/* Each word of "search" is somewhere in them. */
+bool filter_finds_words(const struct filter *f, struct span from, struct span sender, struct span subject);
 /* Rows of rcpt in order of time, from behind `from` (or NULL), along the narrowest index; not all of them match. */
 struct sql_rows *filter_walk(struct index *x, const struct filter *f, bool up, const struct cursor *from);
 

@@ -56,13 +56,12 @@ entry_in_scope(const json_t *request, struct span address, struct span customer)
 }
 
 /* Lower case, ASCII and what Unicode folds simply would need a table: search ignores the case of ASCII only. */
-static bool
-has_words(const struct filter *f, struct sql_rows *mail)
+bool
+filter_finds_words(const struct filter *f, struct span from, struct span sender, struct span subject)
 {
 	for (size_t i = 0; i < f->word_count; i++)
-		if (span_find_nocase(sql_span(mail, M_SUBJECT), f->words[i]) == SPAN_NONE &&
-		    span_find_nocase(sql_span(mail, M_FROM), f->words[i]) == SPAN_NONE &&
-		    span_find_nocase(sql_span(mail, M_SENDER), f->words[i]) == SPAN_NONE)
+		if (span_find_nocase(subject, f->words[i]) == SPAN_NONE && span_find_nocase(from, f->words[i]) == SPAN_NONE &&
+		    span_find_nocase(sender, f->words[i]) == SPAN_NONE)
 			return false;
 	return true;
 }
@@ -129,7 +128,8 @@ filter_takes_mail(const struct filter *f, struct sql_rows *mail)
 	char digest[65];
 
 	print_hex(sql_span(mail, M_DIGEST), digest);
-	return (!f->digest[0] || strcmp(digest, f->digest) == 0) && has_words(f, mail);
+	return (!f->digest[0] || strcmp(digest, f->digest) == 0) &&
+	    filter_finds_words(f, sql_span(mail, M_FROM), sql_span(mail, M_SENDER), sql_span(mail, M_SUBJECT));
 }
 
 bool

@@ -12,9 +12,11 @@
 #include "policyd/base/log.h"
 #include "policyd/store/redis_async.h"
 #include "quarantine/store/asker.h"
+#include "quarantine/store/list.h"
 #include "quarantine/store/requests.h"
 
-enum { TAG_ROOM = 40, KEY_ROOM = 256, WALK_ROWS = 500, POOL_MS = 500, MARK_EVERY_S = 5, MAILBOXES_MOST = 16 };
+enum { TAG_ROOM = 40, KEY_ROOM = 256, WALK_ROWS = 500, POOL_MS = 500, MARK_EVERY_S = 5, AWAY_S = 20, MAILBOXES_MOST = 16,
+    LOOK_MOST_POOL = 2000 };
 
 struct nodes {
 	struct store *store;
@@ -149,7 +151,8 @@ mark_seen(void *arg, const struct redisReply *reply)
 
 	if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
 		return;
-	json_t *node = json_pack("{s:s, s:s, s:I}", "mark", p->mark, "url", p->store->self->config->review_url, "seen", (json_int_t)wall_s());
+	json_t *node = json_pack("{s:s, s:s, s:s, s:I}", "mark", p->mark, "url", p->store->self->config->review_url, "node_url",
+	    p->store->self->config->review_node_url, "seen", (json_int_t)wall_s());
 	char *text = json_dumps(node, JSON_COMPACT);
 
 	if (text && (reply->type != REDIS_REPLY_STRING || strstr(reply->str, p->mark) == NULL) && !p->walking)
@@ -204,7 +207,8 @@ nodes_open(struct store *s)
 struct nodes_list {
 	struct asker *asker;
 	uint32_t id;
-	json_t *request, *entries, *nodes;
+	json_t *request, *entries, *nodes, *away;
+	struct filter filter;                /* its words */
 	size_t limit;
 	int open;
 	bool failed;
@@ -231,6 +235,16 @@ newest_first(const void *a, const void *b)
 }
 
 static void
+drop(struct nodes_list *l)
+{
+	json_decref(l->entries);
+	json_decref(l->nodes);
+	json_decref(l->away);
+	json_decref(l->request);
+	free(l);
+}
+
+static void
 finish(struct nodes_list *l)
 {
 	size_t count = json_array_size(l->entries);
@@ -252,13 +266,11 @@ finish(struct nodes_list *l)
 		json_decref(page);
 		asker_error(l->asker, l->id, "Redis gave no answer: without \"pool\" this node's own list is there", 1);
 	} else {
-		asker_reply(l->asker, l->id, json_pack("{s:o, s:b, s:s, s:O}", "entries", page, "more", more, "cursor", cursor, "nodes", l->nodes));
+		asker_reply(l->asker, l->id, json_pack("{s:o, s:b, s:s, s:O, s:O}", "entries", page, "more", more, "cursor", cursor,
+		    "nodes", l->nodes, "away", l->away));
 	}
-	json_decref(l->entries);
-	json_decref(l->nodes);
-	json_decref(l->request);
 	asker_done(l->asker);
-	free(l);
+	drop(l);
 }
 
 static void
@@ -295,9 +307,10 @@ take_entry(struct nodes_list *l, const char *text, size_t n)
 	char at[ID_ROOM + 16];
 
 	snprintf(at, sizeof at, "%s.%lld", word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
+	bool found = e && filter_finds_words(&l->filter, span_of(word(e, "from")), span_of(word(e, "sender")), span_of(word(e, "subject")));
 	bool later = l->before_id[0] && json_integer_value(json_object_get(e, "time")) == l->before && strcmp(at, l->before_id) >= 0;
 
-	if (e && !later && entry_in_scope(l->request, span_of(word(e, "recipient")), span_of(word(e, "customer"))) &&
+	if (found && !later && entry_in_scope(l->request, span_of(word(e, "recipient")), span_of(word(e, "customer"))) &&
 	    allows(json_object_get(l->request, "class"), word(e, "class")) && allows(json_object_get(l->request, "state"), word(e, "state")))
 		json_array_append(l->entries, e);
 	json_decref(e);
@@ -339,6 +352,13 @@ got_members(void *arg, const struct redisReply *reply)
 	step(l);
 }
 
+/* It tells Redis every few seconds that it is there. */
+static bool
+is_away(const struct nodes *p, const char *name, const json_t *node)
+{
+	return strcmp(name, p->node) != 0 && wall_s() - json_integer_value(json_object_get(node, "seen")) > AWAY_S;
+}
+
 static void
 got_nodes(void *arg, const struct redisReply *reply)
 {
@@ -347,8 +367,11 @@ got_nodes(void *arg, const struct redisReply *reply)
 	for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
 		json_t *node = reply->element[i + 1]->str ? json_loadb(reply->element[i + 1]->str, reply->element[i + 1]->len, 0, NULL) : NULL;
 
-		if (node && reply->element[i]->str)
+		if (node && reply->element[i]->str) {
 			json_object_set_new(l->nodes, reply->element[i]->str, json_string(word(node, "url")));
+			if (is_away(l->asker->store->nodes, reply->element[i]->str, node))
+				json_array_append_new(l->away, json_string(reply->element[i]->str));
+		}
 		json_decref(node);
 	}
 	step(l);
@@ -376,14 +399,24 @@ nodes_list(struct asker *a, uint32_t id, json_t *request)
 		return;
 	}
 	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
+	char why[256];
 
-	*l = (struct nodes_list){ .asker = a, .id = id, .request = json_incref(request), .entries = json_array(), .nodes = json_object(), .open = 1,
+	*l = (struct nodes_list){ .asker = a, .id = id, .request = json_incref(request), .entries = json_array(), .nodes = json_object(), .away = json_array(),
+	    .open = 1,
 	    .before = before, .limit = limit <= 0 ? LIST_DEFAULT : limit > LIST_MOST ? LIST_MOST : (size_t)limit };
 	if (cursor[0]) {
 		snprintf(l->before_id, sizeof l->before_id, "%s", strchr(cursor + 2, '.') + 1);
 		snprintf(max, sizeof max, "%lld", before);
 	}
-	snprintf(count, sizeof count, "%zu", l->limit * 2 + 50);       /* some may have expired, or be of the cursor's second */
+	if (!filter_read(l->request, &l->filter, why, sizeof why)) {
+		drop(l);
+		asker_error(a, id, why, 2);
+		return;
+	}
+	bool picky = l->filter.word_count > 0 || l->filter.class_name.given || l->filter.state.given;
+
+	/* Some may have expired, be of the cursor's second, or not be what is looked for. */
+	snprintf(count, sizeof count, "%zu", picky ? (size_t)LOOK_MOST_POOL : l->limit * 2 + 50);
 	a->open++;
 	l->open++;
 	command(p, got_nodes, l, 2, (const char *const[]){ "HGETALL", "{q:nodes}" });
@@ -401,4 +434,49 @@ nodes_list(struct asker *a, uint32_t id, json_t *request)
 		command(p, got_members, box, 7, (const char *const[]){ "ZREVRANGEBYSCORE", key, max, "-inf", "LIMIT", "0", count });
 	}
 	step(l);
+}
+
+/* ---- where each node is ---- */
+
+struct nodes_where {
+	struct asker *asker;
+	uint32_t id;
+};
+
+static void
+tell_nodes(void *arg, const struct redisReply *reply)
+{
+	struct nodes_where *w = arg;
+	struct nodes *p = w->asker->store->nodes;
+	json_t *all = json_object();
+
+	for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
+		json_t *node = reply->element[i + 1]->str ? json_loadb(reply->element[i + 1]->str, reply->element[i + 1]->len, 0, NULL) : NULL;
+
+		if (node && reply->element[i]->str)
+			json_object_set_new(all, reply->element[i]->str, json_pack("{s:s, s:s, s:I, s:b}", "url", word(node, "url"), "node_url",
+			    word(node, "node_url"), "seen", json_integer_value(json_object_get(node, "seen")), "away",
+			    is_away(p, reply->element[i]->str, node)));
+		json_decref(node);
+	}
+	if (reply && reply->type == REDIS_REPLY_ARRAY)
+		asker_reply(w->asker, w->id, json_pack("{s:o, s:s}", "nodes", all, "here", p->node));
+	else
+		asker_error(w->asker, w->id, "Redis gave no answer", 1);
+	asker_done(w->asker);
+	free(w);
+}
+
+void
+nodes_where(struct asker *a, uint32_t id)
+{
+	struct nodes_where *w = a->store->nodes ? calloc(1, sizeof *w) : NULL;
+
+	if (w == NULL) {
+		asker_error(a, id, a->store->nodes ? "no memory" : "there is no pool: redis.url is not set", 1);
+		return;
+	}
+	*w = (struct nodes_where){ a, id };
+	a->open++;
+	command(a->store->nodes, tell_nodes, w, 2, (const char *const[]){ "HGETALL", "{q:nodes}" });
 }

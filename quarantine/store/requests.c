@@ -182,6 +182,13 @@ remove_entries(struct asker *a, uint32_t id, json_t *request)
 }
 
 static void
+nodes(struct asker *a, uint32_t id, json_t *request)
+{
+	(void)request;
+	nodes_where(a, id);
+}
+
+static void
 audit(struct asker *a, uint32_t id, json_t *request)
 {
 	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
@@ -202,7 +209,7 @@ static const struct {
 } commands[] = {
 	{ "quarantine.list", list }, { "quarantine.show", show }, { "quarantine.change", change_start }, { "quarantine.release", release },
 	{ "quarantine.delete", remove_entries }, { "quarantine.stats", stats }, { "quarantine.rules", rules },
-	{ "quarantine.rebuild", rebuild }, { "store.status", stats },
+	{ "quarantine.rebuild", rebuild }, { "quarantine.nodes", nodes }, { "store.status", stats },
 	{ "audit.list", audit }, { "audit.verify", audit },
 };
 

@@ -26,8 +26,10 @@
  *                  list: entry_for in policyd/store/entries.h; "": nobody can be named), expires, undo_until (0: nothing to undo)}
  *
  *         "pool": true: of all nodes that share a Redis (redis.url), for "rcpt" (or the scope's "rcpts", 16 at most), newest
- *         first, with "class", "state", "limit", "cursor": ENTRY as short as a list needs it, "node": where it is held, and
- *         "nodes": {node: url of its review}: a mail is opened there. A cache: a second or so behind
+ *         first, with "class", "state", "search", "limit", "cursor": ENTRY as short as a list needs it, "node": where it is
+ *         held, "nodes": {node: url of its review}, and "away": nodes that have said nothing for a while. A cache: a second or
+ *         so behind. What another node holds is asked of that one, through review (quarantine/review/peer.h)
+ * nodes   {"cmd": "quarantine.nodes"} -> {"nodes": {node: {"url", "node_url", "seen", "away": bool}}, "here": node}
  *
  * show    {"cmd": "quarantine.show", "id", "n" or "rcpt" (else all recipients in scope), "raw": bool}
  *      -> {"entries": [ENTRY..], "symbols": [{"name", "points", "evidence"}..], "damaged": bool, "why", "segment", "offset"};

@@ -1,4 +1,4 @@
-/* crypt.h - AES-256-GCM by OpenSSL, as the quarantine uses it.
+/* crypt.h - AES-256-GCM by OpenSSL, for what is kept and for what goes between nodes.
  *
  * Shape   sealed text is as long as the plain one, and a tag of CRYPT_TAG bytes behind it
  * Rule    a key and a nonce are used together once. Record keys are fresh, so their nonces are fixed numbers; keys that
@@ -6,8 +6,8 @@
  * Errors  false: on opening, what was sealed, its tag or what it is bound to (`with`) is not as it was
  * Source  NIST SP 800-38D; scrypt: RFC 7914
  */
-#ifndef QUARANTINE_STORE_CRYPT_H
-#define QUARANTINE_STORE_CRYPT_H
+#ifndef POLICYD_BASE_CRYPT_H
+#define POLICYD_BASE_CRYPT_H
 
 #include "policyd/base/span.h"
 

@@ -1,4 +1,4 @@
-#include "quarantine/store/crypt.h"
+#include "policyd/base/crypt.h"
 
 #include <limits.h>
 #include <openssl/crypto.h>
