@@ -1,12 +1,10 @@
 /* backup.c - policyctl backup and restore: the keys that the quarantine is sealed with. Without them its segments, wherever
  * they are copied to, cannot be read; with them and the segments everything else can be made anew.
- *
- * The file is JSON, readable by its owner only: {"policyd": "backup", "version": 1, "time", "host", "keys": [{"id",
- * "customer", "key"}..]}; with a passphrase {"policyd": "backup", "version": 1, "salt", "nonce", "sealed"}: the same text
- * under AES-256-GCM with a key by scrypt; octets in hex. */
+ * The text of the file is quarantine/store/backup.h's; its owner alone may read it. Who did it is in the audit log. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policyd/base/audit.h"
 #include "policyd/base/buf.h"
 #include "policyd/base/clock.h"
 #include "policyd/config.h"
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
-#include "quarantine/store/keys.h"
+#include "quarantine/store/backup.h"
 
 static const char usage[] =
 	"usage: policyctl backup FILE [--passphrase-file F]\n"
@@ -28,44 +27,13 @@ static const char usage[] =
 	"  line of F) the file is sealed. Keys that are there already stay; policyctl reload puts restored ones in use.\n"
 	"  Copy <state>/quarantine/*.seg beside it: the index is made anew by policyctl quarantine rebuild.\n";
 
-enum { FILE_MOST = 64 << 20, SALT = 16 };
+static struct config config;
 
 static int
 fail(const char *what, const char *why)
 {
 	fprintf(stderr, "policyctl: %s: %s\n", what, why);
 	return 1;
-}
-
-static json_t *
-hex_json(const void *p, size_t n)
-{
-	const uint8_t *octets = p;
-	struct buf out = { 0 };
-
-	for (size_t i = 0; i < n; i++)
-		buf_printf(&out, "%02x", octets[i]);
-	json_t *text = json_stringn(out.p ? out.p : "", out.n);
-
-	if (out.p)
-		crypt_forget(out.p, out.n);
-	buf_free(&out);
-	return text;
-}
-
-/* False: not hex, or not of that many octets. */
-static bool
-hex_octets(const char *hex, uint8_t *to, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		char octet[3] = { hex[0], hex[0] ? hex[1] : '\0', '\0' }, *end;
-
-		to[i] = (uint8_t)strtoul(octet, &end, 16);
-		if (end != octet + 2)
-			return false;
-		hex += 2;
-	}
-	return *hex == '\0';
 }
 
 static bool
@@ -75,9 +43,9 @@ read_file(const char *path, struct buf *out)
 	char chunk[65536];
 	size_t n;
 
-	while (f && (n = fread(chunk, 1, sizeof chunk, f)) > 0 && out->n < FILE_MOST)
+	while (f && (n = fread(chunk, 1, sizeof chunk, f)) > 0 && out->n < BACKUP_MOST)
 		buf_add(out, chunk, n);
-	bool good = f && !ferror(f) && !out->failed && out->n < FILE_MOST;
+	bool good = f && !ferror(f) && !out->failed && out->n < BACKUP_MOST;
 
 	if (!good)
 		fail(path, errno ? strerror(errno) : "too large");
@@ -86,21 +54,36 @@ read_file(const char *path, struct buf *out)
 	return good;
 }
 
+/* A name that nothing has yet. Where there are no links (vfat), a race with another backup is not seen. */
+static bool
+give_name(const char *beside, const char *path)
+{
+	if (link(beside, path) == 0)
+		return true;
+	return (errno == EPERM || errno == EOPNOTSUPP) && access(path, F_OK) < 0 && rename(beside, path) == 0;
+}
+
+/* Whole or not at all, never over another file: written beside it, then given its name. */
 static bool
 write_file(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	char beside[PATH_ROOM + 16], *folder = strdup(path);
 	size_t n = strlen(text);
-	bool good = fd >= 0 && write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
 
-	if (!good)
-		fail(path, strerror(errno));
-	if (fd >= 0 && close(fd) < 0 && good) {
-		fail(path, strerror(errno));
-		good = false;
+	snprintf(beside, sizeof beside, "%s.%d", path, (int)getpid());
+	int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool good = folder && fd >= 0 && write(fd, text, n) == (ssize_t)n && fsync(fd) == 0 && give_name(beside, path);
+	int dir = good ? open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (!good || dir < 0 || fsync(dir) < 0)
+		good = fail(path, strerror(errno)) == 0;
+	if (dir >= 0)
+		close(dir);
+	if (fd >= 0) {
+		close(fd);
+		unlink(beside);
 	}
-	if (fd >= 0 && !good)
-		unlink(path);
+	free(folder);
 	return good;
 }
 
@@ -123,45 +106,30 @@ read_passphrase(const char *path, struct buf *out, bool *bad)
 	return !*bad;
 }
 
-static json_t *
-seal(const char *text, struct span passphrase)
+/* Into the audit log, beside a policyd that runs or without one. */
+static void
+write_down(const char *action, const char *path, size_t count)
 {
-	uint8_t salt[SALT], nonce[CRYPT_NONCE], key[CRYPT_KEY];
-	size_t n = strlen(text);
-	uint8_t *sealed = malloc(n + CRYPT_TAG);
-	json_t *out = NULL;
+	char log[PATH_ROOM + 32], who[128], from[32], note[64], why[512];
+	const struct passwd *pw = getpwuid(getuid());
+	struct stat st;
 
-	if (sealed && crypt_random(salt, sizeof salt) && crypt_random(nonce, sizeof nonce) && crypt_stretch(passphrase, salt, key) &&
-	    crypt_seal(key, nonce, SPAN("policyd backup 1"), span_make(text, n), sealed))
-		out = json_pack("{s:s, s:i, s:o, s:o, s:o}", "policyd", "backup", "version", 1, "salt", hex_json(salt, sizeof salt), "nonce",
-		    hex_json(nonce, sizeof nonce), "sealed", hex_json(sealed, n + CRYPT_TAG));
-	crypt_forget(key, sizeof key);
-	free(sealed);
-	return out;
-}
+	snprintf(log, sizeof log, "%s/review/audit.log", config.state);
+	snprintf(who, sizeof who, "policyctl %s", pw ? pw->pw_name : "?");
+	snprintf(from, sizeof from, "uid %lu", (unsigned long)getuid());
+	snprintf(note, sizeof note, "%zu keys", count);
+	const struct audit_entry entry = { .time_s = wall_s(), .actor = who, .role = "", .from = from, .action = action, .target = path,
+	    .customer = "", .note = note };
+	struct audit *audit = stat(log, &st) == 0 ? audit_open(log, why, sizeof why) : NULL;       /* before the first start there is none */
 
-static json_t *
-unseal(const json_t *file, struct span passphrase)
-{
-	const char *sealed = ctl_text(file, "sealed");
-	uint8_t salt[SALT], nonce[CRYPT_NONCE], key[CRYPT_KEY];
-	size_t n = strlen(sealed) / 2;
-	uint8_t *octets = malloc(n + 1);
-	json_t *out = NULL;
-
-	if (octets && hex_octets(sealed, octets, n) && hex_octets(ctl_text(file, "salt"), salt, sizeof salt) &&
-	    hex_octets(ctl_text(file, "nonce"), nonce, sizeof nonce) && crypt_stretch(passphrase, salt, key) &&
-	    crypt_open(key, nonce, SPAN("policyd backup 1"), span_make(octets, n), octets))
-		out = json_loadb((const char *)octets, n - CRYPT_TAG, 0, NULL);
-	crypt_forget(key, sizeof key);
-	free(octets);
-	return out;
+	if (audit && !audit_write(audit, &entry, 1))
+		fprintf(stderr, "policyctl: %s: this is not in the audit log\n", log);
+	audit_close(audit);
 }
 
 static struct keys *
 open_keys(void)
 {
-	static struct config config;
 	const char *path = ctl_config_path ? ctl_config_path : getenv("POLICYD_CONF");
 	char why[1024], dir[PATH_ROOM + 32];
 
@@ -190,100 +158,68 @@ open_keys(void)
 static int
 backup(struct keys *keys, const char *path, const char *passphrase_file)
 {
-	json_t *list = json_array(), *file;
 	struct buf passphrase = { 0 };
 	char host[128] = "";
-	bool bad;
+	bool bad, sealed = read_passphrase(passphrase_file, &passphrase, &bad);
+	size_t count = 0;
 	int code = 1;
 
-	for (size_t i = 0; keys_at(keys, i); i++)
-		json_array_append_new(list, json_pack("{s:I, s:s, s:o}", "id", (json_int_t)keys_at(keys, i)->id, "customer",
-		    keys_at(keys, i)->customer, "key", hex_json(keys_at(keys, i)->bytes, CRYPT_KEY)));
-	size_t count = json_array_size(list);
-
 	gethostname(host, sizeof host - 1);
-	file = json_pack("{s:s, s:i, s:I, s:s, s:o}", "policyd", "backup", "version", 1, "time", (json_int_t)wall_s(), "host", host, "keys", list);
-	char *text = json_dumps(file, JSON_INDENT(1));
+	char *text = bad ? NULL : backup_write(keys, host, sealed ? buf_span(&passphrase) : (struct span){ NULL, 0 }, &count);
 
-	if (read_passphrase(passphrase_file, &passphrase, &bad) && text) {
-		json_decref(file);
-		file = seal(text, buf_span(&passphrase));
-		free(text);
-		text = file ? json_dumps(file, JSON_INDENT(1)) : NULL;
-	}
-	if (text == NULL)
+	if (text == NULL && !bad)
 		fail(path, "no memory");
-	else if (!bad && write_file(path, text)) {
+	if (text && write_file(path, text)) {
 		printf(ctl_json ? "{\"keys\": %zu}\n" : "%zu keys\n", count);
+		write_down("keys.backup", path, count);
 		code = 0;
 	}
+	if (text)
+		crypt_forget(text, strlen(text));
 	free(text);
-	json_decref(file);
 	buf_free(&passphrase);
 	return code;
 }
 
-static int
-take_keys(struct keys *keys, const char *path, const json_t *list)
+static size_t
+count_keys(const struct keys *keys)
 {
-	size_t i, before = 0;
-	json_t *one;
-	char why[512];
+	size_t n = 0;
 
-	while (keys_at(keys, before))
-		before++;
-	json_array_foreach(list, i, one) {
-		struct key key = { .id = (uint32_t)json_integer_value(json_object_get(one, "id")) };
-		bool good = hex_octets(ctl_text(one, "key"), key.bytes, sizeof key.bytes) && strlen(ctl_text(one, "customer")) < sizeof key.customer;
-
-		snprintf(key.customer, sizeof key.customer, "%s", ctl_text(one, "customer"));
-		if (!good)
-			return fail(path, "a key in it is none");
-		if (!keys_add(keys, &key, why, sizeof why))
-			return fail(path, why);
-		crypt_forget(&key, sizeof key);
-	}
-	size_t after = before;
-
-	while (keys_at(keys, after))
-		after++;
-	if (ctl_json)
-		printf("{\"keys\": %zu, \"restored\": %zu}\n", i, after - before);
-	else
-		printf("%zu keys in it, %zu of them were not here%s\n", i, after - before, after > before ? "; policyctl reload puts them in use" : "");
-	return 0;
+	while (keys_at(keys, n))
+		n++;
+	return n;
 }
 
 static int
 restore(struct keys *keys, const char *path, const char *passphrase_file)
 {
 	struct buf text = { 0 }, passphrase = { 0 };
-	json_t *file = NULL, *opened = NULL;
-	bool bad = false;
-	int code = 1;
+	struct key *all = NULL;
+	size_t count = 0, before = count_keys(keys);
+	char why[512] = "";
+	bool bad = false, sealed = read_passphrase(passphrase_file, &passphrase, &bad);
+	bool good = !bad && read_file(path, &text);
 
-	if (read_file(path, &text)) {
-		file = json_loadb(text.p, text.n, 0, NULL);
-		bool sealed = json_object_get(file, "sealed") != NULL, has = read_passphrase(passphrase_file, &passphrase, &bad);
+	if (good && !(good = backup_read(buf_span(&text), sealed ? buf_span(&passphrase) : (struct span){ NULL, 0 }, &all, &count, why, sizeof why)))
+		fail(path, why);
+	for (size_t i = 0; good && i < count; i++)
+		if (!(good = keys_add(keys, &all[i], why, sizeof why)))
+			fail(path, why);
+	size_t fresh = count_keys(keys) - before;
 
-		if (strcmp(ctl_text(file, "policyd"), "backup") != 0)
-			fail(path, "it is no backup of policyd");
-		else if (ctl_number(file, "version") != 1)
-			fail(path, "it is of a later version");
-		else if (sealed && !has)
-			bad = bad || fail(path, "it is sealed; give --passphrase-file");
-		else if (sealed && (opened = unseal(file, buf_span(&passphrase))) == NULL)
-			fail(path, "the passphrase does not open it, or it is damaged");
-		else
-			code = take_keys(keys, path, json_object_get(opened ? opened : file, "keys"));
-	}
-	json_decref(opened);
-	json_decref(file);
+	if (fresh > 0)
+		write_down("keys.restore", path, fresh);
+	if (good && ctl_json)
+		printf("{\"keys\": %zu, \"restored\": %zu}\n", count, fresh);
+	else if (good)
+		printf("%zu keys in it, %zu of them were not here%s\n", count, fresh, fresh > 0 ? "; policyctl reload puts them in use" : "");
+	backup_forget(all, count);
 	if (text.p)
 		crypt_forget(text.p, text.n);
 	buf_free(&text);
 	buf_free(&passphrase);
-	return code;
+	return good ? 0 : 1;
 }
 
 int
