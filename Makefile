@@ -157,11 +157,11 @@ manual: deps                               ## build/manual: what rule files may 
 test-import: deps-bench                    ## Debian's SpamAssassin rules, translated, beside SpamAssassin itself (EVERY=1: all mails)
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh tests/import/run.sh $$(python3 -m tests.lib.corpus)
-soak: deps                                 ## 1,000 reloads under load, 200 kills with variants on their way, digests over 30 days with kills
+soak: deps                                 ## 1,000 reloads under load, kills: 200 with variants on their way, the store at every write; digests over 30 days
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
-	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 VARIANT_KILLS=200 DIGEST_DAYS=30 \
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing RELOADS=1000 VARIANT_KILLS=200 DIGEST_DAYS=30 STORE_KILLS=25 \
 	  python3 tests/run.py tests/system/test_faults.py:test_reloads_under_load tests/system/test_variants.py:test_one_fate_each \
-	  tests/system/test_review.py:test_days_with_restarts
+	  tests/system/test_review.py:test_days_with_restarts tests/system/test_store_kills.py
 
 # Objects of clang's own for fuzzing, beside gcc's; replay runs the committed inputs through gcc's build of the targets.
 $F/obj/%.o: %.c

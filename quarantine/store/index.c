@@ -13,6 +13,7 @@ const char *const entry_vote_names[VOTE__COUNT] = { [VOTE_NONE] = "", [VOTE_HAM]
 
 struct index {
 	struct sql *db;
+	char path[1100];
 };
 
 enum { SCHEMA_VERSION = 5, DAY_S = 86400, BODY_KEY = 16 };
@@ -61,10 +62,11 @@ index_open(const char *path, char *why, size_t room)
 {
 	struct index *x = calloc(1, sizeof *x);
 
-	if (x == NULL || (x->db = sql_open(path, schema, SCHEMA_VERSION, why, room)) == NULL) {
+	if (x == NULL || (x->db = sql_open_anew(path, schema, SCHEMA_VERSION, why, room)) == NULL) {
 		free(x);
 		return NULL;
 	}
+	snprintf(x->path, sizeof x->path, "%s", path);
 	return x;
 }
 
@@ -80,6 +82,24 @@ struct sql *
 index_sql(struct index *x)
 {
 	return x->db;
+}
+
+bool
+index_trouble(struct index *x)
+{
+	return sql_trouble(x->db);
+}
+
+bool
+index_damaged(const struct index *x)
+{
+	return sql_damaged(x->db);
+}
+
+void
+index_discard(const struct index *x)
+{
+	sql_remove(x->path);
 }
 
 bool
@@ -319,6 +339,20 @@ void
 index_forget_segment(struct index *x, const char *name)
 {
 	sql_do(x->db, "UPDATE segment SET dropped=1, done=0 WHERE name=?", "t", name);
+}
+
+size_t
+index_segments(struct index *x, struct segments *on_disk, char (*names)[SEG_NAME_ROOM], size_t room)
+{
+	struct sql_rows *rows = sql_ask(x->db, "SELECT name FROM segment WHERE dropped=0", "");
+	size_t n = 0;
+
+	while (n < room && sql_row(rows)) {
+		sql_text(rows, 0, names[n], SEG_NAME_ROOM);
+		n += !segments_has(on_disk, names[n]);
+	}
+	sql_end(rows);
+	return n;
 }
 
 bool

@@ -34,6 +34,15 @@ struct index *index_open(const char *path, char *why, size_t room);
 void index_close(struct index *x);
 struct sql *index_sql(struct index *x);      /* for list.c and stats.c */
 
+/* A full disk, a read that failed: was anything not as it should be since this was last asked? Then what is in the segments
+ * may not all be here. Damaged: the file is no whole database; index_discard removes it, and the next start makes it anew. */
+bool index_trouble(struct index *x);
+bool index_damaged(const struct index *x);
+void index_discard(const struct index *x);
+
+/* Names of files that the index knows and the disk does not, `room` of them at most. */
+size_t index_segments(struct index *x, struct segments *on_disk, char (*names)[SEG_NAME_ROOM], size_t room);
+
 bool index_begin(struct index *x);
 bool index_commit(struct index *x);
 void index_rollback(struct index *x);

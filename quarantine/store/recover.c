@@ -5,7 +5,7 @@
 #include "policyd/base/log.h"
 #include "quarantine/store/store.h"
 
-enum { DAY_S = 86400, FILES_EVERY_S = 600, TIDY_ROWS = 500, TIDY_MS = 25 };
+enum { DAY_S = 86400, FILES_EVERY_S = 600, TIDY_ROWS = 500, TIDY_MS = 25, CATCH_UP_MS = 2000, MISSING_ROOM = 512 };
 
 /* A change can stand in a file that is read before the one with its mail (a recipient's own retention is the shorter
  * one): such are kept, and tried again at the end. */
@@ -14,25 +14,33 @@ struct recovery {
 	struct buf early;                    /* u64 number, span meta of each */
 };
 
+bool
+stored_unpack_change(struct span meta, struct stored_change *c)
+{
+	struct unpack u = { meta, false };
+
+	*c = (struct stored_change){ .to = { .note = c->note, .actor = c->actor } };
+	unpack_text(&u, c->id, sizeof c->id);
+	c->n = unpack_u32(&u);
+	c->to.state = (enum entry_state)unpack_u8(&u);
+	unpack_text(&u, c->note, sizeof c->note);
+	c->to.before = (enum entry_state)unpack_u8(&u);
+	c->to.vote = (enum entry_vote)unpack_u8(&u);
+	c->to.changed_s = (int64_t)unpack_u64(&u);
+	unpack_text(&u, c->actor, sizeof c->actor);
+	return !u.bad && c->to.state < STATE__COUNT && c->to.before < STATE__COUNT && c->to.vote < VOTE__COUNT;
+}
+
+/* False: its mail is not there, or not yet. */
 static bool
 index_change_record(struct store *s, uint64_t seq, struct span meta)
 {
-	struct unpack u = { meta, false };
-	char id[ID_ROOM], note[NOTE_ROOM], actor[ACTOR_ROOM];
-	struct index_change c = { .seq = seq, .note = note, .actor = actor };
+	struct stored_change c;
 
-	unpack_text(&u, id, sizeof id);
-	uint32_t n = unpack_u32(&u);
-
-	c.state = (enum entry_state)unpack_u8(&u);
-	unpack_text(&u, note, sizeof note);
-	c.before = (enum entry_state)unpack_u8(&u);
-	c.vote = (enum entry_vote)unpack_u8(&u);
-	c.changed_s = (int64_t)unpack_u64(&u);
-	unpack_text(&u, actor, sizeof actor);
-	if (u.bad || c.state >= STATE__COUNT || c.before >= STATE__COUNT || c.vote >= VOTE__COUNT)
-		return true;                 /* of a later version: left alone */
-	return index_change(s->index, id, n, &c);
+	if (!stored_unpack_change(meta, &c))
+		return true;                 /* left alone */
+	c.to.seq = seq;
+	return index_change(s->index, c.id, c.n, &c.to);
 }
 
 static void
@@ -85,6 +93,19 @@ recover_segment(void *arg, const char *name, uint64_t size)
 	buf_free(&bytes);
 }
 
+/* A file that expired and went in the moment before a crash, or that somebody took away: the index need not know it. */
+static void
+forget_missing(struct store *s)
+{
+	char names[MISSING_ROOM][SEG_NAME_ROOM];
+	size_t n = index_segments(s->index, s->segments, names, MISSING_ROOM);
+
+	for (size_t i = 0; i < n; i++) {
+		log_info("quarantine: %s is no longer there; what was in it leaves the index", names[i]);
+		index_forget_segment(s->index, names[i]);
+	}
+}
+
 static void
 oldest_day(void *arg, const char *name, uint64_t size)
 {
@@ -106,6 +127,7 @@ store_recover(struct store *s, bool anew)
 		segments_list(s->segments, oldest_day, &oldest);
 		index_clear(s->index, oldest);
 	}
+	forget_missing(s);
 	segments_list(s->segments, recover_segment, &r);
 	for (struct unpack u = { buf_span(&r.early), false }; u.left.n > 0 && !u.bad;) {
 		uint64_t seq = unpack_u64(&u);
@@ -113,11 +135,36 @@ store_recover(struct store *s, bool anew)
 		index_change_record(s, seq, unpack_span(&u));
 	}
 	buf_free(&r.early);
-	index_commit(s->index);
+	store_settle(s);
 	uint64_t last = index_last_seq(s->index);
 
 	if (last > s->seq)
 		s->seq = last;
+}
+
+void
+store_settle(struct store *s)
+{
+	static int64_t complained;
+
+	if (!index_trouble(s->index) && index_commit(s->index))
+		return;
+	index_rollback(s->index);
+	index_trouble(s->index);             /* told by this */
+	s->behind = true;
+	s->catch_up_ms = clock_ms() + CATCH_UP_MS;
+	log_seldom(&complained, 10, "quarantine: the index could not be written: lists lack what came since; it catches up out of the segments");
+}
+
+void
+store_catch_up(struct store *s)
+{
+	if (!s->behind || clock_ms() < s->catch_up_ms)
+		return;
+	s->behind = false;
+	store_recover(s, false);
+	if (!s->behind)
+		log_info("quarantine: the index has caught up");
 }
 
 /* ---- expiry: entries by their own time, files when all in them have passed theirs ---- */
@@ -154,5 +201,5 @@ store_expire(struct store *s)
 		more = index_expire(s->index, now, TIDY_ROWS);
 		more = index_tidy(s->index, TIDY_ROWS) || more;
 	}
-	index_commit(s->index);
+	store_settle(s);
 }

@@ -315,6 +315,16 @@ find_head(int fd, uint64_t at, uint64_t end)
 	return end;
 }
 
+/* Whatever the version: a record is followed by another, or by the end. Else its length is not to be believed. */
+static bool
+starts_here(int fd, uint64_t at, uint64_t end)
+{
+	uint8_t head[RECORD_HEAD] = { 0 };
+	uint16_t version;
+
+	return end - at < 4 || (pread(fd, head, sizeof head, (off_t)at) >= 4 && record_length(head, &version) > 0);
+}
+
 int
 segments_next(struct segments *s, const char *name, uint64_t offset, struct buf *bytes, struct record *record, uint64_t *next)
 {
@@ -330,7 +340,7 @@ segments_next(struct segments *s, const char *name, uint64_t offset, struct buf 
 	if (fstat(fd, &st) == 0 && pread(fd, head, sizeof head, (off_t)offset) == RECORD_HEAD) {
 		uint64_t length = record_length(head, &version), end = (uint64_t)st.st_size;
 
-		if (length > 0 && offset + length <= end && version > RECORD_VERSION) {
+		if (length > 0 && offset + length <= end && version > RECORD_VERSION && starts_here(fd, offset + length, end)) {
 			result = -2;
 			*next = offset + length;
 		} else if (length > 0 && offset + length <= end && read_at(s, fd, offset, length, bytes, record, why, sizeof why)) {
@@ -388,6 +398,14 @@ segments_list(struct segments *s, void (*each)(void *arg, const char *name, uint
 	}
 	if (n >= 0)
 		free(names);
+}
+
+bool
+segments_has(struct segments *s, const char *name)
+{
+	struct stat st;
+
+	return fstatat(s->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 bool

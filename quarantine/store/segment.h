@@ -55,6 +55,7 @@ bool segment_day(const char *name, int64_t *day, unsigned *retention_days);
 
 /* Calls back for every segment file, by name. */
 void segments_list(struct segments *s, void (*each)(void *arg, const char *name, uint64_t size), void *arg);
+bool segments_has(struct segments *s, const char *name);
 bool segments_drop(struct segments *s, const char *name);   /* an expired one */
 
 /* How much room there is: enough; so little that what is worth least is no longer taken; none. */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "policyd/base/log.h"
 #include "policyd/base/utf8.h"
@@ -22,14 +23,35 @@ struct sql {
 	sqlite3 *db;
 	struct sql_rows kept[KEPT];          /* by hash of the text; a collision replaces */
 	int depth;
+	bool trouble;                        /* something was not written or read since sql_trouble */
+	bool damaged;                        /* the file is no database, or not a whole one */
 	int64_t complained;
 };
 
 static bool
 complain(struct sql *db, const char *what)
 {
-	log_seldom(&db->complained, COMPLAIN_S, "quarantine index: %s; policyctl quarantine rebuild makes it anew", what);
+	int code = sqlite3_errcode(db->db) & 0xff;
+
+	db->trouble = true;
+	db->damaged |= code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+	log_seldom(&db->complained, COMPLAIN_S, "quarantine index: %s", what);
 	return false;
+}
+
+bool
+sql_trouble(struct sql *db)
+{
+	bool trouble = db->trouble;
+
+	db->trouble = false;
+	return trouble;
+}
+
+bool
+sql_damaged(const struct sql *db)
+{
+	return db->damaged;
 }
 
 bool
@@ -59,8 +81,36 @@ set_up(struct sql *db, const char *schema, int version)
 			return false;
 		sqlite3_db_config(db->db, SQLITE_DBCONFIG_RESET_DATABASE, 0, 0);
 	}
-	return sql_script(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-131072; PRAGMA wal_autocheckpoint=10000;"
+	/* Nothing waits for its syncs but a checkpoint: after a power cut it is older than the segments, but whole. */
+	return sql_script(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-131072; PRAGMA wal_autocheckpoint=10000;"
 	    " PRAGMA temp_store=MEMORY; PRAGMA mmap_size=1073741824") && sql_script(db, schema) && sql_script(db, pragma);
+}
+
+void
+sql_remove(const char *path)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	char name[1200];
+
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		snprintf(name, sizeof name, "%s%s", path, ends[i]);
+		unlink(name);
+	}
+}
+
+struct sql *
+sql_open_anew(const char *path, const char *schema, int version, char *why, size_t room)
+{
+	struct sql *db = sql_open(path, schema, version, why, room);
+
+	if (db && !sql_damaged(db))
+		return db;
+	if (db == NULL && !strstr(why, "malformed") && !strstr(why, "not a database"))
+		return NULL;
+	log_error("quarantine index: %s is damaged; it is made anew from the segments", path);
+	sql_close(db);
+	sql_remove(path);
+	return sql_open(path, schema, version, why, room);
 }
 
 struct sql *
@@ -283,13 +333,17 @@ sql_commit(struct sql *db)
 {
 	if (db->depth == 0 || --db->depth > 0)
 		return true;
-	return sql_script(db, "COMMIT");
+	bool good = sql_script(db, "COMMIT");
+
+	if (!sqlite3_get_autocommit(db->db))
+		sql_script(db, "ROLLBACK");
+	return good;
 }
 
 void
 sql_rollback(struct sql *db)
 {
-	if (db->depth > 0)
+	if (!sqlite3_get_autocommit(db->db))         /* a full disk may have rolled it back already */
 		sql_script(db, "ROLLBACK");
 	db->depth = 0;
 }

@@ -16,6 +16,12 @@ struct sql;
 struct sql_rows;
 
 struct sql *sql_open(const char *path, const char *schema, int version, char *why, size_t room);
+/* The same; a file that is no whole database gives way to an empty one. */
+struct sql *sql_open_anew(const char *path, const char *schema, int version, char *why, size_t room);
+void sql_remove(const char *path);           /* the files of a database */
+/* Was something not read or written since this was last asked? */
+bool sql_trouble(struct sql *db);
+bool sql_damaged(const struct sql *db);      /* found while it was read */
 void sql_close(struct sql *db);
 
 bool sql_script(struct sql *db, const char *text);

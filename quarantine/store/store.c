@@ -113,7 +113,7 @@ commit_round(struct store *s)
 	s->last = &s->first;
 	good = segments_sync(s->segments, why, sizeof why);
 	if (good) {
-		index_commit(s->index);
+		store_settle(s);
 	} else {                             /* nothing of this round counts, in the files nor in the index */
 		log_error("quarantine: %s; what was to be stored is deferred", why);
 		index_rollback(s->index);
@@ -233,7 +233,7 @@ store_changes(struct store *s, struct state_change *changes, size_t count)
 		index_change(s->index, changes[i].id, changes[i].rcpt->n, &changes[i].to);
 		index_segment(s->index, places[i].name, places[i].offset + places[i].length, 0);
 	}
-	index_commit(s->index);
+	store_settle(s);
 	for (size_t i = 0; i < count && good; i++)
 		nodes_put(s, changes[i].id, changes[i].rcpt->n);
 	free(places);
@@ -252,6 +252,16 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	nodes_tick(s);
 	if (s->audit)
 		audit_follow(s->audit);
+	if (index_damaged(s->index)) {
+		log_error("quarantine: the index is damaged; it is removed, and made anew from the segments by a new start");
+		commit_round(s);
+		index_discard(s->index);
+		s->failed = true;
+		event_base_loopbreak(s->base);
+		return;
+	}
+	if (s->first == NULL)
+		store_catch_up(s);
 	if (s->first == NULL)
 		store_expire(s);
 }
@@ -370,5 +380,5 @@ store_main(struct child *self)
 	segments_sync(s.segments, why, sizeof why);
 	index_close(s.index);
 	segments_close(s.segments);
-	return 0;
+	return s.failed ? 1 : 0;
 }

@@ -22,6 +22,9 @@ struct store {
 	struct event *commit, *tick;
 	struct inbox inbox;
 	struct release *releases, **last_release;
+	bool failed;                         /* ends, to start anew */
+	bool behind;                         /* the index lacks something that the segments have */
+	int64_t catch_up_ms;
 	bool teaching;                       /* a vote is with the broker, to be a lesson */
 	int64_t teach_at_ms;
 	unsigned teach_tries;                /* of the vote that is due */
@@ -57,10 +60,20 @@ struct stored_meta {
 	uint64_t header_bytes, offset, length;
 };
 bool stored_unpack(struct unpack *u, struct arena *a, struct stored_meta *meta);
+/* The meta of a SEG_STATE record. False: of a later version, or none. */
+struct stored_change {
+	char id[ID_ROOM], note[NOTE_ROOM], actor[ACTOR_ROOM];
+	uint32_t n;
+	struct index_change to;              /* points into the texts above; its seq is the record's */
+};
+bool stored_unpack_change(struct span meta, struct stored_change *change);
 /* recover.c: what has expired goes, a little at a time. */
 void store_expire(struct store *s);
 /* Bring the index up to what the segments hold; `anew` empties it first. */
 void store_recover(struct store *s, bool anew);
+/* Ends the index's transaction; what could not be written there is caught up later, out of the segments. */
+void store_settle(struct store *s);
+void store_catch_up(struct store *s);
 
 /* nodes.c: an entry is here, or has changed; -1: all recipients of that mail. After it is durable. */
 void nodes_open(struct store *s);
