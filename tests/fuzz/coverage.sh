@@ -3,7 +3,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 files="$(ls policyd/mail/*.c) policyd/scan/received.c policyd/scan/scanned.c policyd/broker/delegate.c policyd/net/clamd.c
- policyd/store/redis_url.c policyd/config.c policyd/wire.c policyd/base/ipc.c policyd/auth/*.c"
+ policyd/store/redis_url.c policyd/config.c policyd/wire.c policyd/base/ipc.c quarantine/store/record.c quarantine/store/segment.c quarantine/store/backup.c
+ quarantine/store/list.c quarantine/store/list_filter.c quarantine/review/peer_seal.c policyd/auth/*.c"
 for f in $files; do
 	[ -e "$f" ] && [ -e "build/cov/obj/${f%.c}.gcno" ] || continue
 	gcov -n -o "build/cov/obj/${f%.c}.gcno" "$f" 2>/dev/null |
