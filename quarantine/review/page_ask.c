@@ -61,8 +61,10 @@ found(struct call *c, json_t *reply, int fd)
 		json_decref(reply);
 		return;
 	}
-	snprintf(c->who.name, sizeof c->who.name, "%.*s", (int)sizeof c->who.name - 1, sender);
-	if (!audit_call(c, "mail.request", json_word(e, "id"), json_word(e, "customer"), "by the sender of what was rejected"))
+	char from[INET6_ADDRSTRLEN];
+
+	ip_print(&c->http->client, from);
+	if (!audit_add(c->review, sender, "sender", from, "mail.request", json_word(e, "id"), json_word(e, "customer"), "it was rejected; he asks for it"))
 		call_error(c, 503, T_TRY_LATER);
 	else
 		ask_store(c, json_pack("{s:s, s:s, s:[s], s:s, s:s}", "cmd", "quarantine.change", "op", "request", "ids", json_word(e, "id"), "actor",
