@@ -6,7 +6,6 @@
 #include "policyd/base/ipc.h"
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
-#include "quarantine/review/peer.h"
 #include "quarantine/review/reasons.h"
 #include "quarantine/review/seals.h"
 
@@ -208,10 +207,10 @@ put_seal(struct call *c, const json_t *e)
 		put(c, "<p role=\"status\"><strong>%t</strong> %t: <q><bdi>%s</bdi></q></p></section>", T_SEAL_WAITS, T_REASON, json_word(seal, "reason"));
 		return;
 	}
-	put(c, "<form class=\"row\" method=\"post\" action=\"/m/%s/unseal?n=%d\">", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
+	put(c, "<form class=\"row\" method=\"post\" action=\"");
+	put_entry_path(c, e, "/unseal");
+	put(c, "\">");
 	put_csrf(c);
-	if (peer_is_other(c->review, json_word(e, "node")))
-		put(c, "<input type=\"hidden\" name=\"node\" value=\"%s\">", json_word(e, "node"));
 	put(c, "<label class=\"reason grow\"><span>%t</span><input name=\"reason\" minlength=\"3\" maxlength=\"200\" required></label>"
 	    "<button>%t</button></form></section>", T_REASON, T_UNSEAL);
 }

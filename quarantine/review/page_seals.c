@@ -4,6 +4,7 @@
 
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
+#include "quarantine/review/peer.h"
 #include "quarantine/review/seals.h"
 
 /* ---- asking, from the page of a mail ---- */
@@ -24,7 +25,10 @@ ask_found(struct call *c, json_t *reply, int fd)
 		call_missing(c);
 		return;
 	}
-	snprintf(back, sizeof back, "/m/%.40s?n=%lld", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
+	if (peer_is_other(c->review, json_word(e, "node")))
+		snprintf(back, sizeof back, "/seals");
+	else
+		snprintf(back, sizeof back, "/m/%.40s?n=%lld", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
 	bool good = audit_call(c, "seal.ask", json_word(e, "id"), json_word(e, "customer"), reason) &&
 	    seal_ask(c->review, &c->who, json_word(e, "id"), json_word(e, "customer"), reason);
 
