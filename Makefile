@@ -206,6 +206,8 @@ install: all                               ## into DESTDIR, under PREFIX
 	install -m 644 quarantine/web/* $(DESTDIR)$(SHARE)/web
 	install -d $(DESTDIR)$(PREFIX)/share/man/man7
 	$B/policyctl rules doc man >$(DESTDIR)$(PREFIX)/share/man/man7/policyd-rules.7
+	install -d $(DESTDIR)$(SHARE)/dovecot
+	install -m 644 etc/dovecot/*.sieve $(DESTDIR)$(SHARE)/dovecot
 	[ ! -e build/model/starter.tbl ] || install -m 644 build/model/starter.tbl $(DESTDIR)$(SHARE)
 	[ -e $(DESTDIR)/etc/policyd/excluded-names ] || install -m 644 etc/excluded-names $(DESTDIR)/etc/policyd/excluded-names
 	[ -e $(DESTDIR)/etc/policyd/policyd.conf ] || install -m 640 etc/policyd.conf $(DESTDIR)/etc/policyd/policyd.conf

@@ -72,6 +72,7 @@ static const struct setting settings[] = {
 	{ "listen", "policy", SOCKET, F(policy), 0, 0, NULL },
 	{ "listen", "policy_mode", NUMBER, F(policy_mode), 0, 0777, NULL },
 	{ "control", "group", GROUP, F(control_group), 0, 0, NULL },
+	{ "report", "group", GROUP, F(report_group), 0, 0, NULL },
 	{ "redis", "url", REDIS, F(redis_url), 0, 0, NULL },
 	{ "redis", "command_ms", NUMBER, F(redis_command_ms), 10, 10000, NULL },
 	{ "redis", "mail_ms", NUMBER, F(redis_mail_ms), 10, 30000, NULL },
@@ -121,6 +122,7 @@ static const struct { const char *group, *name; } compounds[] = {
 	{ "", "deliver" }, { "", "quarantine" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
 	{ "", "own_networks" }, { "", "trusted_relays" }, { "", "policy_source" }, { "listen", "milter" }, { "dns", "servers" },
 	{ "", "review" }, { "review", "proxies" }, { "", "auth" }, { "auth", "results" }, { "auth", "trusted_sealers" },
+	{ "", "report" },
 };
 
 const char *

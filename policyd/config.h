@@ -46,6 +46,7 @@ struct config {
 	char policy[PATH_ROOM];              /* policy delegation, "inet:8891@127.0.0.1" or "unix:..."; empty: off */
 	uint32_t policy_mode;
 	char control_group[64];              /* group that may use policyctl; empty: owner only */
+	char report_group[64];               /* group that may report mail for mailboxes (report.sock); empty: nobody */
 
 	/* redis */
 	char redis_url[URL_ROOM];            /* empty: embedded */

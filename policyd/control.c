@@ -1,5 +1,6 @@
-/* control.c - policyctl's socket: who may connect is settled by its owner and group; the first request of a
- * connection says which process serves it, and the connection is handed to that one. */
+/* control.c - policyctl's sockets: who may connect is settled by their owner and group; the first request of a connection says
+ * which process serves it, and the connection is handed to that one. By control.sock comes whoever may do everything, by
+ * report.sock what reports mail for mailboxes (Dovecot, Postfix' pipe) and may do nothing else. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -14,12 +15,13 @@
 #include "policyd/supervise.h"
 #include "policyd/wire.h"
 
-enum { FIRST_REQUEST_MS = 10 * 1000, REPLY_MS = 2000, MAX_CALLERS = 60 };
+enum { FIRST_REQUEST_MS = 10 * 1000, REPLY_MS = 2000, MAX_CALLERS = 60, LISTENERS = 2 };
 
 struct caller {
 	struct caller *next;
 	int sock;
 	int64_t deadline_ms;                 /* of its first request */
+	bool reports;                        /* by report.sock */
 	int waits;                           /* 1: for the end of the reload that runs, 2: of the one after it */
 	uint32_t id;
 };
@@ -113,7 +115,7 @@ static void
 hand_over(struct master *m, struct caller *c, enum proc_kind kind, struct packet *packet)
 {
 	struct proc *p = master_proc(m, kind);
-	struct packet over = { .type = W_CONTROL, .id = packet->id, .body = packet->body, .fds = { c->sock }, .fd_count = 1 };
+	struct packet over = { .type = c->reports ? W_REPORT : W_CONTROL, .id = packet->id, .body = packet->body, .fds = { c->sock }, .fd_count = 1 };
 
 	for (int i = 0; i < packet->fd_count && over.fd_count < IPC_MAX_FDS; i++)
 		over.fds[over.fd_count++] = packet->fds[i];
@@ -149,6 +151,8 @@ first_request(struct master *m, struct caller *c)
 		i++;
 	if (cmd == NULL || i == count)
 		answer(c->sock, c->id, json_pack("{s:s, s:i}", "error", "unknown command", "exit", 2));
+	else if (c->reports && strcmp(cmd, "learn") != 0)
+		answer(c->sock, c->id, json_pack("{s:s, s:i}", "error", "report.sock takes reports of mail, and nothing else", "exit", 2));
 	else if (routes[i].kind == PROC__KINDS)
 		stays = serve_here(m, c, cmd);
 	else
@@ -160,9 +164,9 @@ first_request(struct master *m, struct caller *c)
 }
 
 static void
-accept_caller(struct master *m)
+accept_caller(struct master *m, int listener)
 {
-	int sock = accept4(m->control, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct caller *c = sock >= 0 ? calloc(1, sizeof *c) : NULL;
 	struct ucred who;
 	socklen_t length = sizeof who;
@@ -175,6 +179,7 @@ accept_caller(struct master *m)
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0)
 		log_debug("control: connection of pid %d, user %u", (int)who.pid, who.uid);
 	c->sock = sock;
+	c->reports = listener == m->report;
 	c->deadline_ms = clock_ms() + FIRST_REQUEST_MS;
 	c->next = m->callers;
 	m->callers = c;
@@ -185,9 +190,11 @@ control_poll(struct master *m, struct pollfd *fds, size_t room)
 {
 	size_t n = 0;
 
-	if (room > 0)
-		fds[n++] = (struct pollfd){ m->control, POLLIN, 0 };
-	for (struct caller *c = m->callers; c && n < room && n < MAX_CALLERS; c = c->next)
+	if (room < LISTENERS)
+		return 0;
+	fds[n++] = (struct pollfd){ m->control, POLLIN, 0 };
+	fds[n++] = (struct pollfd){ m->report, POLLIN, 0 };   /* poll passes over -1 */
+	for (struct caller *c = m->callers; c && n < room && n < LISTENERS + MAX_CALLERS; c = c->next)
 		if (!c->waits)
 			fds[n++] = (struct pollfd){ c->sock, POLLIN, 0 };
 	return n;
@@ -200,7 +207,7 @@ control_serve(struct master *m, const struct pollfd *fds, size_t count)
 		bool ready = false;
 
 		next = c->next;
-		for (size_t i = 1; i < count; i++)
+		for (size_t i = LISTENERS; i < count; i++)
 			ready |= fds[i].fd == c->sock && fds[i].revents != 0;
 		if (c->waits)
 			continue;
@@ -211,8 +218,9 @@ control_serve(struct master *m, const struct pollfd *fds, size_t count)
 		if (clock_ms() > c->deadline_ms)
 			caller_end(m, c);
 	}
-	if (count > 0 && fds[0].revents)
-		accept_caller(m);
+	for (size_t i = 0; i < LISTENERS && i < count; i++)
+		if (fds[i].revents & POLLIN)
+			accept_caller(m, fds[i].fd);
 }
 
 void
@@ -239,5 +247,7 @@ control_close(struct master *m)
 		caller_end(m, m->callers);
 	if (m->control >= 0)
 		close(m->control);
-	m->control = -1;
+	if (m->report >= 0)
+		close(m->report);
+	m->control = m->report = -1;
 }

@@ -84,23 +84,31 @@ own_socket(struct master *m, const char *name, int mode, char *why, size_t room)
 	return fd;
 }
 
+/* A socket for policyctl, for a group too when there is one; -1 and why. */
+static int
+group_socket(struct master *m, const char *name, const char *group, char *why, size_t room)
+{
+	const struct group *gr = group[0] ? getgrnam(group) : NULL;
+	int fd = own_socket(m, name, group[0] ? 0660 : 0600, why, room);
+	char path[PATH_ROOM + 16];
+
+	snprintf(path, sizeof path, "%s/%s.sock", m->config.run, name);
+	if (fd < 0 || group[0] == '\0' || (gr && chown(path, (uid_t)-1, gr->gr_gid) == 0))
+		return fd;
+	snprintf(why, room, "%s.group: \"%s\": %s", name, group, gr ? strerror(errno) : "no such group");
+	close(fd);
+	return -1;
+}
+
 static bool
 open_control(struct master *m, char *why, size_t room)
 {
-	const char *group = m->config.control_group;
-	char path[PATH_ROOM + 16];
+	const struct config *c = &m->config;
 
-	m->control = own_socket(m, "control", group[0] ? 0660 : 0600, why, room);
-	if (m->control < 0 || group[0] == '\0')
-		return m->control >= 0;
-	const struct group *gr = getgrnam(group);
-
-	snprintf(path, sizeof path, "%s/control.sock", m->config.run);
-	if (gr == NULL || chown(path, (uid_t)-1, gr->gr_gid) < 0) {
-		snprintf(why, room, "control.group: \"%s\": %s", group, gr ? strerror(errno) : "no such group");
-		return false;
-	}
-	return true;
+	m->control = group_socket(m, "control", c->control_group, why, room);
+	if (m->control >= 0 && c->report_group[0])
+		m->report = group_socket(m, "report", c->report_group, why, room);
+	return m->control >= 0 && (m->report >= 0 || c->report_group[0] == '\0');
 }
 
 /* "https://192.0.2.1:443" or "http://[::1]:8892" as listen.h spells it. */
@@ -212,7 +220,7 @@ master_open(struct master *m, const struct config *config, char *why, size_t roo
 
 	raise_files();
 	m->config = *config;
-	m->control = m->signals = m->lock = -1;
+	m->control = m->report = m->signals = m->lock = -1;
 	m->reload.fd = -1;
 	if (!find_user(m, why, room) || !open_dirs(m, why, room) || !open_control(m, why, room) || !open_procs(m, why, room))
 		return false;

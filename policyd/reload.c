@@ -55,6 +55,8 @@ needs_restart(const struct config *old, const struct config *new)
 		return "state or run";
 	if (strcmp(old->user, new->user) != 0 || strcmp(old->worker_user, new->worker_user) != 0)
 		return "user";
+	if (strcmp(old->control_group, new->control_group) != 0 || strcmp(old->report_group, new->report_group) != 0)
+		return "control.group or report.group";
 	if (strcmp(old->redis_url, new->redis_url) != 0)
 		return "redis.url";
 	return NULL;

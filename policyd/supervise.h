@@ -40,7 +40,7 @@ struct master {
 	struct config config;                /* in force */
 	int config_fd;
 	struct proc procs[MAX_PROCS];
-	int metrics_fd, signals, lock, control;
+	int metrics_fd, signals, lock, control, report;
 	uid_t uid;
 	gid_t gid;
 	bool stopping;

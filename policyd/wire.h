@@ -23,6 +23,7 @@ enum wire {
 	W_STOP,             /* master: finish what is in hand, then exit 0 */
 	W_LINK,             /* child (zygote, whose cage keeps it from the path): nothing -> fd connected to broker.sock */
 	W_CONTROL,          /* master: text JSON request, fds: client connection, then the client's own */
+	W_REPORT,           /* master to broker: the same, of a connection that may report mail and nothing else (report.sock) */
 
 	/* policyctl <-> control.sock, and after the handing over with the process that serves it */
 	W_REQUEST = 20,     /* text JSON {"cmd": "quarantine.list", ...}, fds as the command says; to store.sock as well:
@@ -56,7 +57,8 @@ enum wire {
 	W_ANEW,             /* zygote: a map has changed, its rules are read anew: older workers retire. No answer */
 
 	/* broker <-> worker */
-	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy),
+	W_JOB = 70,         /* u8 enum job, session, envelope, u8 truncated, u32 n, n x (span struct policy, u64 mailbox with a
+	                       model of its own),
 	                       u32 n, n x symbol found so far, u32 n, n x (text rule, u8 enum rule_mode, u32 share of 100);
 	                       fd sealed mail  -> W_SCANNED, W_FEATURES, W_RENDERED */
 	W_SCANNED,          /* scanned (scanned.h) */
@@ -64,7 +66,8 @@ enum wire {
 	W_DIGEST,           /* worker, before it parses: span digest (32), so that a crash is known by content. No answer */
 	W_ASK,              /* worker, id of its job: u32 batch, u32 n, n x question (scan/question.h) -> W_TOLD, maybe too late */
 	W_TOLD,             /* id of the job: u32 batch, u32 n, n x answer */
-	W_FEATURES,         /* span digest (32), span features, text why not or "", u32 n, n x text symbols of rules found */
+	W_FEATURES,         /* of the mail, or (JOB_ATTACHED) of each mail attached to it: u32 n, n x (span identity (32), span
+	                       alike (32) (model/identity.h), span features, u32 n, n x text symbols of rules found) */
 	W_RENDERED,         /* rendered (rendered_pack): for people to look at */
 	W_VARIANT_MADE,     /* worker, broker: span traces of earlier passages (rewrite_traces); fd the mail as this variant has it */
 
@@ -83,10 +86,11 @@ enum wire {
 	W_VARIANT_FAILED,   /* text why */
 
 	/* broker -> trainer */
-	W_LESSON = 100,     /* u8 1 spam 0 ham, u8 1 learn 0 unlearn, text source, text who, text customer,
-	                       span digest (32), span features  -> W_LEARNED */
-	W_LEARNED,          /* u8 0 failed 1 learnt 2 known already 3 flipped 4 unlearnt 5 held for a second vote, text why */
-	W_WANT,             /* u32 n, n x text customer whose own table is to be in the cache  -> W_HAVE */
+	W_LESSON = 100,     /* u8 1 spam 0 ham, u8 1 learn 0 unlearn, text source, text who, text customer, u64 mailbox with a model
+	                       of its own or 0, span identity (32), span alike (32), span features  -> W_LEARNED */
+	W_LEARNED,          /* u8 0 failed 1 learnt 2 known already 3 flipped 4 unlearnt 5 held for a second vote
+	                       6 refused: asking again will not help, text why */
+	W_WANT,             /* u32 n, n x (text customer, u64 mailbox or 0) whose own table is to be in the cache  -> W_HAVE */
 	W_HAVE,             /* u8 1 all are, 0 Redis gave no answer */
 
 	/* worker -> broker, with the id of its job: what is answered by findings. Each kind once a scan -> W_FOUND, maybe too late */
@@ -96,7 +100,8 @@ enum wire {
 };
 
 enum edit { EDIT_ADD, EDIT_INSERT, EDIT_CHANGE, EDIT_REMOVE };     /* smfi_addheader, insheader(0), chgheader, chgheader(NULL) */
-enum job { JOB_SCAN, JOB_FEATURES, JOB_RENDER, JOB_VARIANT, JOB_EXPLAIN };     /* JOB_VARIANT adds span variant, span Received line, text banned types */
+/* JOB_VARIANT adds span variant, span Received line, text banned types */
+enum job { JOB_SCAN, JOB_FEATURES, JOB_ATTACHED, JOB_RENDER, JOB_VARIANT, JOB_EXPLAIN };
 
 static inline bool
 wire_asks_findings(uint32_t type)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What building and testing need, by Debian package name. Quick when all is there. Installs no service: Redis comes from
-# redis-tools (redis-check-rdb is the server under another name), Postfix, Sendmail, rbldnsd and nsd are unpacked privately
+# redis-tools (redis-check-rdb is the server under another name), Postfix, Sendmail, Dovecot, rbldnsd and nsd are unpacked privately
 # under build/mta and never installed, so no mail system of this machine is touched.
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,8 +8,10 @@ cd "$(dirname "$0")/.."
 want="gcc libc6-dev make pkg-config libmilter-dev libclamav-dev libpcre2-dev liblua5.4-dev libhiredis-dev libssl-dev openssl
  libc-ares-dev libevent-dev libconfig-dev libjansson-dev libpsl-dev libidn2-dev libunistring-dev libsqlite3-dev libzstd-dev
  libarchive-dev zlib1g-dev libseccomp-dev libvectorscan-dev libcmocka-dev redis-tools python3 m4 clang libclang-rt-14-dev
- libdb5.3 libicu72 libnsl2 libsasl2-2 libldap-2.5-0 liblockfile1 libwrap0 libevent-2.1-7 libfstrm0 libprotobuf-c1 libsystemd0 python3-dkim python3-authres python3-nacl"
-unpack="postfix:postfix sendmail-bin:sendmail sendmail-base:sendmail sendmail-cf:sendmail rbldnsd:rbldnsd nsd:nsd"
+ libdb5.3 libicu72 libnsl2 libsasl2-2 libldap-2.5-0 liblockfile1 libwrap0 libevent-2.1-7 libfstrm0 libprotobuf-c1 libsystemd0 python3-dkim python3-authres python3-nacl
+ libsodium23 libunwind8"
+unpack="postfix:postfix sendmail-bin:sendmail sendmail-base:sendmail sendmail-cf:sendmail rbldnsd:rbldnsd nsd:nsd
+  dovecot-core:dovecot dovecot-imapd:dovecot dovecot-sieve:dovecot"
 
 # The review pages' tests: a browser, and what drives it from npm, pinned to what Debian 12's node can run.
 want="$want chromium fonts-dejavu-core"

@@ -31,6 +31,7 @@ enum {
 	/* parts */
 	MAX_PARTS            = 2000,              /* over all readings */
 	MAX_PART_DEPTH       = 60,
+	MAX_REPORTED         = 50,                /* mails attached to one report that are learnt of it */
 	MAX_SWEEP            = 192 * 1024 * 1024, /* bytes decoded for other readings than the strict one */
 	MAX_PARAMS           = 64,                /* of one Content-* header */
 	MAX_REPEATED         = 16,                /* times that one Content-* header is read when it stands there again */

@@ -99,7 +99,7 @@ on_hello(evutil_socket_t fd, short what, void *arg)
 
 		for (int i = 0; i < packet.fd_count; i++)
 			fds[1 + i] = packet.fds[i];
-		request_connection(b, packet.id, unpack_span(&u), fds, 1 + packet.fd_count);
+		request_connection(b, packet.id, unpack_span(&u), fds, 1 + packet.fd_count, false);
 		return;
 	}
 	if (result == IPC_CLOSED || packet.type != W_HELLO) {
@@ -210,10 +210,10 @@ on_master(evutil_socket_t fd, short what, void *arg)
 	}
 	if (packet.type == W_CONFIG && packet.fd_count == 1) {
 		swap_config(b, packet.fds[0]);
-	} else if (packet.type == W_CONTROL) {
+	} else if (packet.type == W_CONTROL || packet.type == W_REPORT) {
 		struct unpack u = { packet.body, false };
 
-		request_connection(b, packet.id, unpack_span(&u), packet.fds, packet.fd_count);
+		request_connection(b, packet.id, unpack_span(&u), packet.fds, packet.fd_count, packet.type == W_REPORT);
 		packet.fd_count = 0;
 	}
 	packet_close_fds(&packet);

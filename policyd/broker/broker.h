@@ -72,6 +72,6 @@ void gates_close(struct broker *b);
 bool policyport_open(struct broker *b, int listen_fd);
 
 /* requests.c: policyctl's connections handed over by the master. Takes the descriptors over. */
-void request_connection(struct broker *b, uint32_t id, struct span json, int *fds, int fd_count);
+void request_connection(struct broker *b, uint32_t id, struct span json, int *fds, int fd_count, bool reports);
 
 #endif

@@ -30,26 +30,42 @@ same_score(const struct policy *a, const struct policy *b)
 
 /* Equal for two of the same score. */
 static uint64_t
-score_hash(const struct policy *p)
+score_hash(const struct recipient *r)
 {
-	return span_hash(span_of(p->customer), span_hash(span_of(p->banned_types), 71) + (p->dnsbl == DNSBL_MODE_OFF) + 2 * p->own_model + 4 * p->strip);
+	const struct policy *p = r->policy;
+
+	return span_hash(span_of(p->customer), span_hash(span_of(p->banned_types), 71) + (p->dnsbl == DNSBL_MODE_OFF) + 2 * p->own_model + 4 * p->strip) ^
+	       r->mailbox;
 }
 
-/* Which of the `count` scores so far is this policy's; count: none of them. A mail to very many is not compared with each. */
-static uint32_t
-score_of(const struct tx *tx, struct map *known, const uint32_t *first, uint32_t count, const struct policy *policy)
+static bool
+scored_alike(const struct recipient *a, const struct recipient *b)
 {
-	uint64_t hash = score_hash(policy);
+	return a->mailbox == b->mailbox && same_score(a->policy, b->policy);
+}
+
+/* Which of the `count` scores so far is this recipient's; count: none of them. A mail to very many is not compared with each. */
+static uint32_t
+score_of(const struct tx *tx, struct map *known, const uint32_t *first, uint32_t count, const struct recipient *r)
+{
+	uint64_t hash = score_hash(r);
 	const uint32_t *there = map_get(known, hash);
 	uint32_t k = there ? (uint32_t)(there - first) : 0;
 
-	if (there && same_score(tx->recipients[*there].policy, policy))
+	if (there && scored_alike(&tx->recipients[*there], r))
 		return k;
-	for (k = 0; there && k < count && !same_score(tx->recipients[first[k]].policy, policy);)
+	for (k = 0; there && k < count && !scored_alike(&tx->recipients[first[k]], r);)
 		k++;
 	if (there == NULL && !map_put(known, hash, (void *)(first + count)))
 		return UINT32_MAX;
 	return there ? k : count;
+}
+
+static void
+pack_class(struct buf *body, const struct policy *policy, uint64_t mailbox)
+{
+	pack_span(body, span_make(policy, sizeof *policy));
+	pack_u64(body, mailbox);
 }
 
 void
@@ -63,7 +79,7 @@ tx_pack_job(struct tx *tx, struct buf *body)
 		return;
 	}
 	for (uint32_t i = 0; i < tx->recipient_count; i++) {
-		uint32_t k = score_of(tx, &known, first, count, tx->recipients[i].policy);
+		uint32_t k = score_of(tx, &known, first, count, &tx->recipients[i]);
 
 		body->failed |= k == UINT32_MAX;
 		if (k == count)
@@ -77,7 +93,7 @@ tx_pack_job(struct tx *tx, struct buf *body)
 	pack_u8(body, tx->truncated);
 	pack_u32(body, count);
 	for (uint32_t k = 0; k < count; k++)
-		pack_span(body, span_make(tx->recipients[first[k]].policy, sizeof(struct policy)));
+		pack_class(body, tx->recipients[first[k]].policy, tx->recipients[first[k]].mailbox);
 	answers_pack_lists(tx->config, &tx->lists, body);
 	watch_pack(tx->broker->watch, body);
 	free(first);
@@ -95,7 +111,7 @@ job_pack_plain(struct broker *b, enum job kind, struct buf *body)
 	wire_pack_envelope(body, &none);
 	pack_u8(body, 0);
 	pack_u32(body, 1);
-	pack_span(body, span_make(policy, sizeof *policy));
+	pack_class(body, policy, 0);
 	pack_u32(body, 0);
 	watch_pack(b->watch, body);
 }

@@ -34,6 +34,7 @@ struct caller {                              /* one connection of policyctl */
 	struct inbox inbox;
 	int open;                            /* requests in work */
 	bool gone;
+	bool reports;                        /* it came by report.sock: it may report mail, as the user it names, and nothing else */
 };
 
 struct request {
@@ -43,6 +44,13 @@ struct request {
 	int fd;                              /* the mail, or -1 */
 	struct tx *tx;                       /* of a scan: a transaction that nobody sent */
 	json_t *account;                     /* of a scan that is to be explained */
+
+	/* of a lesson */
+	char customer[64];                   /* whose model learns; empty: all customers' */
+	uint64_t mailbox;                    /* with a model of its own; or 0 */
+	unsigned mails, lessons;             /* all; those still at the trainer's */
+	unsigned results[7];                 /* by lesson_results */
+	char why[256];
 };
 
 static void
@@ -292,24 +300,78 @@ scan(struct request *r)
 	}
 }
 
-/* ---- learn: a worker makes features of the mail, the trainer learns them ---- */
+/* ---- learn: a worker makes features of the mail (or of those attached to it), the trainer learns them ---- */
+
+static const char *const lesson_results[] = { "failed", "learnt", "known", "flipped", "unlearnt", "held", "refused" };
+enum { LESSON_FAILED_CODE = 0, LESSON_REFUSED_CODE = 6, LESSON_CODES = sizeof lesson_results / sizeof *lesson_results };
+
+/* All lessons of the request are answered: one result, or of several mails how many of each. What failed comes first, so that
+ * it is tried again (what was learnt is then known); then what was refused. */
+static void
+lessons_end(struct request *r)
+{
+	unsigned kinds = 0, last = 0;
+
+	for (unsigned i = 0; i < LESSON_CODES; i++) {
+		kinds += r->results[i] > 0;
+		last = r->results[i] > 0 ? i : last;
+	}
+	metrics_add(M_LESSONS_FAILED, r->results[LESSON_FAILED_CODE]);
+	if (r->results[LESSON_FAILED_CODE] > 0 || (kinds == 1 && last == LESSON_REFUSED_CODE)) {
+		request_reply(r, error(r->why[0] ? r->why : "the trainer gave no answer; see policyctl doctor", r->results[LESSON_FAILED_CODE] ? 1 : 2));
+		return;
+	}
+	json_t *reply = json_pack("{s:s, s:i}", "result", kinds == 1 ? lesson_results[last] : "several", "mails", (int)r->mails);
+
+	for (unsigned i = 1; i < LESSON_CODES; i++)
+		if (kinds > 1 && r->results[i] > 0)
+			json_object_set_new(reply, lesson_results[i], json_integer(r->results[i]));
+	request_reply(r, reply);
+}
 
 static void
 lesson_done(void *arg, struct packet *answer)
 {
-	static const char *const names[] = { "failed", "learnt", "known", "flipped", "unlearnt", "held" };
 	struct request *r = arg;
 	struct unpack u = { answer ? answer->body : SPAN(""), false };
 	uint8_t result = unpack_u8(&u);
-	char why[256];
+	char why[sizeof r->why];
 
 	unpack_text(&u, why, sizeof why);
-	if (answer == NULL || u.bad || result == 0 || result >= sizeof names / sizeof *names) {
-		metrics_add(M_LESSONS_FAILED, 1);
-		request_reply(r, error(why[0] ? why : "the trainer gave no answer; see policyctl doctor", 1));
-		return;
-	}
-	request_reply(r, json_pack("{s:s}", "result", names[result]));
+	if (answer == NULL || u.bad || result >= LESSON_CODES)
+		result = LESSON_FAILED_CODE;
+	else if (why[0])
+		memcpy(r->why, why, sizeof why);
+	r->results[result]++;
+	if (--r->lessons == 0)
+		lessons_end(r);
+}
+
+/* One mail's part of W_FEATURES to the trainer. */
+static bool
+ask_lesson(struct request *r, struct unpack *u)
+{
+	struct span identity = unpack_span(u), alike = unpack_span(u), features = unpack_span(u);
+	bool learn = strcmp(field(r, "cmd"), "learn") == 0, spam = strcmp(field(r, "class"), "spam") == 0;
+	struct unpack symbols = *u;
+	struct buf body = { 0 };
+
+	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--)
+		unpack_span(u);
+	if (u->bad)
+		return false;
+	if (learn && !spam)
+		watch_ham(r->caller->broker->watch, &symbols);
+	pack_u8(&body, spam);
+	pack_u8(&body, learn);
+	pack_text(&body, r->caller->reports ? "user" : field(r, "source")[0] ? field(r, "source") : "cli");
+	pack_text(&body, r->caller->reports ? field(r, "for") : field(r, "who"));
+	pack_text(&body, r->customer);
+	pack_u64(&body, r->mailbox);
+	pack_span(&body, identity);
+	pack_span(&body, alike);
+	pack_span(&body, features);
+	return link_ask(r->caller->broker->trainer, W_LESSON, &body, NULL, 0, LESSON_MS, lesson_done, r);
 }
 
 static void
@@ -317,33 +379,32 @@ features_done(void *arg, enum job_result result, struct packet *answer)
 {
 	struct request *r = arg;
 	struct unpack u = { answer ? answer->body : SPAN(""), false };
-	struct span digest = unpack_span(&u), features = unpack_span(&u);
-	struct buf body = { 0 };
+	uint32_t count = unpack_u32(&u);
 
-	if (result != JOB_DONE || u.bad || answer->type != W_FEATURES) {
+	if (result != JOB_DONE || u.bad || answer->type != W_FEATURES || count > MAX_REPORTED) {
 		metrics_add(M_LESSONS_FAILED, 1);
 		request_reply(r, error(result == JOB_POISON ? "the mail ended two workers; it cannot be learnt" :
-		    "no worker could read the mail in time", 1));
+		    "no worker could read the mail in time", result == JOB_POISON ? 2 : 1));
 		return;
 	}
-	if (strcmp(field(r, "class"), "ham") == 0 && strcmp(field(r, "cmd"), "learn") == 0) {
-		struct unpack symbols = u;
-
-		unpack_span(&symbols);       /* why not: nothing, here */
-		watch_ham(r->caller->broker->watch, &symbols);
+	if (count == 0) {
+		request_reply(r, error("no mail is attached: forward what you report as an attachment", 2));
+		return;
 	}
-	pack_u8(&body, strcmp(field(r, "class"), "spam") == 0);
-	pack_u8(&body, strcmp(field(r, "cmd"), "learn") == 0);
-	pack_text(&body, field(r, "source")[0] ? field(r, "source") : "cli");
-	pack_text(&body, field(r, "who"));
-	pack_text(&body, field(r, "for"));
-	pack_span(&body, digest);
-	pack_span(&body, features);
-	if (!link_ask(r->caller->broker->trainer, W_LESSON, &body, NULL, 0, LESSON_MS, lesson_done, r))
-		request_reply(r, error("no memory", 1));
+	r->mails = count;
+	r->lessons = 1;                      /* not ended by an answer that comes at once */
+	for (uint32_t i = 0; i < count; i++) {
+		if (ask_lesson(r, &u))
+			r->lessons++;
+		else
+			r->results[LESSON_FAILED_CODE]++;
+	}
+	if (--r->lessons == 0)
+		lessons_end(r);
 }
 
-/* Whose model learns: the customer that the address belongs to; without one, all customers'. */
+/* Whose model learns: the customer that the address belongs to, and the mailbox where it has one of its own; without an
+ * address, all customers'. */
 static bool
 lesson_customer(struct request *r)
 {
@@ -354,10 +415,9 @@ lesson_customer(struct request *r)
 		return true;
 	const struct policy *policy = customers_lookup(r->caller->broker->customers, span_of(address), &class_id);
 
-	if (policy->customer[0] == '\0')
-		return false;
-	json_object_set_new(r->json, "for", json_string(policy->customer));
-	return true;
+	snprintf(r->customer, sizeof r->customer, "%s", policy->customer);
+	r->mailbox = wanted_mailbox(r->caller->broker, policy, span_of(address));
+	return policy->customer[0] != '\0';
 }
 
 /* A mail without session, envelope or policies of its own to a worker. */
@@ -385,7 +445,7 @@ learn(struct request *r)
 		request_reply(r, error("--for: that address belongs to no customer (policyctl policy explain ADDRESS)", 2));
 		return;
 	}
-	submit_plain(r, JOB_FEATURES, features_done);
+	submit_plain(r, json_is_true(json_object_get(r->json, "attached")) ? JOB_ATTACHED : JOB_FEATURES, features_done);
 }
 
 /* ---- render: a mail for people to look at ---- */
@@ -568,6 +628,10 @@ request_start(struct caller *c, uint32_t id, struct span text, const int *fds, i
 	}
 	const char *name = field(r, "cmd");
 
+	if (c->reports && (strcmp(name, "learn") != 0 || field(r, "for")[0] == '\0')) {
+		request_reply(r, error("report.sock takes reports of mail for an address, and nothing else", 2));
+		return;
+	}
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		bool same = commands[i].prefix ? strncmp(name, commands[i].name, strlen(commands[i].name)) == 0 :
 		    strcmp(name, commands[i].name) == 0;
@@ -604,7 +668,7 @@ on_caller(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-request_connection(struct broker *b, uint32_t id, struct span json, int *fds, int fd_count)
+request_connection(struct broker *b, uint32_t id, struct span json, int *fds, int fd_count, bool reports)
 {
 	struct caller *c = fd_count > 0 ? calloc(1, sizeof *c) : NULL;
 
@@ -615,6 +679,7 @@ request_connection(struct broker *b, uint32_t id, struct span json, int *fds, in
 		return;
 	}
 	c->broker = b;
+	c->reports = reports;
 	c->sock = fds[0];
 	fcntl(c->sock, F_SETFL, O_NONBLOCK);
 	event_add(c->readable, NULL);

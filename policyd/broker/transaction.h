@@ -39,6 +39,7 @@ struct recipient {
 	const struct policy *policy;         /* interned: held by the mail (`held`) */
 	uint32_t class_id;
 	uint32_t score;                      /* which of the scanned scores is his */
+	uint64_t mailbox;                    /* its number where it has a model of its own (wanted.h); else 0 */
 	bool outbound;                       /* nobody of ours, written to by one of ours: the sender's policy for that */
 	uint32_t copy;                       /* which of the stored copies is his, if his fate is to be stored */
 };

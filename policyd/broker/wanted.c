@@ -8,6 +8,8 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/broker.h"
 #include "policyd/broker/transaction.h"
+#include "policyd/store/canonical.h"
+#include "policyd/store/customers.h"
 
 struct own_wait {
 	struct tx *tx;                       /* NULL: it has gone */
@@ -21,9 +23,9 @@ static struct {
 } asked[OWN_ASKED_MOST];
 
 static bool
-is_fresh(const char *customer)
+is_fresh(const char *customer, uint64_t mailbox)
 {
-	uint64_t name = span_hash(span_of(customer), 11);
+	uint64_t name = span_hash(span_of(customer), 11) ^ mailbox;
 	int64_t now = clock_ms();
 	size_t at = name % OWN_ASKED_MOST;
 
@@ -52,6 +54,29 @@ answered(void *arg, struct packet *answer)
 	free(wait);
 }
 
+uint64_t
+wanted_mailbox(struct broker *b, const struct policy *policy, struct span address)
+{
+	char base[2 * MAX_ADDRESS + 2];
+
+	if (!policy->mailbox_model || policy->customer[0] == '\0')
+		return 0;
+	customers_base(b->customers, address, base, sizeof base);
+	if (base[0] == '\0')                 /* it has no extension */
+		canonical_address(address, base, sizeof base);
+	return span_hash(span_of(base), 19) | 1;
+}
+
+static void
+want(struct buf *names, uint32_t *count, const char *customer, uint64_t mailbox)
+{
+	if (is_fresh(customer, mailbox))
+		return;
+	pack_text(names, customer);
+	pack_u64(names, mailbox);
+	++*count;
+}
+
 void
 wanted_then(struct tx *tx, void (*go_on)(struct tx *tx))
 {
@@ -59,12 +84,13 @@ wanted_then(struct tx *tx, void (*go_on)(struct tx *tx))
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < tx->recipient_count; i++) {
-		const struct policy *p = tx->recipients[i].policy;
+		struct recipient *r = &tx->recipients[i];
 
-		if (p->own_model && p->customer[0] && !is_fresh(p->customer)) {
-			pack_text(&names, p->customer);
-			count++;
-		}
+		r->mailbox = wanted_mailbox(tx->broker, r->policy, span_of(r->raw));
+		if (r->policy->own_model && r->policy->customer[0])
+			want(&names, &count, r->policy->customer, 0);
+		if (r->mailbox)
+			want(&names, &count, r->policy->customer, r->mailbox);
 	}
 	struct own_wait *wait = count ? calloc(1, sizeof *wait) : NULL;
 

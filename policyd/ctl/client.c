@@ -17,7 +17,7 @@ int ctl_json;
 
 /* The socket by option, by environment, or by the settings. */
 static bool
-find_socket(char *path, size_t room)
+find_socket(const char *name, char *path, size_t room)
 {
 	const char *config_path = ctl_config_path ? ctl_config_path : getenv("POLICYD_CONF");
 	static struct config config;
@@ -33,24 +33,36 @@ find_socket(char *path, size_t room)
 		fprintf(stderr, "policyctl: %s\npolicyctl: give the settings by -c FILE, or the socket by -s SOCKET\n", why);
 		return false;
 	}
-	snprintf(path, room, "%s/control.sock", config.run);
+	snprintf(path, room, "%s/%s.sock", config.run, name);
 	return true;
+}
+
+static int
+open_socket(const char *name)
+{
+	char path[PATH_ROOM + 16];
+	int sock;
+
+	if (!find_socket(name, path, sizeof path))
+		return -1;
+	sock = ipc_connect(path);
+	if (sock < 0)
+		fprintf(stderr, "policyctl: %s: %s%s%s%s\n", path, strerror(errno), errno == EACCES ? "; " : "", errno == EACCES ? name : "",
+		    errno == ENOENT || errno == ECONNREFUSED ? "; is policyd running?" :
+		    errno == EACCES ? ".group in the settings says who may" : "");
+	return sock;
 }
 
 int
 ctl_open(void)
 {
-	char path[PATH_ROOM + 16];
-	int sock;
+	return open_socket("control");
+}
 
-	if (!find_socket(path, sizeof path))
-		return -1;
-	sock = ipc_connect(path);
-	if (sock < 0)
-		fprintf(stderr, "policyctl: %s: %s%s\n", path, strerror(errno),
-		    errno == ENOENT || errno == ECONNREFUSED ? "; is policyd running?" :
-		    errno == EACCES ? "; control.group in the settings says who may" : "");
-	return sock;
+int
+ctl_open_report(void)
+{
+	return open_socket("report");
 }
 
 int

@@ -1,4 +1,4 @@
-/* client.h - policyctl's end of control.sock: JSON questions, JSON answers.
+/* client.h - policyctl's end of control.sock (and report.sock): JSON questions, JSON answers.
  *
  * Errors  ctl_open prints why and answers -1; ctl_ask answers NULL and prints why. An answer {"error": ...} is printed
  *         and its exit code kept for ctl_exit
@@ -16,6 +16,7 @@ extern int ctl_json;                         /* --json before the command */
 extern int ctl_answer_ms;                    /* how long to wait for an answer; 180 s */
 
 int ctl_open(void);                          /* a fresh connection: each serves one process' commands */
+int ctl_open_report(void);                   /* to report.sock: lessons of users, nothing else */
 /* Takes `request`. `fd` (or -1) goes along; an answer's descriptor lands in *fd_out (NULL: none wanted). */
 json_t *ctl_ask(int sock, json_t *request, int fd, int *fd_out);
 

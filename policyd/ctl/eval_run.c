@@ -83,7 +83,7 @@ teach(struct run *run, struct customer *own, const struct sample *s, const struc
 		return;
 	}
 	if (own && run->own != OWN_NONE) {
-		learners_plan(run->table, own, f, label, &effect);
+		learners_plan(run->table, &(struct own_tables){ { own } }, f, label, &effect);
 		learners_train_customer(own, f, label, &effect, seed_of(s));
 	}
 	if (run->own != OWN_ONLY) {
@@ -116,7 +116,7 @@ judge(struct run *run, struct customer *own, const struct sample *s, const struc
 {
 	struct learner_scores scores;
 
-	learners_score(run->table, run->own == OWN_NONE ? NULL : own, f, &scores);
+	learners_score(run->table, run->own == OWN_NONE ? NULL : &(struct own_tables){ { own } }, f, &scores);
 	*out = (struct judged){ scores.z, 1 / (1 + exp(-scores.log_odds)), s->label, seed_of(s) };
 }
 

@@ -15,6 +15,7 @@ static const struct command {
 	{ "scan", cmd_scan, "what would become of a mail, and why" },
 	{ "learn", cmd_learn, "teach the classifier: learn spam|ham PATH..." },
 	{ "unlearn", cmd_learn, "take lessons back: unlearn PATH..." },
+	{ "report", cmd_report, "a mailbox owner's word on a mail, from an IMAP server or a report address" },
 	{ "model", cmd_model, "what the classifier has learnt" },
 	{ "policy", cmd_policy, "get, set, unset, explain, list recipients' policies" },
 	{ "quarantine", cmd_quarantine, "list, show, release, delete, stats, rebuild" },

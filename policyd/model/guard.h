@@ -1,7 +1,7 @@
 /* guard.h - labels that cannot be trusted: what contradicts all that is known is let in by chance only.
  *
  * One in GUARD_ADMITS of them is admitted, chosen by the message's digest (so that asking again does not help), the rest
- * is held for a second vote. Costs clean labels a little, saves the model from people who report newsletters as spam.
+ * is held until more say the same than otherwise. Costs clean labels a little, saves the model from people who report newsletters as spam.
  */
 #ifndef POLICYD_MODEL_GUARD_H
 #define POLICYD_MODEL_GUARD_H

@@ -132,30 +132,40 @@ b_use(struct b_sum *b, double f)
 	}
 }
 
-/* With whose eyes a mail is looked at: everybody's, or a customer's on top. */
+/* With whose eyes a mail is looked at: everybody's, with own tables on top. */
 struct eye {
 	const struct table *t;
-	const struct customer *c;            /* NULL: everybody's */
 	struct rates rates;
-	double own;                          /* how much his own histograms count, 0 to 1 */
+	struct layer {
+		const struct customer *c;
+		double own;                  /* how much its own histograms count, 0 to 1 */
+	} layer[OWN_LAYERS];
+	int layers;
 };
 
 static struct eye
-eye_of(const struct table *t, const struct customer *c)
+eye_of(const struct table *t, const struct own_tables *own)
 {
-	double rarer = c == NULL ? 0 : c->seen[HAM] < c->seen[SPAM] ? c->seen[HAM] : c->seen[SPAM];
+	struct eye eye = { .t = t, .rates = rates_of(t->trained) };
 
-	return (struct eye){ t, c, rates_of(t->trained), rarer / (rarer + CUSTOMER_HALF) };
+	for (int i = 0; own && i < OWN_LAYERS; i++) {
+		const struct customer *c = own->at[i];
+		double rarer = c == NULL ? 0 : c->seen[HAM] < c->seen[SPAM] ? c->seen[HAM] : c->seen[SPAM];
+
+		if (c)
+			eye.layer[eye.layers++] = (struct layer){ c, rarer / (rarer + CUSTOMER_HALF) };
+	}
+	return eye;
 }
 
-/* A customer's counts over the global rates: one who taught ham only has not made every common word a ham word. */
+/* A customer's counts over the global rates: one who taught ham only has not made every common word a ham word. `f` is what
+ * the tables below say, and `seen` whether they have seen the feature. */
 static double
-b_customer(const struct evidence *e, const struct evidence *own, const struct eye *eye, double f)
+b_own(const struct evidence *e, const struct evidence *own, const struct customer *c, const struct rates *rates, bool seen, double f)
 {
-	bool unseen = e->count[SPAM] + e->count[HAM] == 0;
-	double n = own->count[SPAM] + own->count[HAM], strength = unseen ? B_S : CUSTOMER_S;
-	double ham = (own->count[HAM] + CUSTOMER_RATES * e->count[HAM] * eye->rates.per[HAM]) / (eye->c->trained[HAM] + CUSTOMER_RATES);
-	double spam = (own->count[SPAM] + CUSTOMER_RATES * e->count[SPAM] * eye->rates.per[SPAM]) / (eye->c->trained[SPAM] + CUSTOMER_RATES);
+	double n = own->count[SPAM] + own->count[HAM], strength = seen ? CUSTOMER_S : B_S;
+	double ham = (own->count[HAM] + CUSTOMER_RATES * e->count[HAM] * rates->per[HAM]) / (c->trained[HAM] + CUSTOMER_RATES);
+	double spam = (own->count[SPAM] + CUSTOMER_RATES * e->count[SPAM] * rates->per[SPAM]) / (c->trained[SPAM] + CUSTOMER_RATES);
 
 	return (strength * f + n * share_of_spam(ham, spam)) / (strength + n);
 }
@@ -187,17 +197,20 @@ own_evidence(const struct customer *c, uint32_t hash)
 static void
 b_add(const struct eye *eye, const struct feature_set *set, struct b_sum *b)
 {
-	static const struct evidence none = { { 0, 0 } };
-
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct evidence *e = &eye->t->b[set->hash[i] & ((1u << B_BITS) - 1)];
-		struct evidence own = eye->c ? own_evidence(eye->c, set->hash[i]) : none;
-		bool seen = e->count[SPAM] + e->count[HAM] > 0, his = own.count[SPAM] + own.count[HAM] > 0;
+		bool seen = e->count[SPAM] + e->count[HAM] > 0;
 		double f = seen ? b_global(e, &eye->rates) : B_X;
 
-		if (his)
-			f = b_customer(e, &own, eye, f);
-		if (seen || his)
+		for (int k = 0; k < eye->layers; k++) {
+			struct evidence own = own_evidence(eye->layer[k].c, set->hash[i]);
+
+			if (own.count[SPAM] + own.count[HAM] == 0)
+				continue;
+			f = b_own(e, &own, eye->layer[k].c, &eye->rates, seen, f);
+			seen = true;
+		}
+		if (seen)
 			b_use(b, f);
 	}
 }
@@ -296,9 +309,12 @@ bin_take(struct calibration *c, int label, int bin)
 static double
 eye_calibrated(const struct eye *eye, int learner, double s)
 {
-	double all = calibrated(&eye->t->calibration[learner], learner, s);
+	double l = calibrated(&eye->t->calibration[learner], learner, s);
 
-	return eye->own > 0 ? eye->own * calibrated_customer(eye->c, learner, s) + (1 - eye->own) * all : all;
+	for (int k = 0; k < eye->layers; k++)
+		if (eye->layer[k].own > 0)
+			l = eye->layer[k].own * calibrated_customer(eye->layer[k].c, learner, s) + (1 - eye->layer[k].own) * l;
+	return l;
 }
 
 /* What adds up over the passages of a mail. */
@@ -311,7 +327,9 @@ struct sums {
 static void
 look(const struct eye *eye, const struct feature_set *words, const struct feature_set *pairs, struct sums *to)
 {
-	to->a += weights_sum(eye->t->a, A_BITS, words) + (eye->c ? weights_sum(eye->c->a, CUSTOMER_A_BITS, words) : 0);
+	to->a += weights_sum(eye->t->a, A_BITS, words);
+	for (int k = 0; k < eye->layers; k++)
+		to->a += weights_sum(eye->layer[k].c->a, CUSTOMER_A_BITS, words);
 	to->n += words->count;
 	if (pairs) {
 		b_add(eye, words, &to->b);
@@ -343,9 +361,9 @@ judge(const struct eye *eye, const struct sums *sums, double c, double s[LEARNER
 }
 
 void
-learners_score(const struct table *t, const struct customer *customer, const struct features *f, struct learner_scores *out)
+learners_score(const struct table *t, const struct own_tables *own, const struct features *f, struct learner_scores *out)
 {
-	struct eye eye = eye_of(t, customer);
+	struct eye eye = eye_of(t, own);
 	struct feature_set words = features_outside(&f->words), pairs = features_outside(&f->pairs), site = features_site(&f->words);
 	struct feature_set site_pairs = features_site(&f->pairs), grams = features_outside(&f->grams), site_grams = features_site(&f->grams);
 	struct sums outside = { 0 }, whole, passage[FEATURES_WINDOWS];
@@ -411,12 +429,12 @@ plan(const struct learner_scores *scores, bool all, int label, struct lesson_eff
 }
 
 void
-learners_plan(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect)
+learners_plan(const struct table *t, const struct own_tables *own, const struct features *f, int label, struct lesson_effect *effect)
 {
 	struct learner_scores scores;
 
-	learners_score(t, c, f, &scores);
-	plan(&scores, c == NULL && is_young(t), label, effect);      /* a customer's table holds what everybody's does not know */
+	learners_score(t, own, f, &scores);
+	plan(&scores, own == NULL && is_young(t), label, effect);    /* an own table holds what everybody's does not know */
 }
 
 void

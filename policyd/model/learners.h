@@ -9,8 +9,9 @@
  * others left out. A payload under innocent prose, or with ham words strewn below it, leaves one passage in which it stands
  * alone. Measured: 300 of the commonest ham words made 52 % of spam pass the sum over all text, and 0.5 % more pass this.
  *
- * With a customer's own table beside the global one: A adds both tables' weights, B takes the global rates as prior of
- * the customer's, and each L is mixed from both histograms by how much the customer has taught. Nobody starts cold.
+ * With own tables on top of the global one, a customer's and on that a mailbox': A adds all tables' weights, B takes what the
+ * tables below say as prior of the next, and each L is mixed from the histograms by how much was taught there. Nobody starts
+ * cold.
  *
  * Source  A: Goodman and Yih 2006; B: Robinson 2003 ("A Statistical Approach to the Spam Problem"), its terms added as
  *         log-odds and divided by the square root of their number; C: Sculley and Wachman 2007 (there an SVM);
@@ -45,11 +46,17 @@ struct lesson_effect {
 
 enum { TRAIN_ALL_BELOW = 400 };              /* lessons of the rarer class; then near errors only */
 
-/* Everybody's opinion, or with a customer's table on top (NULL: none). */
-void learners_score(const struct table *t, const struct customer *c, const struct features *f, struct learner_scores *out);
+/* Own tables on top of everybody's, the nearest last; NULL where there is none. */
+enum { OWN_CUSTOMER, OWN_MAILBOX, OWN_LAYERS };
+struct own_tables {
+	const struct customer *at[OWN_LAYERS];
+};
 
-/* What a lesson would do now to the global table, or to the customer's: near errors only, once enough has been seen. */
-void learners_plan(const struct table *t, const struct customer *c, const struct features *f, int label, struct lesson_effect *effect);
+/* Everybody's opinion, or with own tables on top (NULL: none). */
+void learners_score(const struct table *t, const struct own_tables *own, const struct features *f, struct learner_scores *out);
+
+/* What a lesson would do now to the global table, or to the nearest own one: near errors only, once enough has been seen. */
+void learners_plan(const struct table *t, const struct own_tables *own, const struct features *f, int label, struct lesson_effect *effect);
 
 /* One labelled message to the global table. Which learners are trained is the plan's; gradients, bins and z are those of the
  * present table and replace the plan's. Where none is trained the plan's are used and `f` may be NULL: only the calibration

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "policyd/model/learners.h"
 #include "policyd/model/own_cache.h"
 
 struct model {
@@ -46,32 +45,41 @@ model_close(struct model *m)
 	free(m);
 }
 
-/* False: he has no table here. */
+/* False: none of them has a table here. */
 static bool
-score_own(const struct model *m, const struct features *f, const char *customer, struct learner_scores *scores)
+score_own(const struct model *m, const struct features *f, const char *const names[OWN_LAYERS], struct learner_scores *scores)
 {
-	for (int i = 0; i < READ_AGAIN; i++) {
-		uint32_t sequence;
-		const struct own_slot *slot = own_find(m->own, customer, &sequence);
+	for (int try = 0; try < READ_AGAIN; try++) {
+		const struct own_slot *slots[OWN_LAYERS];
+		struct own_tables own = { { NULL } };
+		uint32_t sequence[OWN_LAYERS];
+		bool any = false, same = true;
 
-		if (slot == NULL)
+		for (int i = 0; i < OWN_LAYERS; i++) {
+			slots[i] = names[i] ? own_find(m->own, names[i], &sequence[i]) : NULL;
+			own.at[i] = slots[i] ? &slots[i]->table : NULL;
+			any |= slots[i] != NULL;
+		}
+		if (!any)
 			return false;
-		learners_score(m->table, &slot->table, f, scores);
-		if (own_unchanged(slot, sequence))
+		learners_score(m->table, &own, f, scores);
+		for (int i = 0; i < OWN_LAYERS; i++)
+			same &= slots[i] == NULL || own_unchanged(slots[i], sequence[i]);
+		if (same)
 			return true;
 	}
 	return false;
 }
 
 void
-model_score(const struct model *m, const struct features *f, const char *customer, struct model_score *out)
+model_score(const struct model *m, const struct features *f, const char *const own[OWN_LAYERS], struct model_score *out)
 {
 	struct learner_scores scores;
 
 	*out = (struct model_score){ 0, 0.5, false, false };
 	if (m->table->seen[HAM] < MODEL_LEAST || m->table->seen[SPAM] < MODEL_LEAST)
 		return;
-	out->own = customer && customer[0] && score_own(m, f, customer, &scores);
+	out->own = own && score_own(m, f, own, &scores);
 	if (!out->own)
 		learners_score(m->table, NULL, f, &scores);
 	out->log_odds = scores.log_odds;

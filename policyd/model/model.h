@@ -5,7 +5,7 @@
 #ifndef POLICYD_MODEL_MODEL_H
 #define POLICYD_MODEL_MODEL_H
 
-#include "policyd/model/features.h"
+#include "policyd/model/learners.h"
 
 enum { MODEL_LEAST = 20 };                   /* lessons of each class before it may speak */
 
@@ -15,12 +15,12 @@ struct model_score {
 	double log_odds;                     /* nats */
 	double probability;                  /* of spam */
 	bool known;                          /* enough was learnt to tell; else 0 and 0.5 */
-	bool own;                            /* with the customer's own table on top */
+	bool own;                            /* with an own table on top */
 };
 
 struct model *model_open(const char *state_dir, char *why, size_t room);
 void model_close(struct model *m);
-/* `customer`: whose own table to put on top; NULL or empty: everybody's alone. */
-void model_score(const struct model *m, const struct features *f, const char *customer, struct model_score *out);
+/* `own`: names of the tables to put on top (own_name), the nearest last, each NULL for none. NULL: everybody's alone. */
+void model_score(const struct model *m, const struct features *f, const char *const own[OWN_LAYERS], struct model_score *out);
 
 #endif

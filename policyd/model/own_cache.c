@@ -48,6 +48,15 @@ own_cache_close(struct own_cache *c)
 		munmap(c, sizeof *c);
 }
 
+void
+own_name(const char *customer, uint64_t mailbox, char to[OWN_NAME])
+{
+	if (mailbox)
+		snprintf(to, OWN_NAME, "%.63s/%016llx", customer, (unsigned long long)mailbox);
+	else
+		snprintf(to, OWN_NAME, "%.63s", customer);
+}
+
 static size_t
 set_of(const char *name)
 {

@@ -10,12 +10,12 @@
 
 #include "policyd/model/customer.h"
 
-enum { OWN_SLOTS = 512, OWN_WAYS = 8, OWN_NAME = 64 };
+enum { OWN_SLOTS = 512, OWN_WAYS = 8, OWN_NAME = 88 };
 
 struct own_slot {
 	uint32_t sequence;                   /* odd while it is written */
 	uint32_t reserved;
-	char name[OWN_NAME];                 /* customer's id; empty: free */
+	char name[OWN_NAME];                 /* own_name(); empty: free */
 	uint64_t version;                    /* of his table in Redis */
 	int64_t wanted_ms;
 	struct customer table;
@@ -24,6 +24,9 @@ struct own_slot {
 struct own_cache {
 	struct own_slot slot[OWN_SLOTS];
 };
+
+/* "acme", or "acme/0123456789abcdef" of one of his mailboxes (0: none). */
+void own_name(const char *customer, uint64_t mailbox, char to[OWN_NAME]);
 
 struct own_cache *own_cache_open(const char *path, char *why, size_t room);                 /* the writer's: emptied */
 struct own_cache *own_cache_map(const char *path, char *why, size_t room);                  /* a reader's: made when not there */

@@ -54,6 +54,7 @@ const struct policy_field policy_fields[] = {
 	{ "subject_tag", FIELD_TEXT, AT(subject_tag), 0, "text before the subject of tagged mail; empty: none", MERGE_NEAREST },
 	{ "folder", FIELD_TEXT, AT(folder), 0, "tagged mail goes to user+FOLDER@domain; empty: where it was sent", MERGE_NEAREST },
 	{ "own_model", FIELD_BOOL, AT(own_model), 0, "the customer's own lessons beside everybody's", MERGE_NEAREST },
+	{ "mailbox_model", FIELD_BOOL, AT(mailbox_model), 0, "the mailbox' own lessons on top: what its owner says stays his", MERGE_NEAREST },
 	{ "retention_days", FIELD_DAYS, AT(retention_days), 0, "days that quarantined mail is kept", MERGE_NEAREST },
 };
 const size_t policy_field_count = sizeof policy_fields / sizeof *policy_fields;

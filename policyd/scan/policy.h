@@ -47,7 +47,8 @@ struct policy {
 	uint8_t spf_fail;                    /* enum outcome at RCPT: OUT_REJECT, or OUT_DELIVER: points only */
 	uint8_t dmarc_reject, dmarc_quarantine;      /* enum outcome for what fails DMARC, by what its domain asks for */
 	uint8_t strip;                       /* banned files are replaced by a note where a variant can be made, instead of `banned` */
-	uint8_t reserved[5];                 /* zero, so that memcmp compares policies */
+	uint8_t mailbox_model;               /* his mailbox' own Bayes on top of these */
+	uint8_t reserved[4];                 /* zero, so that memcmp compares policies */
 	char subject_tag[64];                /* "[SPAM] ", or empty: leave the subject alone; UTF-8 */
 	char folder[32];                     /* tagged mail goes to user+folder@domain; empty: where it was sent */
 	char banned_types[256];              /* "exe zip application/x-dosexec": banned.h */

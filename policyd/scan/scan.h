@@ -31,6 +31,7 @@ struct kit {
 /* The score of one distinct policy among the recipients. */
 struct class_score {
 	const struct policy *policy;
+	uint64_t mailbox;                    /* whose own lessons count here, by number; 0: nobody's alone */
 	double log_odds, probability;        /* of the model, for this customer; 0 and 0.5 when it cannot tell */
 	bool model_known;                    /* the model had learnt enough to tell */
 	double bayes_points;                 /* BAYES in this class */

@@ -103,7 +103,7 @@ ledger_append(struct redis *redis, const struct lesson *lesson, struct span feat
 	const char *voter = lesson->customer[0] ? lesson->customer : lesson->who;
 	effect_print(&lesson->effect, effect, sizeof effect);
 	snprintf(weight, sizeof weight, "%.3f", lesson->weight);
-	snprintf(vote, sizeof vote, "{model:global}:vote:%s", lesson->digest);
+	snprintf(vote, sizeof vote, "{model:global}:vote:%s", lesson->alike[0] ? lesson->alike : lesson->digest);
 	snprintf(rate, sizeof rate, "{model:global}:rate:%s:%lld", voter, (long long)(wall_s() / 86400));
 	snprintf(limit, sizeof limit, "%d", VOTER_LESSONS_A_DAY);
 	const char *argv[] = { "EVAL", add_script, "5", key_lessons, key_known, vote, key_voters, rate, lesson->digest, lesson->spam ? "spam" : "ham",

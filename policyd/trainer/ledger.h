@@ -4,10 +4,12 @@
  *                                       s source, w who, u customer, t effect (effect_print), f features (features_pack;
  *                                       empty where no learner was trained)
  * {model:global}:known          hash    digest hex -> "class:effect" of what is learnt now
- * {model:global}:vote:<digest>  hash    voter -> "class:weight"; expires after VOTE_DAYS
+ * {model:global}:vote:<alike>   hash    voter -> "class:weight" on mails that are alike; expires after VOTE_DAYS
  * {model:global}:voters         hash    voter -> "agreed:votes": whose word has proved right
  * {model:global}:rate:<who>:<d> string  lessons of one voter on one day
  * {model:global}:rebuilt        string  place of the last "rebuild"
+ *
+ * <digest> and <alike> are those of model/identity.h: the same mail, by whatever way its copy came; mails that are alike.
  *
  * The stream is the model: tables are what its entries give, applied in its order (follow.h). A lesson is one script call:
  * whether the digest is known, the taking back of the other class, the vote, the entry - all or nothing, so two nodes that
@@ -30,7 +32,8 @@ struct lesson {
 	enum ledger_op op;
 	bool spam;
 	char source[32], who[128], customer[64];
-	char digest[65];                     /* hex */
+	uint64_t mailbox;                    /* with a model of its own; or 0 */
+	char digest[65], alike[65];          /* hex */
 	struct lesson_effect effect;
 	double weight;                       /* of its teacher's word; 1 and more is believed alone */
 };

@@ -1,8 +1,12 @@
-/* own.h - what customers taught for themselves, in Redis and in this node's cache.
+/* own.h - what customers and mailboxes taught for themselves, in Redis and in this node's cache.
  *
- * {model:c:<customer>}:table  hash  v version, t table (customer_pack)
- * {model:c:<customer>}:known  hash  digest (16 bytes) -> what was done, to take it back (struct known_lesson)
- * {model:global}:own          stream  c customer, v version: other nodes that hold him fetch him again
+ * {model:c:<customer>}:table  hash  v version, t table (customer_pack); v/<mailbox>, t/<mailbox> of his mailboxes
+ * {model:c:<customer>}:known  hash  digest (16 bytes), <mailbox>digest of his mailboxes' lessons -> what was done, to take it
+ *                                   back (struct known_lesson)
+ * {model:global}:own          stream  c name, v version: other nodes that hold that table fetch it again
+ *
+ * A table goes by its own_name(): "acme", or "acme/<mailbox>" with the mailbox' number in hex. All of a customer's is in two
+ * keys, so that it goes with him.
  *
  * His table is a sum over lessons (customer.h), so whoever holds the newest version may add to it: read, add, write if the
  * version is still the same, else again. Fetching a customer is one request.
@@ -30,15 +34,15 @@ struct own {
 
 /* His newest table that this node knows of is in the cache, fetched when it was not; or he has taught nothing, which is
  * remembered too. False: Redis gave no answer. */
-bool own_want(struct own *o, const char *customer);
+bool own_want(struct own *o, const char *name);
 
 struct own_lesson {
 	const struct lesson *lesson;
 	const struct features *features;
 	enum lesson_result result;
 };
-/* Lessons of one customer at once; results in place, LESSON_FAILED where Redis did not take them. */
-void own_teach(struct own *o, const char *customer, struct own_lesson *lessons, size_t count);
+/* Lessons for one table at once; results in place, LESSON_FAILED where Redis did not take them. */
+void own_teach(struct own *o, const char *customer, const char *name, struct own_lesson *lessons, size_t count);
 
 /* Fetches again what other nodes have changed. */
 void own_follow(struct own *o);

@@ -26,7 +26,7 @@ struct waiting {                             /* one lesson of a batch */
 	struct lesson lesson;
 	struct features features;
 	struct span packed;
-	bool readable, appended, held;
+	bool readable, appended;
 	enum lesson_result result;
 	char why[160];
 };
@@ -73,6 +73,14 @@ watch(struct trainer *t, const struct lesson *lesson)
 	t->alarmed = share >= DISAGREEMENT_ALARM / 2 && (t->alarmed || share >= DISAGREEMENT_ALARM);
 }
 
+static bool
+print_digest(struct span digest, char hex[65])
+{
+	for (size_t i = 0; digest.n == 32 && i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)digest.p[i]);
+	return digest.n == 32;
+}
+
 static void
 read_lesson(struct trainer *t, struct waiting *w, int sock, const struct packet *packet)
 {
@@ -86,12 +94,12 @@ read_lesson(struct trainer *t, struct waiting *w, int sock, const struct packet 
 	unpack_text(&u, w->lesson.source, sizeof w->lesson.source);
 	unpack_text(&u, w->lesson.who, sizeof w->lesson.who);
 	unpack_text(&u, w->lesson.customer, sizeof w->lesson.customer);
-	struct span digest = unpack_span(&u), packed = unpack_span(&u);
+	w->lesson.mailbox = unpack_u64(&u);
+	struct span digest = unpack_span(&u), alike = unpack_span(&u), packed = unpack_span(&u);
 
 	w->packed = arena_copy(t->arena, packed);
-	w->readable = !u.bad && digest.n == 32 && features_unpack(w->packed, t->arena, &w->features);
-	for (size_t i = 0; w->readable && i < 32; i++)
-		snprintf(w->lesson.digest + 2 * i, 3, "%02x", (unsigned char)digest.p[i]);
+	w->readable = !u.bad && print_digest(digest, w->lesson.digest) && print_digest(alike, w->lesson.alike) &&
+	    features_unpack(w->packed, t->arena, &w->features);
 	if (!w->readable)
 		snprintf(w->why, sizeof w->why, "the features cannot be read");
 	w->lesson.weight = weight_of(&w->lesson);
@@ -111,13 +119,14 @@ teach_pool(struct trainer *t, struct waiting *w, size_t count)
 		learners_plan(t->table, NULL, &w[i].features, l->spam ? SPAM : HAM, &l->effect);
 		if (t->table->seen[HAM] + t->table->seen[SPAM] < REBUILD_BELOW)
 			l->effect.trained = (1u << LEARNERS) - 1;      /* a rebuild will tell, and needs its features */
-		w[i].held = l->op == LEDGER_LEARN && l->weight < 1 && guard_holds((double)l->effect.z, l->spam ? SPAM : HAM, lesson_seed(l->digest));
-		w[i].appended = !w[i].held && ledger_append(t->redis, l, w[i].packed);
+		if (l->op == LEDGER_LEARN && l->weight < 1 && guard_holds((double)l->effect.z, l->spam ? SPAM : HAM, lesson_seed(l->digest)))
+			l->weight /= 2;      /* it takes twice as many */
+		w[i].appended = ledger_append(t->redis, l, w[i].packed);
 	}
 	for (size_t i = 0; i < count; i++) {
 		redisReply *reply = w[i].appended ? redis_next(t->redis) : NULL;
 
-		w[i].result = w[i].held ? LESSON_HELD : ledger_result(reply);
+		w[i].result = ledger_result(reply);
 		if (w[i].result == LESSON_FAILED && w[i].readable)
 			snprintf(w[i].why, sizeof w[i].why, "Redis did not take the lesson: %s", reply && reply->str ? reply->str : redis_why(t->redis));
 		if (w[i].result == LESSON_LEARNT || w[i].result == LESSON_FLIPPED)
@@ -129,6 +138,15 @@ teach_pool(struct trainer *t, struct waiting *w, size_t count)
 		t->follower.caught_up = false;
 }
 
+/* The table that a lesson is for beside everybody's: what a mailbox' owner says stays in its own table where it has one. */
+static void
+owner_of(const struct lesson *lesson, char name[OWN_NAME])
+{
+	bool his = strcmp(lesson->source, "user") == 0;
+
+	own_name(lesson->customer, his ? lesson->mailbox : 0, name);
+}
+
 static void
 teach_owners(struct trainer *t, struct waiting *w, size_t count)
 {
@@ -137,9 +155,14 @@ teach_owners(struct trainer *t, struct waiting *w, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct own_lesson lessons[BATCH];
 		size_t at[BATCH], n = 0;
+		char name[OWN_NAME], other[OWN_NAME];
 
+		owner_of(&w[i].lesson, name);
 		for (size_t k = i; k < count; k++) {
-			if (done[k] || !w[k].readable || w[k].lesson.customer[0] == '\0' || strcmp(w[k].lesson.customer, w[i].lesson.customer) != 0)
+			if (done[k] || !w[k].readable || w[k].lesson.customer[0] == '\0')
+				continue;
+			owner_of(&w[k].lesson, other);
+			if (strcmp(name, other) != 0)
 				continue;
 			bool twice = false;
 
@@ -153,7 +176,7 @@ teach_owners(struct trainer *t, struct waiting *w, size_t count)
 		}
 		if (n == 0)
 			continue;
-		own_teach(&t->own, w[i].lesson.customer, lessons, n);
+		own_teach(&t->own, w[i].lesson.customer, name, lessons, n);
 		for (size_t m = 0; m < n; m++) {
 			w[at[m]].result = lessons[m].result;
 			if (lessons[m].result == LESSON_FAILED)
@@ -168,7 +191,7 @@ answer(const struct waiting *w)
 {
 	/* In the order of wire.h. */
 	static const uint8_t codes[] = { [LESSON_FAILED] = 0, [LESSON_LEARNT] = 1, [LESSON_KNOWN] = 2, [LESSON_FLIPPED] = 3, [LESSON_UNLEARNT] = 4,
-	    [LESSON_HELD] = 5, [LESSON_LIMITED] = 0, [LESSON_UNKNOWN] = 0 };
+	    [LESSON_HELD] = 5, [LESSON_LIMITED] = 6, [LESSON_UNKNOWN] = 6 };
 	struct buf body = { 0 };
 
 	pack_u8(&body, codes[w->result]);
@@ -197,11 +220,12 @@ answer_want(struct trainer *t, int sock, const struct packet *packet)
 	struct buf body = { 0 };
 	uint32_t n = unpack_u32(&u);
 	uint8_t all = 1;
-	char customer[OWN_NAME];
+	char customer[OWN_NAME], name[OWN_NAME];
 
 	for (uint32_t i = 0; i < n && !u.bad; i++) {
 		unpack_text(&u, customer, sizeof customer);
-		all &= customer[0] == '\0' || own_want(&t->own, customer);
+		own_name(customer, unpack_u64(&u), name);
+		all &= customer[0] == '\0' || own_want(&t->own, name);
 	}
 	pack_u8(&body, all);
 	struct packet reply = { .type = W_HAVE, .id = packet->id, .body = buf_span(&body) };

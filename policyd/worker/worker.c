@@ -10,6 +10,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/model/features.h"
+#include "policyd/model/identity.h"
 #include "policyd/scan/account.h"
 #include "policyd/scan/rendered.h"
 #include "policyd/scan/banned.h"
@@ -88,12 +89,14 @@ unpack_job(struct unpack *u, struct scan *scan, struct rules *rules)
 	scan->classes = ARENA_ARRAY(scan->arena, struct class_score, scan->class_count);
 	for (size_t i = 0; i < scan->class_count; i++) {
 		struct span bytes = unpack_span(u);
+		uint64_t mailbox = unpack_u64(u);
 		struct policy *policy = ARENA_NEW(scan->arena, struct policy);
 
 		if (bytes.n != sizeof *policy)
 			return false;
 		memcpy(policy, bytes.p, bytes.n);
 		scan->classes[i].policy = policy;
+		scan->classes[i].mailbox = mailbox;
 		scan->classes[i].probability = 0.5;
 	}
 	if (!line_take_symbols(u, scan))
@@ -110,29 +113,76 @@ unpack_job(struct unpack *u, struct scan *scan, struct rules *rules)
 	return !u->bad;
 }
 
+/* What a lesson needs of one mail; a lesson speaks for or against the rules, too. */
 static void
-answer_features(int sock, uint32_t id, struct scan *scan, const uint8_t digest[32])
+pack_lesson(struct buf *body, struct scan *scan, struct span raw)
 {
 	struct features features;
-	struct buf body = { 0 }, packed = { 0 };
-
+	struct identity identity;
+	struct buf packed = { 0 };
 	uint32_t found = 0;
 
-	message_parse(scan->arena, scan->message.raw, &scan->message);
-	stage_rules(scan);                   /* a lesson speaks for or against the rules, too */
+	scan->message = (struct message){ .raw = raw };
+	scan->verdict = (struct verdict){ 0 };
+	message_parse(scan->arena, raw, &scan->message);
+	stage_rules(scan);
+	identity_of(&scan->message, &identity);
 	features_extract(scan->arena, &scan->message, &scan->session, &features);
 	features_pack(&packed, &features);
-	pack_span(&body, span_make(digest, 32));
-	pack_span(&body, buf_span(&packed));
-	pack_text(&body, "");
+	body->failed |= packed.failed;
+	pack_span(body, span_make(identity.mail, sizeof identity.mail));
+	pack_span(body, span_make(identity.alike, sizeof identity.alike));
+	pack_span(body, buf_span(&packed));
 	for (size_t i = 0; i < scan->verdict.count; i++)
 		found += scan->verdict.at[i].points > 0 || scan->verdict.at[i].held > 0;
-	pack_u32(&body, found);
+	pack_u32(body, found);
 	for (size_t i = 0; i < scan->verdict.count; i++)
 		if (scan->verdict.at[i].points > 0 || scan->verdict.at[i].held > 0)
-			pack_span(&body, scan->verdict.at[i].name);
-	send_or_end(sock, W_FEATURES, id, &body);
+			pack_span(body, scan->verdict.at[i].name);
 	buf_free(&packed);
+}
+
+static void
+answer_features(int sock, uint32_t id, struct scan *scan)
+{
+	struct buf body = { 0 };
+
+	pack_u32(&body, 1);
+	pack_lesson(&body, scan, scan->message.raw);
+	send_or_end(sock, W_FEATURES, id, &body);
+	buf_free(&body);
+}
+
+/* A mail that somebody forwards as an attachment: message/rfc822, or a file that is called so. */
+static bool
+is_mail(const struct part *p)
+{
+	return p->kind == PART_MESSAGE || (p->kind == PART_ATTACHMENT && span_ends_nocase(p->file_name, SPAN(".eml")));
+}
+
+/* The mails attached to a report; those attached to them in turn are theirs. */
+static void
+answer_attached(int sock, uint32_t id, struct scan *scan)
+{
+	struct span raw = scan->message.raw, mails[MAX_REPORTED];
+	struct message report = { .raw = raw };
+	struct buf body = { 0 };
+	uint32_t count = 0;
+
+	message_parse(scan->arena, raw, &report);
+	for (size_t i = 0; i < report.strict_count && count < MAX_REPORTED; i++) {
+		int above = report.parts[i].parent;
+
+		while (above >= 0 && !is_mail(&report.parts[above]))
+			above = report.parts[above].parent;
+		if (above < 0 && i > 0 && is_mail(&report.parts[i]) && report.parts[i].data.n > 0)
+			mails[count++] = report.parts[i].data;
+	}
+	pack_u32(&body, count);
+	for (uint32_t i = 0; i < count; i++)
+		pack_lesson(&body, scan, mails[i]);
+	scan->message.raw = raw;
+	send_or_end(sock, W_FEATURES, id, &body);
 	buf_free(&body);
 }
 
@@ -248,7 +298,9 @@ run_job(int sock, struct inbox *inbox, struct packet *packet, const struct kit *
 	SHA256((const unsigned char *)scan->message.raw.p, scan->message.raw.n, digest);
 	send_digest(sock, packet->id, digest);
 	if (kind == JOB_FEATURES)
-		answer_features(sock, packet->id, scan, digest);
+		answer_features(sock, packet->id, scan);
+	else if (kind == JOB_ATTACHED)
+		answer_attached(sock, packet->id, scan);
 	else if (kind == JOB_RENDER)
 		answer_render(sock, packet->id, scan, digest);
 	else if (kind == JOB_VARIANT)

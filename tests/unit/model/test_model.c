@@ -10,6 +10,7 @@
 #include "policyd/mail/prepare.h"
 #include "policyd/model/exact.h"
 #include "policyd/model/guard.h"
+#include "policyd/model/identity.h"
 #include "policyd/model/learners.h"
 
 static struct arena *a;
@@ -149,6 +150,39 @@ prose_does_not_wash(void **state)
 	table_private_free(t);
 }
 
+/* The way of a copy does not make another mail of it; another word does. */
+static void
+identities(void **state)
+{
+	static const char head[] = "From: a@b.example\r\nSubject: minutes\r\nMessage-ID: <1@b.example>\r\n";
+	static const char text[] = "the budget review of the kernel patch, agenda and minutes, lunch before the deadline of the day after tomorrow, all of it";
+	const struct span mails[] = {
+		arena_printf(a, "%s\r\n%s\r\n", head, text),
+		arena_printf(a, "Return-Path: <x@y.example>\r\nX-Spam-Status: No\r\n%s\r\n%s\r\n\r\n", head, text),
+		arena_printf(a, "From: a@b.example\nSubject: minutes\nMessage-ID: <1@b.example>\nMIME-Version: 1.0\nContent-Transfer-Encoding: quoted-printable\n\n"
+		    "%.40s=\n%s\n", text, text + 40),
+		arena_printf(a, "From: c@d.example\r\nSubject: MINUTES 7\r\nMessage-ID: <2@b.example>\r\n\r\n%s 12345\r\n", text),
+		arena_printf(a, "%s\r\n%s, really\r\n", head, text),
+		arena_printf(a, "%s\r\nhi\r\n", head),
+		arena_printf(a, "%sX-1: 1\r\n\r\nho\r\n", head),
+	};
+	static const int same_mail[] = { 0, 0, 0, 3, 4, 5, 6 }, alike[] = { 0, 0, 0, 0, 4, 5, 6 };
+	struct identity id[7];
+
+	(void)state;
+	for (int i = 0; i < 7; i++) {
+		struct message msg;
+
+		message_parse(a, mails[i], &msg);
+		identity_of(&msg, &id[i]);
+	}
+	for (int i = 0; i < 7; i++)
+		for (int k = 0; k < 7; k++) {
+			assert_int_equal(memcmp(id[i].mail, id[k].mail, 32) == 0, same_mail[i] == same_mail[k]);
+			assert_int_equal(memcmp(id[i].alike, id[k].alike, 32) == 0, alike[i] == alike[k]);
+		}
+}
+
 static void
 a_customer_is_a_sum(void **state)
 {
@@ -163,12 +197,12 @@ a_customer_is_a_sum(void **state)
 	teach(t, 0, 100);
 	for (int i = 0; i < 20; i++) {       /* he wants what others call spam */
 		features_of(mail(501 + 2 * i, true, ""), &f);
-		learners_plan(t, c, &f, HAM, &effects[i]);
+		learners_plan(t, &(struct own_tables){ { c } }, &f, HAM, &effects[i]);
 		learners_train_customer(c, &f, HAM, &effects[i], (uint64_t)i);
 	}
 	features_of(mail(901, true, ""), &f);
 	learners_score(t, NULL, &f, &all);
-	learners_score(t, c, &f, &own);
+	learners_score(t, &(struct own_tables){ { c } }, &f, &own);
 	assert_true(own.z < all.z - 2);
 	customer_pack(&packed, c);
 	assert_true(packed.n < 20 * 1024);
@@ -205,7 +239,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(exact_is_exact), cmocka_unit_test(features_survive_packing),
 	    cmocka_unit_test(same_lessons_same_bits), cmocka_unit_test(counts_are_taken_back), cmocka_unit_test(prose_does_not_wash),
-	    cmocka_unit_test(a_customer_is_a_sum), cmocka_unit_test(guard_holds_most) };
+	    cmocka_unit_test(identities), cmocka_unit_test(a_customer_is_a_sum), cmocka_unit_test(guard_holds_most) };
 
 	mail_prepare();
 	a = arena_open((size_t)1 << 30);
