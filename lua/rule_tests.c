@@ -298,6 +298,10 @@ rules_pass(struct rules *r, const struct config *config, char *why, size_t room)
 		r->at[i].tests = LUA_NOREF;
 		r->at[i].test_count = 0;
 	}
+	if (!score_passes(r, a, text, sizeof text)) {
+		snprintf(line, sizeof line, "%s: %s", config->score_script, text);
+		complain(&complaints, NULL, NULL, -1, line);
+	}
 	for (size_t i = 0; i < r->set_count; i++)
 		lua_gc(r->sets[i].state->L, LUA_GCCOLLECT);
 	arena_close(a);

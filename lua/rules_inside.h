@@ -176,4 +176,9 @@ double symbol_hits(const void *rules, int id);
 /* Bind expressions to rules, find cycles, put rules in order and to their anchors. Complaints as it finds them. */
 void rules_order(struct rules *r);
 
+/* --- stage_score.c --- */
+
+/* score.lua answers for made-up findings, with and without a model: what would defer every mail is refused at a reload. */
+bool score_passes(struct rules *r, struct arena *a, char *why, size_t room);
+
 #endif

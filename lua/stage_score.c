@@ -142,34 +142,62 @@ push_seen(const struct scan *scan, struct rules *r, const char *customer, char *
 	return state_call(state, 1, 1, why, room);
 }
 
+static bool
+score_all(struct scan *scan, struct rules *r, char *why, size_t room)
+{
+	struct state *state = r->sets[0].state;
+	bool ok;
+
+	state_budget(state, MAX_LUA_STEPS, clock_ms() + SCORE_MS);    /* its own time: a slow stage before it must not
+	                                                                 leave the mail without points */
+	ok = push_seen(scan, r, "", why, room);
+	for (size_t i = 0; ok && i < scan->class_count; i++) {
+		const char *customer = scan->classes[i].policy->customer;
+		bool own = sees_more(r, customer);
+
+		ok = !own || push_seen(scan, r, customer, why, room);
+		ok = ok && score_class(r, &scan->classes[i], why, room);
+		if (own)
+			lua_settop(state->L, 1);
+	}
+	lua_settop(state->L, 0);
+	return ok;
+}
+
 enum stage_result
 stage_score(struct scan *scan)
 {
 	struct rules *r = scan->kit->rules;
 	char why[300];
-	bool ok = true;
 
-	if (r == NULL) {
+	if (r == NULL)
 		score_plainly(scan);
-		return STAGE_DONE;
+	else if (!score_all(scan, r, why, sizeof why)) {
+		verdict_unknown(scan->arena, &scan->verdict, SPAN("SCORE"), span_of(why));
+		return STAGE_UNKNOWN;
 	}
-	struct state *state = r->sets[0].state;
+	return STAGE_DONE;
+}
 
-	state_budget(state, MAX_LUA_STEPS, clock_ms() + SCORE_MS);    /* its own time: a slow stage before it must not
-	                                                                 leave the mail without points */
-	ok = push_seen(scan, r, "", why, sizeof why);
-	for (size_t i = 0; ok && i < scan->class_count; i++) {
-		const char *customer = scan->classes[i].policy->customer;
-		bool own = sees_more(r, customer);
+bool
+score_passes(struct rules *r, struct arena *a, char *why, size_t room)
+{
+	static const struct { double log_odds; bool known; uint8_t dnsbl; } mails[] = {
+		{ 0, false, DNSBL_MODE_SCORE }, { 0.3, true, DNSBL_MODE_REJECT }, { 25, true, DNSBL_MODE_OFF }, { -25, true, DNSBL_MODE_SCORE },
+	};
+	enum { MAILS = sizeof mails / sizeof *mails };
+	struct class_score classes[MAILS];
+	struct policy policies[MAILS];
+	struct scan *scan = ARENA_NEW(a, struct scan);
 
-		ok = !own || push_seen(scan, r, customer, why, sizeof why);
-		ok = ok && score_class(r, &scan->classes[i], why, sizeof why);
-		if (own)
-			lua_settop(state->L, 1);
+	for (size_t i = 0; i < MAILS; i++) {
+		policy_default(&policies[i]);
+		policies[i].dnsbl = mails[i].dnsbl;
+		classes[i] = (struct class_score){ .policy = &policies[i], .log_odds = mails[i].log_odds, .model_known = mails[i].known,
+		    .probability = 1 / (1 + exp(-mails[i].log_odds)) };
 	}
-	lua_settop(state->L, 0);
-	if (ok)
-		return STAGE_DONE;
-	verdict_unknown(scan->arena, &scan->verdict, SPAN("SCORE"), span_of(why));
-	return STAGE_UNKNOWN;
+	*scan = (struct scan){ .arena = a, .classes = classes, .class_count = MAILS };
+	verdict_add(a, &scan->verdict, SPAN("DNSBL_EXAMPLE"), 3, SPAN("127.0.0.2"));
+	verdict_add(a, &scan->verdict, SPAN("SUBJECT_EXAMPLE"), -0.5, SPAN(""));
+	return score_all(scan, r, why, room);
 }

@@ -10,7 +10,9 @@ import time
 import unittest
 
 from tests.lib.policyd import Policyd
-from tests.lib.procs import Dir, Proc, free_port, wait_until
+from tests.lib.procs import TOP, Dir, Proc, free_port, wait_until
+
+POISONED = int(os.environ.get("POISONED", "200"))
 
 HAM = "meeting minutes report budget lunch train review patch kernel thanks agenda draft deadline holiday question".split()
 SPAM = "winner pills casino cheap rolex refinance viagra unlimited offer click guarantee prize lottery bonus urgent".split()
@@ -203,6 +205,103 @@ class Model(unittest.TestCase):
         wait_until(lambda: abs(b.score(news[0], "x@acme.example")["bayes_points"] - after["acme"]) < 1e-6, 5)
         self.assertEqual(n.json("unlearn", self.d("news"), "--for", "bob@acme.example")["unlearnt"], 29)
         wait_until(lambda: abs(b.score(news[0], "x@acme.example")["bayes_points"] - before["acme"]) < 1e-6, 5)
+
+    def test_no_request_for_a_scan(self):
+        """Redis sees nothing of the model for a scan, of a customer with one of his own neither: only what the trainer asks by the clock."""
+        n = self.node()
+        n.set("domain:acme.example", customer="acme", own_model="true", mailbox_model="true")
+        for kind in range(2):
+            n.ctl("learn", ("ham", "spam")[kind], folder(self.d, "m%d" % kind, [mail(i, kind) for i in range(40)]))
+        n.ctl("learn", "ham", folder(self.d, "own", [mail(90, 1)]), "--for", "bob@acme.example", "--as", "admin")
+        n.ctl("learn", "ham", folder(self.d, "his", [mail(91, 1)]), "--for", "bob@acme.example", "--as", "user")
+        self.settled(n)
+        n.score(mail(500, 1), "bob@acme.example")
+        paths = [self.d.write("z%d.eml" % i, mail(600 + i, i % 2)) for i in range(100)]
+        with open(self.d("monitor"), "wb") as out:
+            watch = subprocess.Popen(["redis-cli", "-p", str(self.redis.port), "MONITOR"], stdout=out)
+            time.sleep(0.5)
+            start = time.monotonic()
+            n.ctl("scan", *paths, "--rcpt", "bob@acme.example", check=False)
+            seconds = time.monotonic() - start
+            time.sleep(0.5)
+            watch.kill()
+            watch.wait()
+        with open(self.d("monitor")) as f:
+            model = [line for line in f if "{model:" in line]
+        self.assertEqual([line for line in model if "{model:c:" in line], [])
+        by_clock = [line for line in model if "XRANGE" in line or ":lease" in line or ("HGET" in line and "place" in line)]
+        self.assertEqual([line for line in model if line not in by_clock and "lua" not in line], [])
+        self.assertLess(len(by_clock), 30 * (seconds + 2))       # two ledgers every 200 ms, and the lease
+        self.assertGreater(n.json("stats")["scans"], 100)
+
+    def test_one_customer_poisons_nobody_else(self):
+        """A customer's users teach it upside down, as often as they like: nobody else's score moves, whatever way they take."""
+        n = self.node()
+        for c in ("acme", "beta"):
+            n.set("domain:%s.example" % c, customer=c, own_model="true")
+        for kind in range(2):
+            n.ctl("learn", ("ham", "spam")[kind], folder(self.d, "m%d" % kind, [mail(i, kind) for i in range(60)]))
+        self.settled(n)
+        probes = [mail(700 + i, i % 2) for i in range(10)]
+        before = [[n.score(m, r)["bayes_points"] for m in probes] for r in ("x@beta.example", "x@none.example")]
+        for kind in range(2):
+            lies = folder(self.d, "lies%d" % kind, [mail(3000 + i, kind) for i in range(POISONED // 2)])
+            for role in ("user", "admin"):
+                n.ctl("learn", ("spam", "ham")[kind], lies, "--for", "bob@acme.example", "--as", role, check=False)
+        self.assertEqual(n.model()["spam"] + n.model()["ham"], 120)
+        after = [[n.score(m, r)["bayes_points"] for m in probes] for r in ("x@beta.example", "x@none.example")]
+        self.assertEqual(before, after)
+        own = [n.score(m, "x@acme.example")["bayes_points"] for m in probes]
+        self.assertNotEqual(own, after[0])
+
+    def test_hostile_lessons(self):
+        """What nobody would send but to hurt: learnt, turned over and taken back, it leaves the model as it was."""
+        n = self.node()
+        for kind in range(2):
+            n.ctl("learn", ("ham", "spam")[kind], folder(self.d, "m%d" % kind, [mail(i, kind) for i in range(40)]))
+        self.settled(n)
+        before, dice = n.table(), random.Random(5)
+        head = b"From: a@b.example\r\nSubject: x\r\nMessage-ID: <%d@x.example>\r\n\r\n"
+        bodies = [b" ".join(b"w%d" % dice.randrange(10 ** 9) for _ in range(900000)),            # 10 MB of words
+                  b"\r\n".join(b" ".join(b"tok%d" % (10 * i + k) for k in range(10)) for i in range(10000)),
+                  b"viagra " * 200000, b"a" * 5000000, dice.randbytes(1000000), bytes(1000000), b""]
+        mails = [head % i + body for i, body in enumerate(bodies)]
+        mails += [b"".join(b"X-%d: %d\r\n" % (i, i) for i in range(10000)) + b"\r\n", b"\r\n"]
+        hostile = folder(self.d, "hostile", mails)
+        start = time.monotonic()
+        self.assertEqual(n.json("learn", "spam", hostile)["learnt"], len(mails))
+        self.assertEqual(n.json("learn", "ham", hostile)["flipped"], len(mails))
+        self.assertLess(time.monotonic() - start, 60)
+        self.assertGreater(n.score(mail(1000, 1))["bayes_points"], 1)
+        self.assertEqual(n.json("unlearn", hostile)["unlearnt"], len(mails))
+        self.settled(n)
+        self.assertEqual(weights(before), weights(n.table()))
+        n.ctl("model", "verify")
+
+    def test_operators_score(self):
+        """score.lua is the operator's: a change is in force with a reload, one that cannot work is refused and the old one stays."""
+        with open(os.path.join(TOP, "lua", "score.lua")) as f:
+            ours = f.read()
+        script = self.d.write("score.lua", ours)
+        n = self.node(settings='score = "%s";' % script)
+        for kind in range(2):
+            n.ctl("learn", ("ham", "spam")[kind], folder(self.d, "m%d" % kind, [mail(i, kind) for i in range(40)]))
+        self.settled(n)
+        first = n.score(mail(1000, 1))
+        self.d.write("score.lua", ours.replace("SPAM_MOST, HAM_MOST = 1.0, 8.0", "SPAM_MOST, HAM_MOST = 0.5, 3.0"))
+        n.ctl("reload")
+        second = n.score(mail(1000, 1))
+        self.assertLess(second["bayes_points"], 3.0)
+        self.assertAlmostEqual(second["points"] - first["points"], second["bayes_points"] - first["bayes_points"], 5)
+        for broken, why in (("return function(symbols, class)\n  return 1 +\nend\n", "score.lua:3:1"), ("return 5\n", "must return function"),
+                            ("return function() return 'x', 0 end\n", "two finite numbers"), ("return function() return 0 / 0, 0 end\n", "two finite numbers"),
+                            ("return function(s, c) return c.nosuch.field, 0 end\n", "score.lua:1"),
+                            ("return function(s, c) return c.log_odds + s[3].points, 0 end\n", "score.lua:1"),
+                            ("return function() while true do end end\n", "score.lua")):
+            self.d.write("score.lua", broken)
+            r = n.ctl("reload", check=False)
+            self.assertEqual((r.returncode, why in r.stderr.decode()), (1, True), (broken, r.stderr))
+            self.assertEqual(n.score(mail(1000, 1))["points"], second["points"])
 
     def test_cluster(self):
         """The same lessons on a Cluster of three masters with a replica each: keys of one model lie together, scripts name them."""
