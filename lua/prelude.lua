@@ -134,7 +134,7 @@ local test_fields = known_fields("Test", "One example beside a rule: a mail, wha
 local known_flags = { nice = true, net = true }
 local known_needs = { text = true, urls = true, files = true, dns = true, ["redis:ro"] = true, ["map:NAME"] = true }
 local word = re([[^(?:__[A-Z0-9_]{1,58}|[A-Z][A-Z0-9_]{2,59})$]])
-local reserved = re([[^(?:DNSBL_|URIBL_|BAYES|VIRUS$|CLAMAV|RULE|SCORE|MIME_UNKNOWN|OVERSIZE$|FINDINGS_LIMIT$)|_UNKNOWN$]])
+local reserved = re([[^(?:DNSBL_|URIBL_|CAMPAIGN|REPUTATION|KNOWN_|BAYES|VIRUS$|CLAMAV|RULE|SCORE|MIME_UNKNOWN|OVERSIZE$|FINDINGS_LIMIT$)|_UNKNOWN$]])
 local canary = re([[^canary\((\d{1,2})\)$]])
 -- A group with an open repeat inside that is repeated itself: on the wrong text it takes exponential time.
 local nested = re([[(?<!\\)\((?:[^()\\]|\\.)*(?<!\\)[+*](?![+])(?:[^()\\]|\\.)*\)(?:[+*](?![+])|\{\d+,\})]])

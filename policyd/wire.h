@@ -67,7 +67,7 @@ enum wire {
 	W_ASK,              /* worker, id of its job: u32 batch, u32 n, n x question (scan/question.h) -> W_TOLD, maybe too late */
 	W_TOLD,             /* id of the job: u32 batch, u32 n, n x answer */
 	W_FEATURES,         /* of the mail, or (JOB_ATTACHED) of each mail attached to it: u32 n, n x (span identity (32), span
-	                       alike (32) (model/identity.h), span features, u32 n, n x text symbols of rules found) */
+	                       alike (32) (model/identity.h), span features, u32 n, n x text symbols of rules found, span struct alike) */
 	W_RENDERED,         /* rendered (rendered_pack): for people to look at */
 	W_VARIANT_MADE,     /* worker, broker: span traces of earlier passages (rewrite_traces); fd the mail as this variant has it */
 
@@ -96,6 +96,7 @@ enum wire {
 	/* worker -> broker, with the id of its job: what is answered by findings. Each kind once a scan -> W_FOUND, maybe too late */
 	W_ASK_LISTS = 110,  /* u32 family, span address (16): the client behind a trusted relay */
 	W_ASK_NAMES,        /* u32 n, n x (u8 bits of enum name_place, span name, span registrable domain): for lists of names */
+	W_ASK_CAMPAIGN,     /* span struct alike: mails like this one */
 	W_FOUND = 120,      /* u32 the question's type, u32 n, n x symbol found */
 };
 

@@ -76,6 +76,10 @@
 	X(M_DMARC_FAIL, "dmarc_fail")                                         \
 	X(M_AUTH_UNKNOWN, "auth_unknown")                                     \
 	X(M_DNSBL_SICK_NOW, "dnsbl_sick_now")                                 \
+	X(M_CAMPAIGN_FOUND, "campaign_mails")                                 \
+	X(M_CAMPAIGN_WEIGHED, "campaign_mails_with_points")                   \
+	X(M_CAMPAIGN_REPORTS, "campaign_reports")                             \
+	X(M_CAMPAIGN_UNKNOWN, "campaign_unknown")                             \
 	/* Redis */                                                           \
 	X(M_REDIS_ASKED, "redis_commands")                                    \
 	X(M_REDIS_FAILED, "redis_failed")                                     \

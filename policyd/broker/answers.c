@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "policyd/base/metrics.h"
+#include "policyd/broker/campaign.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/transaction.h"
 #include "policyd/net/lists_names.h"
@@ -38,6 +39,7 @@ void
 answers_forget(struct tx *tx)
 {
 	questions_forget(tx);
+	campaign_forget(tx);
 	if (tx->names_wait)
 		names_cancel(tx->names_wait);
 	tx->names_wait = NULL;
@@ -139,6 +141,8 @@ answers_asked(struct tx *tx, struct packet *question)
 		lists_asked(tx, &u);
 	else if (question->type == W_ASK_NAMES)
 		names_asked(tx, &u);
+	else if (question->type == W_ASK_CAMPAIGN)
+		campaign_asked(tx, &u);
 	else
 		questions_asked(tx, &u);
 }

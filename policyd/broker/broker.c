@@ -18,6 +18,7 @@
 #include "policyd/broker/variants.h"
 #include "policyd/net/dns.h"
 #include "policyd/net/lists.h"
+#include "policyd/store/campaigns.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/meter.h"
 #include "policyd/store/redis_async.h"
@@ -237,7 +238,8 @@ open_all(struct broker *b)
 	       (b->lists = lists_open(b->base, b->dns, b->config)) != NULL &&
 	       (b->redis = redis_async_open(b->base, b->config)) != NULL &&
 	       (b->customers = customers_open(b->base, b->redis, b->config)) != NULL && (b->watch = watch_open(b)) != NULL &&
-	       (b->meter = meter_open(b->base, b->redis)) != NULL && (b->source = source_open(b->base, b->config)) != NULL &&
+	       (b->meter = meter_open(b->base, b->redis)) != NULL && (b->campaigns = campaigns_open(b->redis)) != NULL &&
+	       (b->source = source_open(b->base, b->config)) != NULL &&
 	       (b->dispatch = dispatch_open(b->base, b->config, pay_ready, b)) != NULL && (b->store = link_to(b, "store")) != NULL &&
 	       (b->trainer = link_to(b, "trainer")) != NULL &&
 	       (b->self->policy_fd < 0 || policyport_open(b, b->self->policy_fd));
@@ -271,6 +273,7 @@ broker_main(struct child *self)
 	if (b.delegate)
 		delegate_close(b.delegate);
 	meter_close(b.meter);
+	campaigns_close(b.campaigns);
 	source_close(b.source);
 	customers_close(b.customers);
 	lists_close(b.lists);

@@ -12,6 +12,7 @@
 
 struct arena;
 struct event;
+struct campaigns;
 struct meter;
 struct source;
 struct peer;
@@ -42,6 +43,7 @@ struct broker {
 	struct redis_async *redis;
 	struct customers *customers;
 	struct meter *meter;
+	struct campaigns *campaigns;
 	struct source *source;
 	struct dispatch *dispatch;
 	struct delegate *delegate;

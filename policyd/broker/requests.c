@@ -11,6 +11,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/account.h"
+#include "policyd/broker/campaign.h"
 #include "policyd/broker/deprovision.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/render.h"
@@ -347,6 +348,16 @@ lesson_done(void *arg, struct packet *answer)
 		lessons_end(r);
 }
 
+/* It speaks of mails like it as well: with the voice of the customer, else of whoever teaches. */
+static void
+report_alike(struct request *r, struct unpack *alike, bool spam, bool learn)
+{
+	char voice[80];
+
+	snprintf(voice, sizeof voice, "%s:%.70s", r->customer[0] ? "customer" : "who", r->customer[0] ? r->customer : field(r, "who"));
+	campaign_report(r->caller->broker, alike, spam, !learn, voice);
+}
+
 /* One mail's part of W_FEATURES to the trainer. */
 static bool
 ask_lesson(struct request *r, struct unpack *u)
@@ -358,8 +369,12 @@ ask_lesson(struct request *r, struct unpack *u)
 
 	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--)
 		unpack_span(u);
+	struct unpack like = *u;
+
+	unpack_span(u);
 	if (u->bad)
 		return false;
+	report_alike(r, &like, spam, learn);
 	if (learn && !spam)
 		watch_ham(r->caller->broker->watch, &symbols);
 	pack_u8(&body, spam);
@@ -446,6 +461,31 @@ learn(struct request *r)
 		return;
 	}
 	submit_plain(r, json_is_true(json_object_get(r->json, "attached")) ? JOB_ATTACHED : JOB_FEATURES, features_done);
+}
+
+/* ---- released: no lesson, but a word for mails like it ---- */
+
+static void
+released_read(void *arg, enum job_result result, struct packet *answer)
+{
+	struct request *r = arg;
+	struct unpack u = { answer ? answer->body : SPAN(""), false };
+
+	if (result == JOB_DONE && answer->type == W_FEATURES) {
+		unpack_span(&u);
+		unpack_span(&u);
+		report(r, u);
+	}
+	request_reply(r, json_pack("{s:s}", "result", "heard"));
+}
+
+static void
+released(struct request *r)
+{
+	if (r->fd < 0 || !lesson_customer(r))
+		request_reply(r, error("released: a mail is needed, and a customer's address or none", 2));
+	else
+		submit_plain(r, JOB_FEATURES, released_read);
 }
 
 /* ---- render: a mail for people to look at ---- */
@@ -600,7 +640,7 @@ static const struct command {
 	void (*run)(struct request *r);
 } commands[] = {
 	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
-	{ "render", false, render },
+	{ "render", false, render }, { "released", false, released },
 	{ "policy.", true, policy }, { "rules.", true, rules }, { "broker.status", false, status },
 };
 

@@ -8,6 +8,7 @@
 #include "policyd/scan/decide.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/store/entries.h"
+#include "policyd/store/campaigns.h"
 
 struct gate {
 	struct broker *broker;
@@ -64,6 +65,10 @@ struct tx {                                  /* one mail */
 	struct dnsbl_result origin_lists;
 	struct lists_wait *origin_wait;
 	struct names_wait *names_wait;       /* for lists of names (net/lists_names.h) */
+	struct alike alike;                  /* its fingerprints, and what is known of mails like it (campaign.h) */
+	struct campaigns_found campaign;
+	struct campaigns_wait *campaign_wait;
+	double campaign_points;
 	struct batch *batches;               /* of questions that its worker waits for (questions.c) */
 	uint32_t asked;                      /* questions so far: MAX_ASKED at most */
 

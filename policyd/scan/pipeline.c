@@ -20,10 +20,12 @@ static const struct stage stages[] = {
 	{ "relay",  "RELAY",  stage_relay,     100,    CARRY_ON },
 	{ "asking", "AUTH",   stage_auth_ask,  200,    CARRY_ON },
 	{ "names",  "NAMES",  stage_names,     100,    CARRY_ON },
+	{ "alike",  "CAMPAIGN", stage_alike,   100,    CARRY_ON },
 	{ "clamav", "CLAMAV", stage_clamav,  20000,    DEFER    },
 	{ "lists",  "LISTS",  stage_lists,   10500,    CARRY_ON },     /* asked before ClamAV: mostly here by now */
 	{ "auth",   "AUTH",   stage_auth,    21000,    CARRY_ON },     /* the same */
 	{ "listed", "NAMES",  stage_listed,  10500,    CARRY_ON },     /* the same */
+	{ "known",  "CAMPAIGN", stage_campaign, 1000,  CARRY_ON },     /* the same */
 	{ "bayes",  "BAYES",  stage_bayes,    1000,    CARRY_ON },
 	{ "rules",  "RULES",  stage_rules,    MAX_RULES_MS + MAX_RULES_WAIT_MS, CARRY_ON },
 	{ "score",  "SCORE",  stage_score,     250,    DEFER    },

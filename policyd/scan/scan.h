@@ -52,7 +52,7 @@ struct scan {
 	size_t class_count;                  /* >= 1 */
 	const struct kit *kit;
 	struct asker *asker;                 /* lent; NULL: nobody can be asked (tools) */
-	bool lists_asked, names_asked;
+	bool lists_asked, names_asked, campaign_asked;
 	struct ip origin;                    /* behind a trusted relay: the client before it; family 0: none was found */
 	struct span origin_helo;             /* and the name it gave */
 	struct auth_asked *auth_asked;       /* stage_auth.c's own */

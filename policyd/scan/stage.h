@@ -12,10 +12,12 @@ enum stage_result stage_mime(struct scan *scan);       /* scan/stage_mime.c: par
 enum stage_result stage_relay(struct scan *scan);      /* scan/stage_relay.c: the client behind a trusted relay; lists are asked */
 enum stage_result stage_auth_ask(struct scan *scan);   /* scan/stage_auth.c: SPF's answer, keys and records are asked for */
 enum stage_result stage_names(struct scan *scan);      /* scan/stage_names.c: lists of names are asked about links, sender, ... */
+enum stage_result stage_alike(struct scan *scan);      /* scan/stage_campaign.c: fingerprints; mails like it are asked for */
 enum stage_result stage_clamav(struct scan *scan);     /* worker/antivirus.c: raw mail and every part */
 enum stage_result stage_lists(struct scan *scan);      /* scan/stage_relay.c: what they say of him */
 enum stage_result stage_auth(struct scan *scan);       /* scan/stage_auth.c: who sent it */
 enum stage_result stage_listed(struct scan *scan);     /* scan/stage_names.c: what they say */
+enum stage_result stage_campaign(struct scan *scan);   /* scan/stage_campaign.c: what is known of them */
 enum stage_result stage_bayes(struct scan *scan);      /* scan/stage_bayes.c: features once, log-odds per class */
 enum stage_result stage_rules(struct scan *scan);      /* lua/stage_rules.c: symbols of the Lua rules */
 enum stage_result stage_score(struct scan *scan);      /* lua/stage_score.c: score.lua sums to points per class */

@@ -12,6 +12,7 @@
 #include "policyd/model/features.h"
 #include "policyd/model/identity.h"
 #include "policyd/scan/account.h"
+#include "policyd/scan/alike.h"
 #include "policyd/scan/rendered.h"
 #include "policyd/scan/banned.h"
 #include "policyd/scan/rewrite.h"
@@ -119,6 +120,7 @@ pack_lesson(struct buf *body, struct scan *scan, struct span raw)
 {
 	struct features features;
 	struct identity identity;
+	struct alike alike;
 	struct buf packed = { 0 };
 	uint32_t found = 0;
 
@@ -139,6 +141,8 @@ pack_lesson(struct buf *body, struct scan *scan, struct span raw)
 	for (size_t i = 0; i < scan->verdict.count; i++)
 		if (scan->verdict.at[i].points > 0 || scan->verdict.at[i].held > 0)
 			pack_span(body, scan->verdict.at[i].name);
+	alike_read(&scan->message, &alike);
+	pack_span(body, span_make(&alike, sizeof alike));
 	buf_free(&packed);
 }
 

@@ -3,6 +3,7 @@
  *
  * A release is written down before it is tried ("releasing") and again when the MTA has taken the mail; so one that a
  * crash interrupted is tried again, and at most one more copy goes out. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -75,6 +76,41 @@ returned(struct release *r)
 }
 
 static void
+heard(void *arg, struct packet *answer)
+{
+	struct unpack u = { answer ? answer->body : SPAN(""), false };
+	struct span reply = unpack_span(&u);
+	int *fd = arg;
+
+	if (span_find(reply, SPAN("heard")) == SPAN_NONE)    /* the mail has gone out all the same */
+		log_warning("a release is no word for mails like it: " SPAN_FMT, SPAN_ARG(answer ? reply : SPAN("no answer from the broker")));
+	close(*fd);
+	free(fd);
+}
+
+/* A release is a word for mails like it (broker/campaign.h). */
+static void
+tell_released(const struct release *r)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s?}", "cmd", "released", "class", "ham", "who", r->rcpt.actor, "for",
+	    r->rcpt.customer[0] ? r->rcpt.address : "");
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	int *fd = malloc(sizeof *fd);
+	struct buf body = { 0 };
+
+	pack_text(&body, text ? text : "{}");
+	if (fd && (*fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 0)) >= 0) {
+		if (!link_ask(r->store->broker, W_REQUEST, &body, fd, 1, SCAN_MS, heard, fd))
+			heard(fd, NULL);
+		fd = NULL;
+	}
+	free(fd);
+	free(text);
+	json_decref(json);
+	buf_free(&body);
+}
+
+static void
 conclude(struct release *r, enum entry_state state, const char *note, const char *queue_id)
 {
 	struct seg_place place;
@@ -124,6 +160,8 @@ delivered(void *arg, struct packet *answer)
 	unpack_u32(&u);
 	unpack_text(&u, reply, sizeof reply);
 	unpack_text(&u, queue_id, sizeof queue_id);
+	if (result == 1 && !u.bad)
+		tell_released(r);            /* while the mail is at hand */
 	returned(r);
 	if (answer == NULL || u.bad) {
 		try_later(r, "no answer from the MTA");
