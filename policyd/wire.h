@@ -97,6 +97,8 @@ enum wire {
 	W_ASK_LISTS = 110,  /* u32 family, span address (16): the client behind a trusted relay */
 	W_ASK_NAMES,        /* u32 n, n x (u8 bits of enum name_place, span name, span registrable domain): for lists of names */
 	W_ASK_CAMPAIGN,     /* span struct alike: mails like this one */
+	W_ASK_REPUTATION,   /* text network, u32 n, n x (u8 enum reputation_kind, text domain that is proved), span proved author
+	                       or "", u32 n, n x span Message-ID that it refers to */
 	W_FOUND = 120,      /* u32 the question's type, u32 n, n x symbol found */
 };
 

@@ -80,6 +80,8 @@
 	X(M_CAMPAIGN_WEIGHED, "campaign_mails_with_points")                   \
 	X(M_CAMPAIGN_REPORTS, "campaign_reports")                             \
 	X(M_CAMPAIGN_UNKNOWN, "campaign_unknown")                             \
+	X(M_REPUTATION_GOOD, "reputation_good_mails")                         \
+	X(M_REPUTATION_BAD, "reputation_bad_mails")                           \
 	/* Redis */                                                           \
 	X(M_REDIS_ASKED, "redis_commands")                                    \
 	X(M_REDIS_FAILED, "redis_failed")                                     \

@@ -6,6 +6,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/campaign.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/reputation.h"
 #include "policyd/broker/transaction.h"
 #include "policyd/net/lists_names.h"
 
@@ -40,6 +41,7 @@ answers_forget(struct tx *tx)
 {
 	questions_forget(tx);
 	campaign_forget(tx);
+	reputation_forget(tx);
 	if (tx->names_wait)
 		names_cancel(tx->names_wait);
 	tx->names_wait = NULL;
@@ -143,6 +145,8 @@ answers_asked(struct tx *tx, struct packet *question)
 		names_asked(tx, &u);
 	else if (question->type == W_ASK_CAMPAIGN)
 		campaign_asked(tx, &u);
+	else if (question->type == W_ASK_REPUTATION)
+		reputation_asked(tx, &u);
 	else
 		questions_asked(tx, &u);
 }

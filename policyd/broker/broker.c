@@ -22,6 +22,7 @@
 #include "policyd/store/customers.h"
 #include "policyd/store/meter.h"
 #include "policyd/store/redis_async.h"
+#include "policyd/store/reputations.h"
 #include "policyd/store/source.h"
 
 enum { HELLO_MS = 5000 };
@@ -239,6 +240,7 @@ open_all(struct broker *b)
 	       (b->redis = redis_async_open(b->base, b->config)) != NULL &&
 	       (b->customers = customers_open(b->base, b->redis, b->config)) != NULL && (b->watch = watch_open(b)) != NULL &&
 	       (b->meter = meter_open(b->base, b->redis)) != NULL && (b->campaigns = campaigns_open(b->redis)) != NULL &&
+	       (b->reputations = reputations_open(b->base, b->redis)) != NULL &&
 	       (b->source = source_open(b->base, b->config)) != NULL &&
 	       (b->dispatch = dispatch_open(b->base, b->config, pay_ready, b)) != NULL && (b->store = link_to(b, "store")) != NULL &&
 	       (b->trainer = link_to(b, "trainer")) != NULL &&
@@ -274,6 +276,7 @@ broker_main(struct child *self)
 		delegate_close(b.delegate);
 	meter_close(b.meter);
 	campaigns_close(b.campaigns);
+	reputations_close(b.reputations);
 	source_close(b.source);
 	customers_close(b.customers);
 	lists_close(b.lists);

@@ -13,6 +13,7 @@
 struct arena;
 struct event;
 struct campaigns;
+struct reputations;
 struct meter;
 struct source;
 struct peer;
@@ -44,6 +45,7 @@ struct broker {
 	struct customers *customers;
 	struct meter *meter;
 	struct campaigns *campaigns;
+	struct reputations *reputations;
 	struct source *source;
 	struct dispatch *dispatch;
 	struct delegate *delegate;

@@ -26,6 +26,8 @@ headers_symbols(struct buf *out, const struct tx *tx, const struct scanned_class
 		    tx->scanned.symbols[i].points);
 	if (score && score->model_known)
 		buf_printf(out, "%sBAYES=%.2f", out->n > start ? sep : "", score->bayes_points);
+	if (score && score->known_symbol)
+		buf_printf(out, "%s%s=%.2f", out->n > start ? sep : "", score->known_symbol, score->known_points);
 }
 
 static void

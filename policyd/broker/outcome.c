@@ -8,6 +8,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/campaign.h"
+#include "policyd/broker/reputation.h"
 #include "policyd/broker/headers.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/broker/transaction.h"
@@ -551,6 +552,7 @@ tx_scanned(struct tx *tx)
 	}
 	watch_scanned(tx->broker->watch, tx);
 	campaign_note(tx);
+	reputation_note(tx);
 	for (uint32_t i = 0; i < tx->recipient_count; i++)
 		copies += tx->fates[i].store;
 	if (tx->settlement.reply == REPLY_DEFER) {

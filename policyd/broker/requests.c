@@ -15,6 +15,7 @@
 #include "policyd/broker/deprovision.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/render.h"
+#include "policyd/broker/reputation.h"
 #include "policyd/broker/transaction.h"
 #include "policyd/broker/variants.h"
 #include "policyd/broker/wanted.h"
@@ -24,6 +25,7 @@
 #include "policyd/store/meter.h"
 #include "policyd/store/history.h"
 #include "policyd/store/redis_async.h"
+#include "policyd/store/reputations.h"
 #include "policyd/store/source.h"
 
 enum { SCAN_MS = 60 * 1000, LESSON_MS = 30 * 1000, REPLY_MS = 2000 };
@@ -187,7 +189,7 @@ scan_done(void *arg, enum job_result result, struct packet *answer)
 	else if (result != JOB_DONE || !(tx->have_scanned = scanned_unpack(&u, &tx->scanned)))
 		reply = error("no worker could scan it in time; see policyctl doctor", 1);
 	else
-		reply = tx_decide(tx) ? scan_json(tx) : error("no memory", 1);
+		reply = reputation_credit(tx) && tx_decide(tx) ? scan_json(tx) : error("no memory", 1);
 	if (r->account)
 		json_object_set(reply, "message", r->account);
 	tx->mail_fd = -1;                    /* the request closes it */
@@ -611,6 +613,12 @@ policy(struct request *r)
 }
 
 static void
+reputation(struct request *r)
+{
+	reputations_request(r->caller->broker->reputations, r->json, policy_done, r);
+}
+
+static void
 rules(struct request *r)
 {
 	request_reply(r, watch_request(r->caller->broker->watch, r->json));
@@ -641,7 +649,7 @@ static const struct command {
 } commands[] = {
 	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
 	{ "render", false, render }, { "released", false, released },
-	{ "policy.", true, policy }, { "rules.", true, rules }, { "broker.status", false, status },
+	{ "policy.", true, policy }, { "rules.", true, rules }, { "reputation.", true, reputation }, { "broker.status", false, status },
 };
 
 static void

@@ -75,6 +75,8 @@ symbols_json(const struct tx *tx, const struct scanned_class *score)
 	if (score && score->model_known)
 		json_array_append_new(list, json_pack("{s:s, s:f, s:f}", "name", "BAYES", "points", score->bayes_points,
 		    "probability", score->probability));
+	if (score && score->known_symbol)
+		json_array_append_new(list, json_pack("{s:s, s:f}", "name", score->known_symbol, "points", score->known_points));
 	return list;
 }
 

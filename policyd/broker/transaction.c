@@ -12,6 +12,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/rcpt.h"
+#include "policyd/broker/reputation.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/meter.h"
 #include "policyd/store/source.h"
@@ -45,6 +46,7 @@ tx_free(struct tx *tx)
 	if (tx->have_scanned)
 		scanned_free(&tx->scanned);
 	free(tx->answer_body);
+	reputation_free(tx);
 	for (uint32_t i = 0; i < tx->recipient_count; i++)
 		free(tx->recipients[i].raw);
 	free(tx->recipients);
@@ -368,7 +370,7 @@ message_scanned(void *arg, enum job_result result, struct packet *answer)
 		struct unpack u = { span_make(tx->answer_body, answer->body.n), false };
 
 		tx->have_scanned = scanned_unpack(&u, &tx->scanned);
-		if (!tx->have_scanned) {
+		if (!tx->have_scanned || !reputation_credit(tx)) {
 			tx_defer(tx, "451", "4.3.0", "Local error; try again later");
 			return;
 		}

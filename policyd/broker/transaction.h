@@ -69,6 +69,7 @@ struct tx {                                  /* one mail */
 	struct campaigns_found campaign;
 	struct campaigns_wait *campaign_wait;
 	double campaign_points;
+	struct reputation_asked *reputation; /* what is known of its origin (reputation.c) */
 	struct batch *batches;               /* of questions that its worker waits for (questions.c) */
 	uint32_t asked;                      /* questions so far: MAX_ASKED at most */
 

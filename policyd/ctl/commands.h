@@ -11,6 +11,7 @@ int cmd_model(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_quarantine(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_reputation(int argc, char **argv);
 int cmd_review(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_rules(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct command {
 	{ "backup", cmd_backup, "the quarantine's keys into a file" },
 	{ "restore", cmd_backup, "and back from it" },
 	{ "trace", cmd_trace, "what became of a mail, by queue id, Message-ID, reference or quarantine id" },
+	{ "reputation", cmd_reputation, "what is known of a network, a domain, a sender at a mailbox; show, reset" },
 	{ "user", cmd_user, "who may use the review pages: add, list, passwd, totp, key, remove" },
 	{ "review", cmd_review, "name, digests and language of a customer's review pages" },
 	{ "audit", cmd_audit, "what was done there: list, verify" },

@@ -26,6 +26,7 @@ static const struct stage stages[] = {
 	{ "auth",   "AUTH",   stage_auth,    21000,    CARRY_ON },     /* the same */
 	{ "listed", "NAMES",  stage_listed,  10500,    CARRY_ON },     /* the same */
 	{ "known",  "CAMPAIGN", stage_campaign, 1000,  CARRY_ON },     /* the same */
+	{ "reputation", "REPUTATION", stage_reputation, 1000, CARRY_ON },
 	{ "bayes",  "BAYES",  stage_bayes,    1000,    CARRY_ON },
 	{ "rules",  "RULES",  stage_rules,    MAX_RULES_MS + MAX_RULES_WAIT_MS, CARRY_ON },
 	{ "score",  "SCORE",  stage_score,     250,    DEFER    },

@@ -17,6 +17,11 @@ struct scanned_class {
 	bool model_known;
 	bool strippable;
 	struct span banned;                  /* the file that this policy bans; empty: none */
+
+	/* the broker's own, of recipients who know the author (broker/reputation.c); the points are in `points` */
+	const char *known_symbol;            /* static; NULL: none */
+	double known_points;
+	uint32_t base;                       /* the worker's score it was made of, plus one; 0: it is one of those */
 };
 
 struct scanned_forged {                      /* a header that only we may write, sent from outside */

@@ -18,6 +18,7 @@ enum stage_result stage_lists(struct scan *scan);      /* scan/stage_relay.c: wh
 enum stage_result stage_auth(struct scan *scan);       /* scan/stage_auth.c: who sent it */
 enum stage_result stage_listed(struct scan *scan);     /* scan/stage_names.c: what they say */
 enum stage_result stage_campaign(struct scan *scan);   /* scan/stage_campaign.c: what is known of them */
+enum stage_result stage_reputation(struct scan *scan); /* scan/stage_reputation.c: what mail of the same origin was like */
 enum stage_result stage_bayes(struct scan *scan);      /* scan/stage_bayes.c: features once, log-odds per class */
 enum stage_result stage_rules(struct scan *scan);      /* lua/stage_rules.c: symbols of the Lua rules */
 enum stage_result stage_score(struct scan *scan);      /* lua/stage_score.c: score.lua sums to points per class */
