@@ -64,6 +64,7 @@ static const struct setting settings[] = {
 	{ "", "user", USER, F(user), 0, 0, NULL },
 	{ "", "worker_user", USER, F(worker_user), 0, 0, NULL },
 	{ "", "host_name", DOMAIN, F(host_name), 0, 0, NULL },
+	{ "", "login_domain", DOMAIN, F(login_domain), 0, 0, NULL },
 	{ "", "authserv_id", TEXT, F(authserv_id), 0, 0, NULL },
 	{ "", "authserv_guarded", FLAG, F(authserv_guarded), 0, 0, NULL },
 	{ "auth", "check", FLAG, F(auth), 0, 0, NULL },
@@ -283,7 +284,7 @@ static void
 read_policy(struct reader *r, const config_setting_t *s)
 {
 	const char *names[64];
-	char value[128], why[256];
+	char value[256], why[320];
 
 	for (size_t i = 0; i < policy_field_count; i++)
 		names[i] = policy_fields[i].name;
@@ -313,8 +314,14 @@ read_policy(struct reader *r, const config_setting_t *s)
 			config_complain(r, e, "policy.%s is %s; expected a value", field->name, kind_of(e));
 			return;
 		}
-		if (!policy_field_parse(&r->c->policy_default, field, span_of(value), why, sizeof why))
+		struct policy one = r->c->policy_default;
+
+		if (!policy_field_parse(&one, field, span_of(value), why, sizeof why))
 			config_complain(r, e, "policy.%s", why);
+		else if (field->kind == FIELD_LIMITS)        /* measure by measure, as at every level */
+			policy_field_merge(&r->c->policy_default, field, &one);
+		else
+			r->c->policy_default = one;
 	}
 	if (!r->failed && !policy_check(&r->c->policy_default, why, sizeof why))
 		config_complain(r, s, "policy: %s", why);

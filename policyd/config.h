@@ -105,6 +105,8 @@ struct config {
 
 	struct policy_source policy_source;  /* socket empty: none */
 
+	char login_domain[128];              /* of logins without one, for their limits and policies; empty: they have the default's */
+
 	/* tag */
 	struct policy policy_default;
 	char host_name[128];                 /* in headers and replies; default: gethostname */

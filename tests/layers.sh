@@ -18,12 +18,13 @@ allow policyd/base
 allow policyd/mail policyd/base
 allow policyd/model policyd/base policyd/mail policyd/scan
 allow policyd/net policyd/base policyd/scan
-allow policyd/store policyd/base policyd/net policyd/scan
+allow policyd/limit policyd/base policyd/scan
+allow policyd/store policyd/base policyd/net policyd/scan policyd/limit
 allow policyd/auth policyd/base policyd/mail policyd/scan
 allow policyd/scan policyd/base policyd/mail policyd/model policyd/auth
 allow lua policyd/base policyd/mail policyd/model policyd/scan
 allow policyd/worker policyd/base policyd/net policyd/mail policyd/model policyd/auth policyd/scan lua
-allow policyd/broker policyd/base policyd/net policyd/store policyd/auth policyd/scan policyd/worker
+allow policyd/broker policyd/base policyd/net policyd/store policyd/auth policyd/scan policyd/worker policyd/limit
 allow policyd/trainer policyd/base policyd/store policyd/mail policyd/model
 allow policyd/deliver policyd/base policyd/net policyd/scan
 allow milter policyd/base policyd/scan policyd/broker

@@ -97,6 +97,9 @@ enum {
 	MAX_HTTP_CLIENTS     = 1024,              /* connections at once */
 	MAX_HTTP_PER_ADDRESS = 128,
 
+	/* limits */
+	MAX_BUCKETS          = 256 * 1024,        /* token buckets that one node keeps in mind */
+
 	/* policies */
 	MAX_POLICY_CLASSES   = 64,                /* distinct classes scored in one mail; more are scored in turns */
 

@@ -19,6 +19,13 @@
 	X(M_POLICY_REQUESTS, "policy_requests")                               \
 	X(M_POLICY_BAD, "policy_requests_bad")                                \
 	X(M_POLICY_LATE, "policy_answers_late")                               \
+	/* limits */                                                          \
+	X(M_LIMITS_ASKED, "limits_asked")                                     \
+	X(M_LIMITS_AHEAD, "limits_taken_ahead")                               \
+	X(M_LIMITS_OVER, "limits_over")                                       \
+	X(M_LIMITS_ALONE, "limits_alone")                                     \
+	X(M_LIMITS_UNKNOWN, "limits_unknown")                                 \
+	X(M_LIMITS_NOW, "limits_buckets_now")                                 \
 	/* outcomes, per recipient */                                         \
 	X(M_DELIVERED, "recipients_delivered")                                \
 	X(M_TAGGED, "recipients_tagged")                                      \

@@ -15,6 +15,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/delegate.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/limits.h"
 #include "policyd/broker/variants.h"
 #include "policyd/net/dns.h"
 #include "policyd/net/lists.h"
@@ -242,6 +243,7 @@ open_all(struct broker *b)
 	       (b->meter = meter_open(b->base, b->redis)) != NULL && (b->campaigns = campaigns_open(b->redis)) != NULL &&
 	       (b->reputations = reputations_open(b->base, b->redis)) != NULL &&
 	       (b->source = source_open(b->base, b->config)) != NULL &&
+	       (b->buckets = buckets_open(b->base, b->redis)) != NULL && (b->limits = limits_open()) != NULL &&
 	       (b->dispatch = dispatch_open(b->base, b->config, pay_ready, b)) != NULL && (b->store = link_to(b, "store")) != NULL &&
 	       (b->trainer = link_to(b, "trainer")) != NULL &&
 	       (b->self->policy_fd < 0 || policyport_open(b, b->self->policy_fd));
@@ -277,6 +279,8 @@ broker_main(struct child *self)
 	meter_close(b.meter);
 	campaigns_close(b.campaigns);
 	reputations_close(b.reputations);
+	buckets_close(b.buckets);
+	limits_close(b.limits);
 	source_close(b.source);
 	customers_close(b.customers);
 	lists_close(b.lists);

@@ -11,9 +11,11 @@
 #include "policyd/wire.h"
 
 struct arena;
+struct buckets;
 struct event;
 struct campaigns;
 struct reputations;
+struct limits;
 struct meter;
 struct source;
 struct peer;
@@ -46,6 +48,8 @@ struct broker {
 	struct meter *meter;
 	struct campaigns *campaigns;
 	struct reputations *reputations;
+	struct buckets *buckets;             /* token buckets of the pool, and which of them a recipient meets */
+	struct limits *limits;
 	struct source *source;
 	struct dispatch *dispatch;
 	struct delegate *delegate;

@@ -256,7 +256,7 @@ tx_conclude(struct tx *tx)
 	char text[MAX_REPLY_TEXT] = "";
 
 	if (tx->settlement.reply == REPLY_REJECT) {
-		const char *what = tx->scanned.classes & CLASS_VIRUS ? "a virus was found in it" : "it looks like spam";
+		const char *what = tx->scanned.classes & CLASS_VIRUS ? "a virus was found in it" : tx->limit_text[0] ? tx->limit_text : "it looks like spam";
 
 		snprintf(text, sizeof text, "Message refused: %s (ref %s)", what, tx->reference);
 		add_release_link(tx, text, sizeof text);
@@ -468,7 +468,9 @@ outcome_of(const struct tx *tx, uint32_t i, double more, unsigned mask)
 		found.points += more;
 		found.classes &= mask;
 	}
-	return origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
+	enum outcome wanted = origin_refused(tx, r->policy) ? OUT_REJECT : decide(r->policy, &found);
+
+	return outcome_rank(r->limit) > outcome_rank(wanted) ? r->limit : wanted;
 }
 
 enum outcome

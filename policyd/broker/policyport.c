@@ -10,6 +10,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/broker.h"
 #include "policyd/broker/delegate.h"
+#include "policyd/broker/limits.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/broker/who.h"
 #include "policyd/net/lists.h"
@@ -28,42 +29,71 @@ struct question {
 	struct dnsbl_result lists;
 	bool have_lists;
 	struct source_wait *source_wait;
+	struct limits_wait *limits_wait;
 	bool lists_wanted, who_wanted;
-	char helo[MAX_HELO + 1], sender[MAX_ADDRESS + 1], recipient[MAX_ADDRESS + 1];
+	uint64_t size;
+	char helo[MAX_HELO + 1], sender[MAX_ADDRESS + 1], recipient[MAX_ADDRESS + 1], login[MAX_LOGIN + 1], context[32], instance[64], reference[REFERENCE_ROOM];
 };
 
 static void
-answer(struct question *q)
+answer(struct question *q, const struct rcpt_check *check)
+{
+	char action[MAX_REPLY_TEXT + 32] = "DUNNO", client[INET6_ADDRSTRLEN];
+
+	if (check->action != RCPT_ACCEPT) {
+		snprintf(action, sizeof action, "%s %s %s", check->code, check->xcode, check->text);
+		ip_print(&q->client, client);
+		metrics_add(check->action == RCPT_REJECT ? M_REFUSED_AT_RCPT : M_DEFERRED, 1);
+		log_info("Blocked at RCPT (policy), [%s] <%s> -> <%s>, ref: %s, answered: %s", client, q->sender,
+		    q->recipient, q->reference, action);
+	}
+	*delegate_data(q->call) = NULL;
+	delegate_answer(q->call, action);
+	who_close(q->who);
+	free(q);
+}
+
+static void
+limited(void *arg, const struct limits_check *check)
+{
+	static const struct rcpt_check good = { .action = RCPT_ACCEPT };
+	struct question *q = arg;
+
+	/* What is to be held passes here: the milter holds it, which finds our word that it is to. */
+	q->limits_wait = NULL;
+	answer(q, check->outcome == OUT_DEFER || check->outcome == OUT_REJECT ? &check->reply : &good);
+}
+
+static void
+judge(struct question *q)
 {
 	const struct dnsbl_result *lists = q->have_lists ? &q->lists : NULL;
 	struct rcpt_check check;
-	char action[MAX_REPLY_TEXT + 32] = "DUNNO", reference[REFERENCE_ROOM];
 	bool late = false;
 
 	for (size_t i = 0; lists && i < lists->count; i++)
 		late |= lists->at[i].answer == DNSBL_UNKNOWN;
 	if (late)
 		metrics_add(M_POLICY_LATE, 1);
-	broker_reference(q->broker, reference);
+	broker_reference(q->broker, q->reference);
 	const struct config *config = q->broker->config;
 	const struct entry_facts facts = { .client = &q->client, .sender = span_of(q->sender) };
 	bool relayed = nets_have(config->trusted_relays, config->trusted_relay_count, &q->client);
 
 	rcpt_decide(config, &q->policy, lists, who_known(q->who), &q->client,
-	    relayed ? LISTED_NOT : customers_listed(q->broker->customers, &q->policy, &facts, wall_s(), NULL), reference, &check);
+	    relayed ? LISTED_NOT : customers_listed(q->broker->customers, &q->policy, &facts, wall_s(), NULL), q->reference, &check);
 	if (check.action != RCPT_ACCEPT) {
-		char client[INET6_ADDRSTRLEN];
-
-		snprintf(action, sizeof action, "%s %s %s", check.code, check.xcode, check.text);
-		ip_print(&q->client, client);
-		metrics_add(check.action == RCPT_REJECT ? M_REFUSED_AT_RCPT : M_DEFERRED, 1);
-		log_info("Blocked at RCPT (policy), [%s] <%s> -> <%s>, ref: %s, answered: %s", client, q->sender,
-		    q->recipient, reference, action);
+		answer(q, &check);
+		return;
 	}
-	*delegate_data(q->call) = NULL;
-	delegate_answer(q->call, action);
-	who_close(q->who);
-	free(q);
+	/* Bytes are the milter's to count, who sees them; without one the size that the client declares has to do. */
+	const struct limits_envelope envelope = { .config = config, .side = SIDE_POLICY, .client = &q->client, .login = q->login,
+	    .context = q->context, .sender = q->sender, .reference = q->reference, .instance = span_of(q->instance),
+	    .bytes = config->milter_count ? 0 : q->size };
+	struct limits_wait *wait = limits_rcpt(q->broker, &envelope, span_of(q->recipient), &q->policy, limited, q);
+
+	if (wait)                            /* else it has been answered, and `q` is gone */
+		q->limits_wait = wait;
 }
 
 /* All that his policy wants to know is known. */
@@ -72,7 +102,7 @@ go_on(struct question *q)
 {
 	if (!q->lists_wanted || q->have_lists)
 		if (q->who == NULL || who_known(q->who))
-			answer(q);
+			judge(q);
 }
 
 static void
@@ -141,6 +171,7 @@ ask(void *arg, struct delegate_call *call, const struct delegate_request *reques
 {
 	struct broker *b = arg;
 	struct question *q;
+	uint64_t port;
 
 	metrics_add(M_POLICY_REQUESTS, 1);
 	if (!span_eq(request->protocol_state, SPAN("RCPT")) || (q = calloc(1, sizeof *q)) == NULL) {
@@ -153,6 +184,12 @@ ask(void *arg, struct delegate_call *call, const struct delegate_request *reques
 	copy(q->helo, sizeof q->helo, request->helo_name);
 	copy(q->sender, sizeof q->sender, request->sender);
 	copy(q->recipient, sizeof q->recipient, request->recipient);
+	copy(q->login, sizeof q->login, request->sasl_username);
+	copy(q->context, sizeof q->context, request->policy_context);
+	copy(q->instance, sizeof q->instance, request->instance);
+	span_u64(request->size, &q->size);
+	if (span_u64(request->client_port, &port))
+		q->client.port = (uint16_t)port;
 	if (rcpt_reserved(b->config, request->recipient)) {
 		free(q);
 		delegate_answer(call, "550 5.1.1 No such recipient here");
@@ -188,6 +225,8 @@ gone(void *arg, struct delegate_call *call)
 	if (q->wait)
 		lists_cancel(q->wait);
 	who_close(q->who);
+	if (q->limits_wait)
+		limits_cancel(q->limits_wait);
 	free(q);
 }
 

@@ -21,6 +21,7 @@
 #include "policyd/broker/wanted.h"
 #include "policyd/broker/watch.h"
 #include "policyd/net/dns.h"
+#include "policyd/store/buckets.h"
 #include "policyd/store/customers.h"
 #include "policyd/store/meter.h"
 #include "policyd/store/history.h"
@@ -625,6 +626,12 @@ rules(struct request *r)
 }
 
 static void
+limits(struct request *r)
+{
+	buckets_request(r->caller->broker->buckets, r->json, policy_done, r);
+}
+
+static void
 status(struct request *r)
 {
 	struct broker *b = r->caller->broker;
@@ -638,6 +645,7 @@ status(struct request *r)
 	json_object_set_new(reply, "policies", customers_status(b->customers));
 	json_object_set_new(reply, "variants", variants_status(b));
 	json_object_set_new(reply, "policy_source", source_status(b->source));
+	json_object_set_new(reply, "limits", buckets_status(b->buckets));
 	json_object_set_new(reply, "generation", json_integer((json_int_t)b->config->generation));
 	request_reply(r, reply);
 }
@@ -649,7 +657,7 @@ static const struct command {
 } commands[] = {
 	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
 	{ "render", false, render }, { "released", false, released },
-	{ "policy.", true, policy }, { "rules.", true, rules }, { "reputation.", true, reputation }, { "broker.status", false, status },
+	{ "policy.", true, policy }, { "rules.", true, rules }, { "reputation.", true, reputation }, { "limits.", true, limits }, { "broker.status", false, status },
 };
 
 static void

@@ -44,6 +44,8 @@ noun(const struct tx *tx, const struct recipient *r, const struct fate *fate)
 		return "BANNED";
 	if (classes & CLASS_UNSCANNABLE)
 		return "UNSCANNABLE";
+	if (r->limit != OUT_DELIVER && fate->wanted == r->limit)
+		return "LIMITED";
 	if (!r->policy->filter)
 		return "UNFILTERED";
 	return fate->outcome == OUT_DELIVER ? "CLEAN" : "SPAM";

@@ -30,6 +30,9 @@ tx_free(struct tx *tx)
 	if (tx->source_wait)
 		source_cancel(tx->source_wait);
 	tx->source_wait = NULL;
+	if (tx->limits_wait)
+		limits_cancel(tx->limits_wait);
+	tx->limits_wait = NULL;
 	if (tx->work)
 		work_forget(tx->work);
 	answers_forget(tx);
@@ -192,7 +195,7 @@ send_rcpt_answer(struct gate *gate, uint32_t id, enum rcpt_action action, const 
 }
 
 static bool
-recipient_add(struct tx *tx, const char *raw, uint32_t index, const struct policy *policy, uint32_t class_id, bool outbound)
+recipient_add(struct tx *tx, const char *raw, enum outcome limit)
 {
 	if (tx->recipient_count >= MAX_RECIPIENTS)
 		return false;
@@ -207,35 +210,76 @@ recipient_add(struct tx *tx, const char *raw, uint32_t index, const struct polic
 	}
 	struct recipient *r = &tx->recipients[tx->recipient_count];
 
-	*r = (struct recipient){ .raw = strdup(raw), .index = index, .policy = policy, .class_id = class_id,
-	    .outbound = outbound };
+	*r = (struct recipient){ .raw = strdup(raw), .index = tx->waiting_index, .policy = tx->present.policy, .class_id = tx->present.class_id,
+	    .outbound = tx->present.outbound, .limit = limit };
 	if (r->raw == NULL)
 		return false;
 	tx->recipient_count++;
 	return true;
 }
 
+/* The present RCPT is decided. */
 static void
-rcpt_answer(struct tx *tx, uint32_t id, uint32_t index, const char *raw, const struct policy *policy, uint32_t class_id, bool outbound)
+rcpt_answer(struct tx *tx, const struct rcpt_check *check)
+{
+	char *raw = tx->waiting_raw;
+
+	tx->waiting = false;
+	tx->waiting_raw = NULL;
+	if (check->action != RCPT_ACCEPT) {
+		char reply[MAX_REPLY_TEXT + 32];
+
+		snprintf(reply, sizeof reply, "%s %s %s", check->code, check->xcode, check->text);
+		metrics_add(check->action == RCPT_REJECT ? M_REFUSED_AT_RCPT : M_DEFERRED, 1);
+		meter_refused(tx->broker->meter, tx->present.policy->customer);
+		tell_refused(tx, raw, reply);
+	}
+	send_rcpt_answer(tx->gate, tx->waiting_id, check->action, check->code, check->xcode, check->text);
+	free(raw);
+}
+
+static struct limits_envelope
+limits_envelope(const struct tx *tx)
+{
+	return (struct limits_envelope){ .config = tx->config, .side = SIDE_MILTER, .client = &tx->session.client, .login = tx->session.login,
+	    .context = tx->session.context, .sender = tx->envelope.sender, .reference = tx->reference, .first = !tx->counted, .bytes = tx->size };
+}
+
+static void
+rcpt_limited(void *arg, const struct limits_check *limited)
+{
+	struct tx *tx = arg;
+	struct rcpt_check check = { .action = RCPT_ACCEPT };
+
+	tx->limits_wait = NULL;
+	tx->counted |= limited->counted;
+	if (limited->outcome == OUT_DEFER || limited->outcome == OUT_REJECT)
+		check = limited->reply;
+	else if (!recipient_add(tx, tx->waiting_raw, limited->outcome))
+		check = (struct rcpt_check){ RCPT_DEFER, "452", "4.5.3", "Too many recipients; try the rest later" };
+	rcpt_answer(tx, &check);
+}
+
+/* His policy and the lists are known. What he does not refuse may still be too much. */
+static void
+rcpt_judge(struct tx *tx)
 {
 	const struct conn *conn = tx->conn;
-	struct rcpt_check check;
-
+	const struct policy *policy = tx->present.policy;
 	const struct entry_facts facts = { .client = &tx->session.client, .sender = span_of(tx->envelope.sender) };
+	struct rcpt_check check;
 
 	rcpt_decide(tx->config, policy, conn->lists_state == LISTS_KNOWN ? &conn->lists : NULL, who_known(tx->who), &tx->session.client,
 	    tx->relayed ? LISTED_NOT : customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL), tx->reference, &check);
-	if (check.action == RCPT_ACCEPT && !recipient_add(tx, raw, index, policy, class_id, outbound))
-		check = (struct rcpt_check){ RCPT_DEFER, "452", "4.5.3", "Too many recipients; try the rest later" };
 	if (check.action != RCPT_ACCEPT) {
-		char reply[MAX_REPLY_TEXT + 32];
-
-		snprintf(reply, sizeof reply, "%s %s %s", check.code, check.xcode, check.text);
-		metrics_add(check.action == RCPT_REJECT ? M_REFUSED_AT_RCPT : M_DEFERRED, 1);
-		meter_refused(tx->broker->meter, policy->customer);
-		tell_refused(tx, raw, reply);
+		rcpt_answer(tx, &check);
+		return;
 	}
-	send_rcpt_answer(tx->gate, id, check.action, check.code, check.xcode, check.text);
+	const struct limits_envelope envelope = limits_envelope(tx);
+	struct limits_wait *wait = limits_rcpt(tx->broker, &envelope, span_of(tx->waiting_raw), policy, rcpt_limited, tx);
+
+	if (wait)                            /* else it has been answered */
+		tx->limits_wait = wait;
 }
 
 /* Direction is each recipient's own: somebody of ours gets mail by his policy, whoever sends it. Mail of one of ours (a login, a
@@ -273,10 +317,9 @@ static void sender_known(void *arg, const struct auth_sender *sender);
 static void
 rcpt_go_on(struct tx *tx)
 {
-	char *raw = tx->waiting_raw;
 	uint32_t class_id;
 	bool outbound;
-	const struct policy *policy = policy_of(tx, span_of(raw), &class_id, &outbound);
+	const struct policy *policy = policy_of(tx, span_of(tx->waiting_raw), &class_id, &outbound);
 
 	if (tx->conn->lists_state == LISTS_PENDING && rcpt_needs_lists(policy))
 		return;                      /* conn_known goes on */
@@ -284,12 +327,12 @@ rcpt_go_on(struct tx *tx)
 		who_then(tx->who, sender_known, tx);
 		return;
 	}
-	tx->waiting = false;
-	tx->waiting_raw = NULL;
 	json_decref(tx->sourced);
 	tx->sourced = NULL;
-	rcpt_answer(tx, tx->waiting_id, tx->waiting_index, raw, policy, class_id, outbound);
-	free(raw);
+	tx->present.policy = policy;
+	tx->present.class_id = class_id;
+	tx->present.outbound = outbound;
+	rcpt_judge(tx);
 }
 
 static void
@@ -298,7 +341,7 @@ sender_known(void *arg, const struct auth_sender *sender)
 	struct tx *tx = arg;
 
 	(void)sender;
-	if (tx->waiting && tx->waiting_raw && tx->source_wait == NULL)
+	if (tx->waiting && tx->waiting_raw && tx->source_wait == NULL && tx->limits_wait == NULL)
 		rcpt_go_on(tx);
 }
 
@@ -397,12 +440,40 @@ message_submit(struct tx *tx)
 		tx_defer(tx, "451", "4.3.2", "Too much mail at once; try again later");
 }
 
+/* Its bytes are counted: go on, or not. */
+static void
+message_limited(void *arg, const struct limits_check *limited)
+{
+	struct tx *tx = arg;
+
+	tx->limits_wait = NULL;
+	if (limited->outcome == OUT_DEFER) {
+		tx_defer(tx, "451", "4.7.1", limited->reply.text);
+		return;
+	}
+	if (limited->outcome != OUT_DELIVER) {
+		snprintf(tx->limit_text, sizeof tx->limit_text, "%s", limited->reply.text);
+		for (uint32_t i = 0; i < tx->recipient_count; i++)
+			tx->recipients[i].limit = limited->outcome;
+	}
+	wanted_then(tx, message_submit);
+}
+
 static void
 message_start(struct tx *tx)
 {
+	struct limits_rcpt_of *rcpts = malloc(tx->recipient_count * sizeof *rcpts);
+	const struct limits_envelope envelope = limits_envelope(tx);
+
 	if (tx->conn && tx->conn->lists_state == LISTS_KNOWN)
 		tx->lists = tx->conn->lists;
-	wanted_then(tx, message_submit);
+	for (uint32_t i = 0; rcpts && i < tx->recipient_count; i++)
+		rcpts[i] = (struct limits_rcpt_of){ span_of(tx->recipients[i].raw), tx->recipients[i].policy };
+	struct limits_wait *wait = limits_message(tx->broker, &envelope, rcpts, rcpts ? tx->recipient_count : 0, message_limited, tx);
+
+	if (wait)
+		tx->limits_wait = wait;
+	free(rcpts);
 }
 
 static void
@@ -455,7 +526,7 @@ conn_known(struct conn *conn)
 		message_start(tx);
 		return;
 	}
-	if (tx->source_wait == NULL)         /* else its answer goes on */
+	if (tx->source_wait == NULL && tx->limits_wait == NULL)      /* else their answer goes on */
 		rcpt_go_on(tx);
 }
 

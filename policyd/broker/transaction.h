@@ -3,6 +3,7 @@
 #define POLICYD_BROKER_TRANSACTION_H
 
 #include "policyd/broker/broker.h"
+#include "policyd/broker/limits.h"
 #include "policyd/broker/who.h"
 #include "policyd/net/lists.h"
 #include "policyd/scan/decide.h"
@@ -41,6 +42,7 @@ struct recipient {
 	uint32_t class_id;
 	uint32_t score;                      /* which of the scanned scores is his */
 	uint64_t mailbox;                    /* its number where it has a model of its own (wanted.h); else 0 */
+	enum outcome limit;                  /* what a limit that is used up makes of it; OUT_DELIVER: nothing */
 	bool outbound;                       /* nobody of ours, written to by one of ours: the sender's policy for that */
 	uint32_t copy;                       /* which of the stored copies is his, if his fate is to be stored */
 };
@@ -83,6 +85,10 @@ struct tx {                                  /* one mail */
 	char *waiting_raw;                   /* of a RCPT; NULL: the message waits */
 	struct source_wait *source_wait;     /* first for what a table outside says of him (store/source.h) */
 	json_t *sourced;                     /* what it said; NULL: nothing */
+	struct limits_wait *limits_wait;     /* then for his limits, or the message's */
+	struct { const struct policy *policy; uint32_t class_id; bool outbound; } present;   /* of whom the limits are asked */
+	bool counted;                        /* the message is: its next recipient is not its first */
+	char limit_text[MAX_REPLY_TEXT];     /* which limit its bytes were too many for; empty: none */
 
 	/* the message */
 	int mail_fd;                         /* -1: none */

@@ -6,6 +6,7 @@
 int cmd_backup(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_limits(int argc, char **argv);
 int cmd_learn(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_policy(int argc, char **argv);

@@ -133,6 +133,20 @@ check_redis(struct exam *x)
 }
 
 static void
+check_limits(struct exam *x)
+{
+	const json_t *l = json_object_get(x->broker, "limits");
+
+	if (l == NULL)
+		return;
+	if (json_is_true(json_object_get(l, "alone")))
+		say(x, WARN, "limits", "counted on this node alone (a share of 1/%d of each) until Redis is back", (int)ctl_number(l, "nodes"));
+	else
+		say(x, GOOD, "limits", "counted in Redis with %d node%s; %d buckets in use", (int)ctl_number(l, "nodes"),
+		    ctl_number(l, "nodes") == 1 ? "" : "s", (int)ctl_number(l, "buckets"));
+}
+
+static void
 check_lists(struct exam *x)
 {
 	const json_t *dns = json_object_get(x->broker, "dns");
@@ -451,6 +465,7 @@ cmd_doctor(int argc, char **argv)
 		check_sockets(&x);
 		check_redis(&x);
 		check_lists(&x);
+		check_limits(&x);
 		check_clamav(&x);
 		check_workers(&x);
 		check_store(&x);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "policyd/base/utf8.h"
 
@@ -56,6 +57,20 @@ const struct policy_field policy_fields[] = {
 	{ "own_model", FIELD_BOOL, AT(own_model), 0, "the customer's own lessons beside everybody's", MERGE_NEAREST },
 	{ "mailbox_model", FIELD_BOOL, AT(mailbox_model), 0, "the mailbox' own lessons on top: what its owner says stays his", MERGE_NEAREST },
 	{ "retention_days", FIELD_DAYS, AT(retention_days), 0, "days that quarantined mail is kept", MERGE_NEAREST },
+	{ "limit_account", FIELD_LIMITS, AT(limit_account), 0,
+	    "what a login may send: messages=200/h:50 recipients=1000/d distinct=300/d bytes=2G/d, each or off; :50 at once", MERGE_NEAREST },
+	{ "limit_domain", FIELD_LIMITS, AT(limit_domain), 0, "the same for all that a domain's users send together", MERGE_NEAREST },
+	{ "limit_customer", FIELD_LIMITS, AT(limit_customer), 0, "for all that a customer's users send together", MERGE_NEAREST },
+	{ "limit_mailbox", FIELD_LIMITS, AT(limit_mailbox), 0, "for what comes to a mailbox", MERGE_NEAREST },
+	{ "limit_network", FIELD_LIMITS, AT(limit_network), 0, "for what one client network (/24, /64) brings", MERGE_NEAREST },
+	{ "limit_action", FIELD_OUTCOME, AT(limit_action), 1u << OUT_DEFER | 1u << OUT_REJECT | 1u << OUT_QUARANTINE,
+	    "over a limit: defer, reject, or quarantine (held)", MERGE_NEAREST },
+	{ "warmup_days", FIELD_NUMBER, AT(warmup_days), 365, "days in which limit_account grows from a tenth to the whole, 0: none", MERGE_NEAREST },
+	{ "created", FIELD_DATE, AT(created_day), 0, "day the account was made, for warmup_days; off: when it was first seen", MERGE_NEAREST },
+	{ "bulk_sender", FIELD_BOOL, AT(bulk_sender), 0, "declared: sends to many; volume is then no sign of a stolen login", MERGE_NEAREST },
+	{ "contain", FIELD_OUTCOME, AT(contain), 1u << OUT_DELIVER | 1u << OUT_DEFER | 1u << OUT_REJECT | 1u << OUT_QUARANTINE,
+	    "mail of a login that somebody else seems to use: quarantine (held), defer (a trickle passes), reject, deliver (only tell)", MERGE_NEAREST },
+	{ "contain_hours", FIELD_NUMBER, AT(contain_hours), 8760, "hours until that ends by itself, 0: never", MERGE_NEAREST },
 };
 const size_t policy_field_count = sizeof policy_fields / sizeof *policy_fields;
 
@@ -161,10 +176,39 @@ types_good(struct span value, size_t room)
 	return true;
 }
 
+static bool
+parse_date(struct span value, uint32_t *day)
+{
+	struct tm tm = { 0 };
+	char text[16];
+
+	*day = 0;
+	if (span_eq(value, SPAN("off")))
+		return true;
+	snprintf(text, sizeof text, SPAN_FMT, SPAN_ARG(span_head(value, 15)));
+	const char *end = strptime(text, "%Y-%m-%d", &tm);
+
+	if (end == NULL || *end || tm.tm_year < 70 || tm.tm_year > 200)
+		return false;
+	*day = (uint32_t)(timegm(&tm) / 86400);
+	return true;
+}
+
+static void
+print_date(uint32_t day, char *to, size_t room)
+{
+	time_t s = (time_t)day * 86400;
+	struct tm tm;
+
+	if (day == 0 || strftime(to, room, "%Y-%m-%d", gmtime_r(&s, &tm)) == 0)
+		snprintf(to, room, "off");
+}
+
 bool
 policy_field_parse(struct policy *p, const struct policy_field *field, struct span value, char *why, size_t room)
 {
 	char *at = (char *)p + field->offset, expected[128] = "";
+	char limits_why[256];
 	uint64_t days;
 
 	switch (field->kind) {
@@ -213,6 +257,23 @@ policy_field_parse(struct policy *p, const struct policy_field *field, struct sp
 		}
 		snprintf(expected, sizeof expected, "1 to 3650 days");
 		break;
+	case FIELD_NUMBER:
+		if (span_u64(value, &days) && days <= field->outcomes) {
+			*(uint32_t *)(void *)at = (uint32_t)days;
+			return true;
+		}
+		snprintf(expected, sizeof expected, "0 to %u", field->outcomes);
+		break;
+	case FIELD_DATE:
+		if (parse_date(value, (uint32_t *)(void *)at))
+			return true;
+		snprintf(expected, sizeof expected, "a day as 2026-12-31, or off");
+		break;
+	case FIELD_LIMITS:
+		if (limits_parse(value, (struct limit *)(void *)at, limits_why, sizeof limits_why))
+			return true;
+		snprintf(why, room, "%s: %s", field->name, limits_why);
+		return false;
 	}
 	snprintf(why, room, "%s: \"" SPAN_FMT "\" is not good; expected %s", field->name, SPAN_ARG(span_head(value, 60)), expected);
 	return false;
@@ -247,8 +308,16 @@ policy_field_print(const struct policy *p, const struct policy_field *field, cha
 		snprintf(to, room, "%s", at);
 		break;
 	case FIELD_DAYS:
+	case FIELD_NUMBER:
 		memcpy(&days, at, sizeof days);
 		snprintf(to, room, "%u", days);
+		break;
+	case FIELD_DATE:
+		memcpy(&days, at, sizeof days);
+		print_date(days, to, room);
+		break;
+	case FIELD_LIMITS:
+		limits_print((const struct limit *)(const void *)at, to, room);
 		break;
 	}
 }
@@ -289,6 +358,8 @@ policy_field_merge(struct policy *p, const struct policy_field *field, const str
 
 	if (field->merge == MERGE_ADD)
 		add_words(to, field->size, (const char *)from + field->offset);
+	else if (field->kind == FIELD_LIMITS)
+		limits_merge((struct limit *)(void *)to, (const struct limit *)(const void *)((const char *)from + field->offset));
 	else
 		memcpy(to, (const char *)from + field->offset, field->size);
 }
@@ -305,6 +376,8 @@ field_number(const struct policy_field *field, const struct policy *p)
 		memcpy(&points, at, sizeof points);
 		return points;
 	case FIELD_DAYS:
+	case FIELD_NUMBER:
+	case FIELD_DATE:
 		memcpy(&days, at, sizeof days);
 		return days;
 	case FIELD_OUTCOME:
@@ -314,9 +387,16 @@ field_number(const struct policy_field *field, const struct policy *p)
 		return *at;
 	case FIELD_TEXT:
 	case FIELD_TYPES:
+	case FIELD_LIMITS:
 		break;
 	}
 	return 0;
+}
+
+static const struct limit *
+limits_of(const struct policy *p, const struct policy_field *field)
+{
+	return (const struct limit *)(const void *)((const char *)p + field->offset);
 }
 
 int
@@ -324,7 +404,28 @@ policy_field_compare(const struct policy_field *field, const struct policy *a, c
 {
 	double x = field_number(field, a), y = field_number(field, b);
 
+	if (field->kind == FIELD_LIMITS)
+		return limits_compare(limits_of(a, field), limits_of(b, field));
 	return (x > y) - (x < y);
+}
+
+bool
+policy_field_bound(struct policy *p, const struct policy_field *field, const struct policy *least, const struct policy *most)
+{
+	char *at = (char *)p + field->offset;
+
+	if (field->kind == FIELD_LIMITS) {
+		struct limit *limits = (struct limit *)(void *)at;
+		bool raised = least && limits_bound(limits, limits_of(least, field), true);
+
+		return (most && limits_bound(limits, limits_of(most, field), false)) || raised;
+	}
+	const struct policy *bound = least && policy_field_compare(field, p, least) < 0 ? least :
+	    most && policy_field_compare(field, p, most) > 0 ? most : NULL;
+
+	if (bound)
+		memcpy(at, (const char *)bound + field->offset, field->size);
+	return bound != NULL;
 }
 
 /* Low points are careful, and so are high outcomes and a filter that is on. */
@@ -337,6 +438,8 @@ policy_strictest(struct policy *p, const struct policy *other)
 
 		if (field->merge == MERGE_ADD)
 			policy_field_merge(p, field, other);
+		else if (field->kind == FIELD_LIMITS)
+			policy_field_bound(p, field, NULL, other);
 		else if (field->kind == FIELD_POINTS ? order < 0 : order > 0)
 			memcpy((char *)p + field->offset, (const char *)other + field->offset, field->size);
 	}
@@ -409,4 +512,11 @@ policy_default(struct policy *p)
 	snprintf(p->banned_types, sizeof p->banned_types, "exe com scr pif cpl bat cmd vbs vbe js jse wsf wsh hta lnk chm msi jar scf url "
 	    "ps1 reg");
 	p->retention_days = 14;
+	/* Off but for one: what nobody at a keyboard needs, and a stolen login would use up in seconds. Whoever sends more is a
+	   declared sender with a limit of his own. Incoming mail has no limit that nobody asked for. */
+	p->limit_account[MEASURE_MESSAGES] = (struct limit){ 1000, 3600, 1000 };
+	p->limit_account[MEASURE_RECIPIENTS] = (struct limit){ 2000, 3600, 2000 };
+	p->limit_action = OUT_DEFER;
+	p->contain = OUT_QUARANTINE;         /* nothing is lost, and a mistake is put right by a release */
+	p->contain_hours = 24;
 }

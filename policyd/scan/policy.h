@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "policyd/base/span.h"
+#include "policyd/scan/limit.h"
 
 #define THRESHOLD_OFF HUGE_VAL
 
@@ -54,18 +55,31 @@ struct policy {
 	char banned_types[256];              /* "exe zip application/x-dosexec": banned.h */
 	char customer[64];                   /* customer id; empty: none */
 	uint32_t retention_days;             /* of his quarantine */
+	/* limits (limit.h), by measure: what one of his accounts, his whole domain, his customer sends; what comes to his mailbox;
+	   what comes from one client network */
+	struct limit limit_account[MEASURE__COUNT], limit_domain[MEASURE__COUNT], limit_customer[MEASURE__COUNT],
+	    limit_mailbox[MEASURE__COUNT], limit_network[MEASURE__COUNT];
+	uint32_t created_day;                /* when the account was made, days since 1970; 0: when it was first seen */
+	uint32_t warmup_days;                /* until its limits are whole; 0: from the start */
+	uint32_t contain_hours;              /* until a containment ends by itself; 0: never */
+	uint8_t limit_action;                /* enum outcome over a limit: OUT_DEFER, OUT_REJECT, OUT_QUARANTINE */
+	uint8_t contain;                     /* enum outcome for the mail of an account that somebody else uses */
+	uint8_t bulk_sender;                 /* declared: volume alone is no sign that somebody else uses the account */
+	uint8_t reserved3;                   /* zero */
 	uint32_t lists[LEVEL__COUNT];        /* numbers of his allow and block lists (store/entries.h), by level; 0: none */
 	uint32_t reserved2[2];               /* zero; no padding behind */
 };
 
-enum field_kind { FIELD_POINTS, FIELD_BOOL, FIELD_OUTCOME, FIELD_DNSBL, FIELD_TEXT, FIELD_DAYS, FIELD_TYPES };
-/* How a level's value meets that of the level above: it replaces it, or (words of a text) is added to it. */
+enum field_kind { FIELD_POINTS, FIELD_BOOL, FIELD_OUTCOME, FIELD_DNSBL, FIELD_TEXT, FIELD_DAYS, FIELD_TYPES, FIELD_LIMITS,
+                  FIELD_NUMBER, FIELD_DATE };
+/* How a level's value meets that of the level above: it replaces it (of limits: each measure that it speaks of), or (words of
+ * a text) is added to it. */
 enum field_merge { MERGE_NEAREST, MERGE_ADD };
 struct policy_field {
 	const char *name;                    /* "tag", "quarantine", ... */
 	enum field_kind kind;
 	size_t offset, size;                 /* in struct policy */
-	unsigned outcomes;                   /* FIELD_OUTCOME: bit per allowed enum outcome */
+	unsigned outcomes;                   /* FIELD_OUTCOME: bit per allowed enum outcome; FIELD_NUMBER: the most it may be */
 	const char *help;
 	enum field_merge merge;
 };
@@ -80,6 +94,8 @@ void policy_field_print(const struct policy *p, const struct policy_field *field
 void policy_field_merge(struct policy *p, const struct policy_field *field, const struct policy *from);
 /* Which of two values of a field is more: points, days, the more careful outcome; 0: alike, or a text. */
 int policy_field_compare(const struct policy_field *field, const struct policy *a, const struct policy *b);
+/* Not less than `least` and not more than `most` have it (NULL: no bound). True: the value was cut. */
+bool policy_field_bound(struct policy *p, const struct policy_field *field, const struct policy *least, const struct policy *most);
 /* The more careful of two policies, field by field: for an alias whose members do not agree. */
 void policy_strictest(struct policy *p, const struct policy *other);
 /* What holds for mail that this policy's users send out: nobody's subject, folder, lists or DNS lists; from the quarantine

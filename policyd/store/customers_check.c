@@ -26,7 +26,7 @@ static bool
 check_above(const struct customers *c, const struct chain *chain, uint32_t r, const struct fieldset *own, char *why, size_t room)
 {
 	struct policy values, least, most, ignored;
-	char text[128], limit[128];
+	char text[LIMIT_TEXT_ROOM], limit[LIMIT_TEXT_ROOM];
 
 	if (own == NULL)
 		return true;
@@ -43,7 +43,7 @@ check_above(const struct customers *c, const struct chain *chain, uint32_t r, co
 
 			if (!(own->set >> i & 1))
 				continue;
-			bool low = above->least_set >> i & 1 && policy_field_compare(field, &values, &least) < 0;
+			bool low = above->least_set >> i & 1 && policy_field_compare(field, &least, &values) > 0;
 			bool high = above->most_set >> i & 1 && policy_field_compare(field, &values, &most) > 0;
 
 			policy_field_print(&values, field, text, sizeof text);

@@ -79,13 +79,9 @@ put_bounds(const struct customers *c, const struct chain *chain, struct policy *
 		fieldset_values(f, &values, &least, &most);
 		for (size_t i = 0; i < policy_field_count; i++) {
 			const struct policy_field *field = &policy_fields[i];
-			const struct policy *limit = f->least_set >> i & 1 && policy_field_compare(field, out, &least) < 0 ? &least :
-			    f->most_set >> i & 1 && policy_field_compare(field, out, &most) > 0 ? &most : NULL;
+			bool cut = policy_field_bound(out, field, f->least_set >> i & 1 ? &least : NULL, f->most_set >> i & 1 ? &most : NULL);
 
-			if (limit == NULL)
-				continue;
-			memcpy((char *)out + field->offset, (const char *)limit + field->offset, field->size);
-			if (bounded)
+			if (cut && bounded)
 				bounded[i] = (enum policy_level)level;
 		}
 	}

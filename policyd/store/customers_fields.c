@@ -236,7 +236,7 @@ read_bound(struct draft *d, enum record_kind kind, const char *name, const char 
 
 	if (field == NULL)
 		return unknown_field(name + 4, why, room);
-	if (kind == RECORD_MAILBOX || field->kind == FIELD_TEXT || field->kind == FIELD_TYPES)
+	if (kind == RECORD_MAILBOX || field->kind == FIELD_TEXT || field->kind == FIELD_TYPES || field->kind == FIELD_DATE)
 		return misplaced(name, text, "a number or an action to bound, at a tier, customer or domain", why, room);
 	if (!policy_field_parse(least ? &d->least : &d->most, field, span_of(text), why, room))
 		return false;
@@ -379,7 +379,7 @@ add_pair(struct buf *b, const char *prefix, const char *name, const char *text)
 static void
 add_values(struct buf *b, const char *prefix, uint64_t set, const struct policy *values)
 {
-	char text[128];
+	char text[256];                      /* the longest field, banned_types */
 
 	for (size_t i = 0; i < policy_field_count; i++)
 		if (set >> i & 1) {

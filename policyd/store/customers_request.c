@@ -121,7 +121,8 @@ static json_t *
 schema(void)
 {
 	static const char *const kinds[] = { [FIELD_POINTS] = "points", [FIELD_BOOL] = "bool", [FIELD_OUTCOME] = "action",
-	    [FIELD_DNSBL] = "dnsbl", [FIELD_TEXT] = "text", [FIELD_DAYS] = "days", [FIELD_TYPES] = "types" };
+	    [FIELD_DNSBL] = "dnsbl", [FIELD_TEXT] = "text", [FIELD_DAYS] = "days", [FIELD_TYPES] = "types", [FIELD_LIMITS] = "limits",
+	    [FIELD_NUMBER] = "number", [FIELD_DATE] = "date" };
 	json_t *fields = json_array();
 
 	for (size_t i = 0; i < policy_field_count; i++) {
