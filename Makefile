@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install manual clean cover mutants suites-check bench-policy
+.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install manual clean cover mutants suites-check bench-policy bench-limits sim sim-outbound
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -80,7 +80,7 @@ test: deps                                 ## everything: unit, rules, layers, a
 	@$(MAKE) --no-print-directory TESTING=1 SAN=$(SAN) check
 demo: all                                  # what make run shows, by the programs that are installed (no TESTING), and the end
 	@POLICYD_BUILD=$(CURDIR)/$B python3 tests/demo.py --once
-check: all unit rules-test layers fuzz-short suites-short system
+check: all unit sim rules-test layers fuzz-short suites-short system
 units: $(UNITBIN)
 unit: $(UNITBIN)
 	@for t in $(UNITBIN); do echo "== $$t"; $$t || exit 1; done
@@ -116,6 +116,17 @@ suites: deps                               ## hostile and odd mail from several 
 	@$(SUDO) env CORPUS=$(CORPUS) POLICYD_BUILD=$(CURDIR)/build$(if $(SAN),/san)/testing python3 -m tests.suites.run
 suites-short: all $B/mailscan
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 -m tests.suites.run --short
+SIM := $B/sim/outbound $B/sim/attack
+$B/sim/%: tests/sim/%.c $B/engine.a
+	@mkdir -p $(@D)
+	@echo "LD  $@"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+sim: $(SIM)
+	@$B/sim/outbound 1000 30 20 1 | tail -1
+	@$B/sim/attack | tail -1
+sim-outbound: deps                         ## 30 months of 1,000 accounts, 20 of each stolen; five weeks of incoming mail with attacks
+	@$(MAKE) $(JOBS) --no-print-directory $(SIM)
+	@sh tests/sim/run.sh $B/sim 30
 $B/bench/policytable: tests/bench/policytable.c $B/engine.a
 	@mkdir -p $(@D)
 	@echo "LD  $@"

@@ -64,6 +64,11 @@ static const struct setting settings[] = {
 	{ "", "user", USER, F(user), 0, 0, NULL },
 	{ "", "worker_user", USER, F(worker_user), 0, 0, NULL },
 	{ "", "host_name", DOMAIN, F(host_name), 0, 0, NULL },
+	{ "alarms", "mail", TEXT, F(alarm_mail), 0, 0, NULL },
+	{ "alarms", "webhook", TEXT, F(alarm_webhook), 0, 0, NULL },
+	{ "alarms", "most_an_hour", NUMBER, F(alarms_an_hour), 0, 1000, NULL },
+	{ "alarms", "least", NUMBER, F(alarms_least), 1, 1000000, NULL },
+	{ "alarms", "again_s", NUMBER, F(alarms_again_s), 60, 7 * 86400, NULL },
 	{ "", "login_domain", DOMAIN, F(login_domain), 0, 0, NULL },
 	{ "", "authserv_id", TEXT, F(authserv_id), 0, 0, NULL },
 	{ "", "authserv_guarded", FLAG, F(authserv_guarded), 0, 0, NULL },
@@ -121,7 +126,7 @@ static const struct setting settings[] = {
 static const struct { const char *group, *name; } compounds[] = {
 	{ "", "listen" }, { "", "control" }, { "", "redis" }, { "", "dns" }, { "", "dnsbl" }, { "", "clamav" },
 	{ "", "deliver" }, { "", "quarantine" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
-	{ "", "own_networks" }, { "", "trusted_relays" }, { "", "policy_source" }, { "listen", "milter" }, { "dns", "servers" },
+	{ "", "own_networks" }, { "", "trusted_relays" }, { "", "policy_source" }, { "", "alarms" }, { "alarms", "command" }, { "listen", "milter" }, { "dns", "servers" },
 	{ "", "review" }, { "review", "proxies" }, { "", "auth" }, { "auth", "results" }, { "auth", "trusted_sealers" },
 	{ "", "report" },
 };
@@ -327,6 +332,35 @@ read_policy(struct reader *r, const config_setting_t *s)
 		config_complain(r, s, "policy: %s", why);
 }
 
+static void
+read_alarm_command(struct reader *r, const config_setting_t *s)
+{
+	struct config *c = r->c;
+
+	if (!is_list(r, s, MAX_ALARM_ARGS))
+		return;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++)
+		text_of(r, config_setting_get_elem(s, (unsigned)i), c->alarm_command[c->alarm_command_count++], PATH_ROOM);
+	if (!r->failed && c->alarm_command_count > 0 && (c->alarm_command[0][0] != '/' || access(c->alarm_command[0], X_OK) < 0))
+		config_complain(r, s, "alarms.command: \"%s\" is no program; expected an absolute path, and its arguments apart from it: "
+		    "( \"/usr/local/bin/page\", \"noc\" )", c->alarm_command[0]);
+}
+
+/* An alarm that goes nowhere is none. */
+static void
+finish_alarms(struct reader *r, const config_t *file)
+{
+	const struct config *c = r->c;
+
+	if (c->alarm_mail[0] && (strchr(c->alarm_mail, '@') == NULL || strpbrk(c->alarm_mail, " <>\r\n\t")))
+		config_complain(r, config_lookup(file, "alarms.mail"), "alarms.mail: \"%s\" is no address; expected \"noc@isp.example\"", c->alarm_mail);
+	if (c->alarm_mail[0] && c->reinject[0] == '\0')
+		config_complain(r, config_lookup(file, "alarms.mail"), "alarms.mail needs deliver.reinject, by which it is sent");
+	if (c->alarm_webhook[0] && ((strncmp(c->alarm_webhook, "http://", 7) != 0 && strncmp(c->alarm_webhook, "https://", 8) != 0) ||
+	    strpbrk(c->alarm_webhook, " <>\r\n\t")))
+		config_complain(r, config_lookup(file, "alarms.webhook"), "alarms.webhook: \"%s\"; expected \"https://host/path\"", c->alarm_webhook);
+}
+
 static void read_group(struct reader *r, const config_setting_t *s, const char *group);
 
 static void
@@ -347,6 +381,8 @@ read_compound(struct reader *r, const config_setting_t *s, const char *group, co
 		read_servers(r, s);
 	} else if (strcmp(name, "rules") == 0) {
 		read_rules(r, s);
+	} else if (strcmp(name, "command") == 0) {
+		read_alarm_command(r, s);
 	} else if (strcmp(name, "own_networks") == 0) {
 		read_nets(r, s, c->own_networks, &c->own_network_count);
 	} else if (strcmp(name, "trusted_relays") == 0) {
@@ -430,6 +466,9 @@ defaults(struct config *c)
 	snprintf(c->lua_dir, sizeof c->lua_dir, "%s/lua", POLICYD_SHARE);
 	snprintf(c->web_dir, sizeof c->web_dir, "%s/web", POLICYD_SHARE);
 	c->policy_source = (struct policy_source){ .timeout_ms = 500, .fresh_s = 300, .absent_s = 60, .stale_s = 86400 };
+	c->alarms_an_hour = 20;
+	c->alarms_least = 100;
+	c->alarms_again_s = 3600;
 	c->workers_min = 2;
 	c->workers_max = cores > 0 && cores * 4 < MAX_WORKERS ? (uint32_t)cores * 4 : MAX_WORKERS;
 	c->scan_timeout_ms = 25000;
@@ -529,6 +568,7 @@ finish(struct reader *r, const config_t *file)
 	if (c->authserv_id[0] == '\0')
 		snprintf(c->authserv_id, sizeof c->authserv_id, "%s", c->host_name);
 	finish_review(r, file);
+	finish_alarms(r, file);
 }
 
 /* The parser names a line; what stands before its "=" is said too, never what stands behind it. */

@@ -105,6 +105,15 @@ struct config {
 
 	struct policy_source policy_source;  /* socket empty: none */
 
+	/* alarms */
+	char alarm_mail[MAX_ADDRESS + 1];    /* by deliver.reinject; empty: none */
+	char alarm_webhook[URL_ROOM];        /* "https://..."; empty: none */
+	char alarm_command[MAX_ALARM_ARGS][PATH_ROOM];       /* an absolute path, and arguments */
+	uint32_t alarm_command_count;
+	uint32_t alarms_an_hour;             /* at most; more are in the log only */
+	uint32_t alarms_least;               /* recipients a minute below which nothing is an attack */
+	uint32_t alarms_again_s;             /* the same again after so long */
+
 	char login_domain[128];              /* of logins without one, for their limits and policies; empty: they have the default's */
 
 	/* tag */

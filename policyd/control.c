@@ -30,7 +30,7 @@ struct caller {
 static const struct { const char *prefix; enum proc_kind kind; } routes[] = {
 	{ "quarantine.", PROC_STORE }, { "store.", PROC_STORE }, { "deliver.", PROC_DELIVER }, { "model.", PROC_TRAINER },
 	{ "policy.", PROC_BROKER }, { "rules.", PROC_BROKER }, { "scan", PROC_BROKER }, { "learn", PROC_BROKER }, { "unlearn", PROC_BROKER },
-	{ "released", PROC_BROKER }, { "reputation.", PROC_BROKER }, { "limits.", PROC_BROKER },
+	{ "released", PROC_BROKER }, { "reputation.", PROC_BROKER }, { "limits.", PROC_BROKER }, { "outbound.", PROC_BROKER },
 	{ "trace", PROC_BROKER }, { "user.", PROC_REVIEW }, { "audit.", PROC_STORE }, { "review.", PROC_REVIEW }, { "broker.", PROC_BROKER },
 	{ "reload", PROC__KINDS }, { "status", PROC__KINDS }, { "stats", PROC__KINDS }, { "stop", PROC__KINDS },
 };

@@ -98,6 +98,7 @@ enum {
 	MAX_HTTP_PER_ADDRESS = 128,
 
 	/* limits */
+	MAX_ALARM_ARGS       = 8,                 /* of alarms.command, itself included */
 	MAX_BUCKETS          = 256 * 1024,        /* token buckets that one node keeps in mind */
 
 	/* policies */

@@ -26,6 +26,14 @@
 	X(M_LIMITS_ALONE, "limits_alone")                                     \
 	X(M_LIMITS_UNKNOWN, "limits_unknown")                                 \
 	X(M_LIMITS_NOW, "limits_buckets_now")                                 \
+	/* outgoing mail, alarms */                                           \
+	X(M_CONTAINED, "accounts_contained")                                  \
+	X(M_CONTAINED_NOW, "accounts_contained_now")                          \
+	X(M_CONTAINED_RECIPIENTS, "recipients_of_contained_accounts")         \
+	X(M_OUTBOUND_UNSEEN, "outbound_mails_not_judged")                     \
+	X(M_ALARMS, "alarms")                                                 \
+	X(M_ALARMS_HELD, "alarms_held_back")                                  \
+	X(M_ALARMS_FAILED, "alarms_failed")                                   \
 	/* outcomes, per recipient */                                         \
 	X(M_DELIVERED, "recipients_delivered")                                \
 	X(M_TAGGED, "recipients_tagged")                                      \

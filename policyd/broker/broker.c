@@ -13,9 +13,12 @@
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
+#include "policyd/broker/alarms.h"
 #include "policyd/broker/delegate.h"
 #include "policyd/broker/dispatch.h"
 #include "policyd/broker/limits.h"
+#include "policyd/broker/notify.h"
+#include "policyd/broker/outbound.h"
 #include "policyd/broker/variants.h"
 #include "policyd/net/dns.h"
 #include "policyd/net/lists.h"
@@ -244,6 +247,7 @@ open_all(struct broker *b)
 	       (b->reputations = reputations_open(b->base, b->redis)) != NULL &&
 	       (b->source = source_open(b->base, b->config)) != NULL &&
 	       (b->buckets = buckets_open(b->base, b->redis)) != NULL && (b->limits = limits_open()) != NULL &&
+	       (b->notify = notify_open(b->base)) != NULL && (b->outbound = outbound_open(b)) != NULL && (b->alarms = alarms_open(b)) != NULL &&
 	       (b->dispatch = dispatch_open(b->base, b->config, pay_ready, b)) != NULL && (b->store = link_to(b, "store")) != NULL &&
 	       (b->trainer = link_to(b, "trainer")) != NULL &&
 	       (b->self->policy_fd < 0 || policyport_open(b, b->self->policy_fd));
@@ -281,6 +285,9 @@ broker_main(struct child *self)
 	reputations_close(b.reputations);
 	buckets_close(b.buckets);
 	limits_close(b.limits);
+	outbound_close(b.outbound);
+	alarms_close(b.alarms);
+	notify_close(b.notify);
 	source_close(b.source);
 	customers_close(b.customers);
 	lists_close(b.lists);

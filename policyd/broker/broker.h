@@ -11,12 +11,15 @@
 #include "policyd/wire.h"
 
 struct arena;
+struct alarms;
 struct buckets;
 struct event;
 struct campaigns;
 struct reputations;
 struct limits;
 struct meter;
+struct notify;
+struct outbound;
 struct source;
 struct peer;
 
@@ -50,6 +53,9 @@ struct broker {
 	struct reputations *reputations;
 	struct buckets *buckets;             /* token buckets of the pool, and which of them a recipient meets */
 	struct limits *limits;
+	struct outbound *outbound;           /* stolen accounts */
+	struct alarms *alarms;               /* attacks as they develop */
+	struct notify *notify;               /* who is told of alarms */
 	struct source *source;
 	struct dispatch *dispatch;
 	struct delegate *delegate;

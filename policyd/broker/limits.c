@@ -6,6 +6,7 @@
 
 #include "policyd/base/clock.h"
 #include "policyd/base/metrics.h"
+#include "policyd/broker/outbound.h"
 #include "policyd/store/customers.h"
 
 enum { MEETINGS = 1 << 16, MEETING_MS = 600 * 1000, MAX_ASKS = BUCKETS_A_QUESTION };
@@ -248,6 +249,8 @@ say_over(const struct limits_wait *w, const struct bucket_ask *ask, const struct
 	/* Whose mailbox an alias leads to, and what we call a customer, is nobody's business. */
 	if (ask->kind == BUCKET_MAILBOX)
 		snprintf(which, sizeof which, "this mailbox");
+	else if (ask->kind == BUCKET_TRICKLE)
+		snprintf(which, sizeof which, "account %s, which somebody else seems to use; please call your provider", ask->id);
 	else if (ask->kind == BUCKET_CUSTOMER)
 		snprintf(which, sizeof which, "this customer");
 	else
@@ -397,6 +400,29 @@ instance_key(const struct limits_envelope *e)
 	return e->instance.n ? span_hash(e->instance, 0x696e7374) | 1 : 0;
 }
 
+/* Somebody else seems to use the account. */
+static void
+answer_contained(const struct limits_envelope *e, const struct limits_sender *sender, enum outcome action, limits_done done, void *arg)
+{
+	struct limits_check check = { .outcome = action, .reply = { RCPT_REJECT, "550", "5.7.1", "" } };
+
+	snprintf(check.reply.text, sizeof check.reply.text, "Account %s is blocked, for somebody else seems to use it; please call your provider (ref %s)",
+	    sender->account, e->reference);
+	metrics_add(M_CONTAINED_RECIPIENTS, 1);
+	done(arg, &check);
+}
+
+/* Contained, and deferred: its owner gets a few mails out meanwhile. */
+static void
+add_trickle(struct limits_wait *w, const char *account)
+{
+	struct policy slow = { .limit_action = OUT_DEFER, .limit_account = { [MEASURE_RECIPIENTS] = { TRICKLE_AN_HOUR, 3600, TRICKLE_AN_HOUR } } };
+	const uint32_t cost[MEASURE__COUNT] = { [MEASURE_RECIPIENTS] = 1 };
+
+	metrics_add(M_CONTAINED_RECIPIENTS, 1);
+	add(w, BUCKET_TRICKLE, account, &slow, slow.limit_account, cost, 0);
+}
+
 struct limits_wait *
 limits_rcpt(struct broker *b, const struct limits_envelope *e, struct span recipient, const struct policy *policy, limits_done done, void *arg)
 {
@@ -405,7 +431,13 @@ limits_rcpt(struct broker *b, const struct limits_envelope *e, struct span recip
 	struct limits_wait *w;
 
 	limits_sender(b, e, &sender);
-	if (!concerns(e, &sender, policy)) {
+	enum outcome contained = sender.has_account ? outbound_contained(b->outbound, sender.account) : OUT_DELIVER;
+
+	if (contained == OUT_QUARANTINE || contained == OUT_REJECT) {
+		answer_contained(e, &sender, contained, done, arg);
+		return NULL;
+	}
+	if (contained == OUT_DELIVER && !concerns(e, &sender, policy)) {
 		within(done, arg, true);
 		return NULL;
 	}
@@ -424,6 +456,8 @@ limits_rcpt(struct broker *b, const struct limits_envelope *e, struct span recip
 	bool first = e->side == SIDE_MILTER ? e->first : w->instance == 0 || meeting_of(b->limits, w->instance, clock_ms())->count == 0;
 	uint32_t cost[MEASURE__COUNT] = { first, 1, 1, first ? (uint32_t)((e->bytes + 1023) >> 10) : 0 };
 
+	if (contained == OUT_DEFER)
+		add_trickle(w, sender.account);
 	add_sender(w, e, &sender, cost, span_hash(span_of(canonical), 1));
 	if (!away(b, &sender, recipient)) {
 		cost[MEASURE_MESSAGES] = 1;

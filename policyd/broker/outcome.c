@@ -7,9 +7,11 @@
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
+#include "policyd/broker/alarms.h"
 #include "policyd/broker/campaign.h"
 #include "policyd/broker/reputation.h"
 #include "policyd/broker/headers.h"
+#include "policyd/broker/outbound.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/broker/transaction.h"
 #include "policyd/broker/variants.h"
@@ -213,6 +215,8 @@ tx_answer(struct tx *tx, const char *code, const char *xcode, const char *text)
 	count_auth(&tx->scanned.auth);
 	meter_fates(tx);
 	watch_canaries(tx);
+	outbound_answered(tx->broker->outbound, tx);
+	alarms_answered(tx->broker->alarms, tx);
 	tell_outcome(tx, code[0] ? reply : "250");
 	if (tx->gate && !body.failed)
 		ipc_send_wait(tx->gate->sock, &answer, GATE_SEND_MS);

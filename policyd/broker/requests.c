@@ -11,9 +11,11 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/account.h"
+#include "policyd/broker/alarms.h"
 #include "policyd/broker/campaign.h"
 #include "policyd/broker/deprovision.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/outbound.h"
 #include "policyd/broker/render.h"
 #include "policyd/broker/reputation.h"
 #include "policyd/broker/transaction.h"
@@ -632,6 +634,12 @@ limits(struct request *r)
 }
 
 static void
+outbound(struct request *r)
+{
+	request_reply(r, outbound_request(r->caller->broker->outbound, r->json));
+}
+
+static void
 status(struct request *r)
 {
 	struct broker *b = r->caller->broker;
@@ -646,6 +654,7 @@ status(struct request *r)
 	json_object_set_new(reply, "variants", variants_status(b));
 	json_object_set_new(reply, "policy_source", source_status(b->source));
 	json_object_set_new(reply, "limits", buckets_status(b->buckets));
+	json_object_set_new(reply, "alarms", alarms_status(b->alarms));
 	json_object_set_new(reply, "generation", json_integer((json_int_t)b->config->generation));
 	request_reply(r, reply);
 }
@@ -657,7 +666,8 @@ static const struct command {
 } commands[] = {
 	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
 	{ "render", false, render }, { "released", false, released },
-	{ "policy.", true, policy }, { "rules.", true, rules }, { "reputation.", true, reputation }, { "limits.", true, limits }, { "broker.status", false, status },
+	{ "policy.", true, policy }, { "rules.", true, rules }, { "reputation.", true, reputation }, { "limits.", true, limits },
+	{ "outbound.", true, outbound }, { "broker.status", false, status },
 };
 
 static void

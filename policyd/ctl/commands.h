@@ -9,6 +9,7 @@ int cmd_eval(int argc, char **argv);
 int cmd_limits(int argc, char **argv);
 int cmd_learn(int argc, char **argv);
 int cmd_model(int argc, char **argv);
+int cmd_outbound(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_quarantine(int argc, char **argv);
 int cmd_report(int argc, char **argv);

@@ -147,6 +147,27 @@ check_limits(struct exam *x)
 }
 
 static void
+check_alarms(struct exam *x)
+{
+	const json_t *a = json_object_get(x->broker, "alarms");
+	double learning = ctl_number(a, "learning_s"), contained = ctl_number(x->stats, "accounts_contained_now");
+
+	if (a == NULL)
+		return;
+	if (contained > 0)
+		say(x, WARN, "outbound", "%.0f account%s contained, for somebody else seems to use them: policyctl outbound list", contained,
+		    contained == 1 ? " is" : "s are");
+	if (ctl_number(x->stats, "alarms_failed") > 0)
+		say(x, WARN, "alarms", "%.0f notices could not be delivered; the log has why (grep alarms:)", ctl_number(x->stats, "alarms_failed"));
+	if (!json_is_true(json_object_get(a, "tells")))
+		say(x, WARN, "alarms", "go to the log only: set alarms.mail, alarms.webhook or alarms.command");
+	else if (learning > 0)
+		say(x, GOOD, "alarms", "of attacks begin in %.1f days, when a week is known; of stolen accounts at once", learning / DAY_S);
+	else
+		say(x, GOOD, "alarms", "what is usual is known");
+}
+
+static void
 check_lists(struct exam *x)
 {
 	const json_t *dns = json_object_get(x->broker, "dns");
@@ -466,6 +487,7 @@ cmd_doctor(int argc, char **argv)
 		check_redis(&x);
 		check_lists(&x);
 		check_limits(&x);
+		check_alarms(&x);
 		check_clamav(&x);
 		check_workers(&x);
 		check_store(&x);

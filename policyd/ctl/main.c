@@ -18,6 +18,7 @@ static const struct command {
 	{ "report", cmd_report, "a mailbox owner's word on a mail, from an IMAP server or a report address" },
 	{ "model", cmd_model, "what the classifier has learnt" },
 	{ "policy", cmd_policy, "get, set, unset, explain, list recipients' policies" },
+	{ "outbound", cmd_outbound, "accounts that somebody else uses: list, release, contain" },
 	{ "limits", cmd_limits, "who is over a limit; what is left of one; reset it" },
 	{ "quarantine", cmd_quarantine, "list, show, release, delete, stats, rebuild" },
 	{ "backup", cmd_backup, "the quarantine's keys into a file" },

@@ -7,7 +7,7 @@
 #include "policyd/mail/forged.h"
 #include "policyd/wire.h"
 
-enum { LIST_ID_MOST = 200 };
+enum { LIST_ID_MOST = 200, TEXT_HASHED = 400, TEXT_LEAST = 40 };
 
 static void
 pack_forged(struct buf *b, const struct scan *scan)
@@ -55,6 +55,23 @@ list_id(const struct message *m)
 	return id.n < LIST_ID_MOST ? id : SPAN("");
 }
 
+/* What the mails of one run have in common though each has another number, name or link in it: the letters of its first lines.
+ * 0: too few to tell. */
+static uint64_t
+text_hash(struct span text)
+{
+	char letters[TEXT_HASHED];
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n && n < sizeof letters; i++) {
+		char c = ascii_lower(text.p[i]);
+
+		if ((c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80)
+			letters[n++] = c;
+	}
+	return n < TEXT_LEAST ? 0 : span_hash(span_make(letters, n), 0x74657874);
+}
+
 void
 scanned_pack(struct buf *b, const struct scan *scan, const uint8_t digest[32], uint64_t cpu_us, bool retire)
 {
@@ -84,6 +101,7 @@ scanned_pack(struct buf *b, const struct scan *scan, const uint8_t digest[32], u
 	pack_span(b, span_head(scan->message.subject, 998));
 	pack_span(b, subject ? span_head(subject->raw, MAX_HEADER_LINE) : SPAN(""));
 	pack_span(b, list_id(&scan->message));
+	pack_u64(b, text_hash(scan->message.text));
 	pack_forged(b, scan);
 	pack_auth(b, scan);
 	pack_u64(b, cpu_us);
@@ -132,6 +150,7 @@ scanned_unpack(struct unpack *u, struct scanned *s)
 	s->subject = unpack_span(u);
 	s->subject_raw = unpack_span(u);
 	s->list_id = unpack_span(u);
+	s->text_hash = unpack_u64(u);
 	s->forged_count = unpack_u32(u);
 	if (s->forged_count > SCANNED_MAX_FORGED)
 		u->bad = true;

@@ -39,6 +39,7 @@ struct scanned {
 	uint32_t score_count;
 	uint8_t digest[32];                  /* SHA-256 of the mail */
 	struct span message_id, from, subject;      /* UTF-8, decoded */
+	uint64_t text_hash;                  /* of the letters its text begins with; 0: too few */
 	struct span subject_raw;             /* as written, for the subject tag */
 	struct span list_id;                 /* of List-Id, without brackets; empty: none that can be named */
 	struct scanned_forged forged[SCANNED_MAX_FORGED];

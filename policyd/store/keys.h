@@ -12,6 +12,7 @@
  * {alike:b<band>}, {alike:<id>}, and r c s h behind it    campaigns of mails alike (campaigns.h), written by the broker
  * {rep:...}                 reputations, who knows whom (reputations.h), written by the broker
  * {l:<kind><hash>}, ..r  what is left of a limit, and whom it counted (buckets_script.h); {l:nodes}, {l:over}; by the broker
+ * {o:<hash>}, {o:contained}, ..v   accounts: what is usual, which are contained (broker/outbound.h);  {a:..}: alarms told; by the broker
  * {h:<hash>}e, i, a  list, set, list   history of a mail (history.h), written by the broker
  * {q:<hash>}:l     zset     what a mailbox has in quarantine, on all nodes: "NODE ID N" by time (s); each has
  * {q:<hash>}:NODE ID N  string  JSON for a list, expiring with the entry
