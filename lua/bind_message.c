@@ -489,18 +489,21 @@ push_field(lua_State *L, const struct scan *scan, enum field field)
 	}
 }
 
-/* upvalues: methods by name, fields by name (to enum field) */
+/* upvalue: by name the methods, and the fields' numbers (enum field) */
 static int
 message_index(lua_State *L)
 {
 	const struct scan *scan = check_scan(L);
 
 	lua_pushvalue(L, 2);
-	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+	switch (lua_rawget(L, lua_upvalueindex(1))) {
+	case LUA_TFUNCTION:
 		return 1;
-	lua_pushvalue(L, 2);
-	if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
+	case LUA_TNUMBER:
+		break;
+	default:
 		return luaL_error(L, "msg has no field %s", lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
+	}
 	enum field field = (enum field)lua_tointeger(L, -1);
 
 	if (field_needs[field])
@@ -543,10 +546,9 @@ message_register(lua_State *L)
 	luaL_newmetatable(L, message_type);
 	lua_newtable(L);
 	bound_register(L, message_methods, 0);
-	lua_createtable(L, 0, F__COUNT);
 	for (int i = 0; i < F__COUNT; i++)
 		set_integer(L, message_fields[i].name, i);
-	lua_pushcclosure(L, message_index, 2);
+	lua_pushcclosure(L, message_index, 1);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
 

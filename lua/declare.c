@@ -21,8 +21,10 @@ check_rules(lua_State *L)
 static int
 lua_complain(lua_State *L)
 {
+	struct span text = check_span(L, 2);
+
 	complain(check_rules(L)->complaints, luaL_checkstring(L, 1), luaL_optstring(L, 3, NULL), (int)luaL_optinteger(L, 4, -1),
-	    luaL_checkstring(L, 2));
+	    strlen(text.p) == text.n ? text.p : "an octet of 0 has come into this file");
 	return 0;
 }
 
@@ -278,14 +280,18 @@ file_mtime_ns(const char *path)
 	return stat(path, &st) == 0 ? st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec : 0;
 }
 
-/* "file" beside the rule file of `where`, unless it is absolute; "" for one that is fetched: where the fetcher puts it. */
+/* "file" beside the rule file of `where`, unless it is absolute; "" for one that is fetched: where the fetcher puts it. A
+ * customer's rules name files of their own directory only: what is read here may stand in a complaint. */
 static void
-map_path(const struct rules *r, const char *where, const char *name, const char *file, char *to, size_t room)
+map_path(lua_State *L, const char *where, const char *name, const char *file, char *to, size_t room)
 {
-	const char *slash = strrchr(where, '/');
+	const struct rules *r = check_rules(L);
+	const char *slash = strrchr(where, '/'), *customer = r->sets[set_of(r, L)].customer;
 
+	if (customer[0] && (file[0] == '/' || strstr(file, "..")))
+		luaL_error(L, "%s: a customer's rules read files beside them only", file);
 	if (file[0] == '\0')
-		snprintf(to, room, "%s/%s.map", r->map_dir, name);
+		snprintf(to, room, "%s/%s%s%s.map", r->map_dir, customer, customer[0] ? "@" : "", name);
 	else if (file[0] == '/' || slash == NULL)
 		snprintf(to, room, "%s", file);
 	else
@@ -327,7 +333,7 @@ lua_declare_map(lua_State *L)
 	if (file == NULL) {
 		m->map = named_map_read(where, kind, check_span(L, 5), why, sizeof why);
 	} else {
-		map_path(r, where, m->name, file, m->path, sizeof m->path);
+		map_path(L, where, m->name, file, m->path, sizeof m->path);
 		m->mtime_ns = file_mtime_ns(m->path);
 		if (file[0] == '\0' && m->mtime_ns == 0) {
 			snprintf(why, sizeof why, "map %s: not fetched yet (policyctl rules fetch-maps); until then it holds nothing", m->name);
@@ -337,9 +343,20 @@ lua_declare_map(lua_State *L)
 			m->map = named_map_load(m->path, kind, why, sizeof why);
 		}
 	}
-	if (m->map == NULL)
-		complain(r->complaints, file ? NULL : where, NULL, -1, why);
+	if (m->map == NULL)                  /* a mistake in a file has its place there */
+		complain(r->complaints, file && m->mtime_ns ? NULL : where, file ? "file" : NULL, -1, why);
 	return 0;
+}
+
+/* is_file(where, name): is it there, beside the rule file? */
+static int
+lua_is_file(lua_State *L)
+{
+	char path[PATH_ROOM + 300];
+
+	map_path(L, luaL_checkstring(L, 1), "", luaL_checkstring(L, 2), path, sizeof path);
+	lua_pushboolean(L, file_mtime_ns(path) != 0);
+	return 1;
 }
 
 /* map_text(where, file): the bytes of a list of patterns. */
@@ -351,7 +368,7 @@ lua_map_text(lua_State *L)
 	luaL_Buffer b;
 	size_t n;
 
-	map_path(check_rules(L), luaL_checkstring(L, 1), "", luaL_checkstring(L, 2), path, sizeof path);
+	map_path(L, luaL_checkstring(L, 1), "", luaL_checkstring(L, 2), path, sizeof path);
 	f = fopen(path, "re");
 	if (f == NULL)
 		return luaL_error(L, "%s: %s", path, strerror(errno));
@@ -371,7 +388,7 @@ int
 rules_register(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "complain", lua_complain }, { "position", lua_position },
-	    { "is_note", lua_is_note }, { "is_need", lua_is_need }, { "describe", lua_describe }, { "declare", lua_declare }, { "declare_score", lua_declare_score }, { "warn", lua_warn },
+	    { "is_note", lua_is_note }, { "is_need", lua_is_need }, { "is_file", lua_is_file }, { "describe", lua_describe }, { "declare", lua_declare }, { "declare_score", lua_declare_score }, { "warn", lua_warn },
 	    { "nearest", lua_nearest }, { "declare_map", lua_declare_map }, { "map_text", lua_map_text }, { NULL, NULL } };
 
 	message_register(L);

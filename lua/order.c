@@ -139,6 +139,27 @@ resolve(struct rules *r, const struct names *names, const struct rule *rule, str
 	return -1;
 }
 
+/* Points for what nothing finds: no mistake, a rule may come and go, but worth a look. */
+static void
+look_at_scores(struct rules *r, const struct names *names)
+{
+	for (size_t i = 0; i < r->override_count; i++) {
+		const struct override *o = &r->overrides[i];
+		struct span name = span_of(o->name);
+		char text[300];
+		const char *near;
+		bool known = found_by_c(name) || span_starts(name, SPAN("BAYES"));
+
+		for (size_t set = 0; set < r->set_count && !known; set++)
+			known = names_find(names, r, name, (int)set) >= 0;
+		if (known)
+			continue;
+		near = near_symbol(r, NULL, o->name);
+		snprintf(text, sizeof text, "scores: nothing finds %s%s%s%s", o->name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+		warn(r->complaints, o->where, o->name, text);
+	}
+}
+
 /* The map of that name as a rule sees it: its own customer's, then everybody's. -1 after a complaint. */
 static int
 resolve_map(struct rules *r, const struct rule *rule, const char *name)
@@ -360,6 +381,7 @@ rules_order(struct rules *r)
 		w.looks_at[i] = starts[i];
 	}
 	if (ok) {
+		look_at_scores(r, &names);
 		sort_rules(&w);
 		find_levels(r, starts);
 		ok = anchor_rules(r);

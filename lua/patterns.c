@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lua/loosen.h"
 #include "policyd/base/buf.h"
 #include "policyd/base/clock.h"
 #include "policyd/base/log.h"
@@ -32,6 +33,7 @@ static const char *const way_names[] = { [WAY_EXACT] = "exact", [WAY_PREFILTER] 
 
 struct pattern {
 	const struct regex *re;
+	char *loose;                         /* its text as Vectorscan gets it */
 	int view;
 	enum way way;
 	uint32_t mail;                       /* the mail (patterns.mail) it may match in */
@@ -74,6 +76,8 @@ patterns_close(struct patterns *p)
 		hs_free_database(p->sets[i].db);
 		free(p->sets[i].at);
 	}
+	for (size_t i = 0; i < p->count; i++)
+		free(p->at[i].loose);
 	hs_free_scratch(p->scratch);
 	free(p->sets);
 	free(p->at);
@@ -112,11 +116,12 @@ int
 patterns_add(struct patterns *p, int view, const struct regex *re)
 {
 	struct set *set = &p->sets[view];
+	char *loose;
 
 	if (!grow((void **)&p->at, p->count, &p->room, sizeof *p->at) ||
-	    !grow((void **)&set->at, set->count, &set->room, sizeof *set->at))
+	    !grow((void **)&set->at, set->count, &set->room, sizeof *set->at) || (loose = pattern_loosen(regex_source(re))) == NULL)
 		return -1;
-	p->at[p->count] = (struct pattern){ .re = re, .view = view, .way = WAY_ALONE };
+	p->at[p->count] = (struct pattern){ .re = re, .loose = loose, .view = view, .way = WAY_ALONE };
 	set->at[set->count++] = (int)p->count;
 	return (int)p->count++;
 }
@@ -149,7 +154,7 @@ way_of(const struct pattern *pattern)
 	for (trial.way = WAY_EXACT; trial.way < WAY_ALONE; trial.way++) {
 		hs_expr_info_t *info = NULL;
 		hs_compile_error_t *error = NULL;
-		hs_error_t result = hs_expression_info(regex_source(pattern->re).p, hs_flags_of(&trial), &info, &error);
+		hs_error_t result = hs_expression_info(pattern->loose, hs_flags_of(&trial), &info, &error);
 
 		free(info);
 		hs_free_compile_error(error);
@@ -177,7 +182,7 @@ compile(struct patterns *p, const struct set *set)
 
 			if (pattern->way == WAY_ALONE)
 				continue;
-			sources[n] = regex_source(pattern->re).p;
+			sources[n] = pattern->loose;
 			flags[n] = hs_flags_of(pattern);
 			ids[n++] = (unsigned)set->at[i];
 		}
@@ -206,12 +211,12 @@ digest_set(const struct patterns *p, const struct set *set, char name[2 * MAC_BY
 	unsigned char digest[MAC_BYTES];
 
 	hs_populate_platform(&platform);
-	buf_printf(&b, "policyd 2|%s|%u %llu|", hs_version(), platform.tune, platform.cpu_features);
+	buf_printf(&b, "policyd 3|%s|%u %llu|", hs_version(), platform.tune, platform.cpu_features);
 	for (size_t i = 0; i < set->count; i++) {
 		const struct pattern *pattern = &p->at[set->at[i]];
 
 		buf_printf(&b, "%d %u %u ", set->at[i], (unsigned)pattern->way, hs_flags_of(pattern));
-		buf_add_span(&b, regex_source(pattern->re));
+		buf_add_span(&b, span_of(pattern->loose));
 		buf_add_char(&b, '\0');
 	}
 	SHA256((const unsigned char *)b.p, b.n, digest);

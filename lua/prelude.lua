@@ -56,13 +56,13 @@
 -- redis = { KEY = "text", HASH = { field = "text" }, SET = { "member", ... } }: what is answered. What does not stand there is not
 -- there; false: no answer comes.
 
-local complain, warn, position, declare, is_note, is_need, describe =
-  complain, warn, position, declare, is_note, is_need, describe
+local complain, warn, position, declare, is_note, is_need, is_file, describe =
+  complain, warn, position, declare, is_note, is_need, is_file, describe
 local declare_score, nearest, declare_map, map_text = declare_score, nearest, declare_map, map_text
-for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "is_need", "describe", "declare_score", "nearest", "declare_map",
+for _, name in ipairs { "complain", "warn", "position", "declare", "is_note", "is_need", "is_file", "describe", "declare_score", "nearest", "declare_map",
   "map_text" } do _ENV[name] = nil end
 
--- What a table may have: { name, type that is checked (true: any), type as the manual and editors show it, what it is }, in the
+-- What a table may have: { name, type that is checked (`kinds`), type as the manual and editors show it, what it is }, in the
 -- order of the manual (policyctl rules doc). Becomes name -> type.
 local function known_fields(class, text, list)
   local known = {}
@@ -71,53 +71,74 @@ local function known_fields(class, text, list)
   return known
 end
 
-local LIST, PATTERN = "table", "string|string[]|Regex"
+-- What `check` may say beside a type of Lua's, and how a mistake is told.
+local function all_are(list, kind)
+  local count = 0
+  for key, value in pairs(list) do
+    if type(key) ~= "number" or type(value) ~= kind then return false end
+    count = count + 1
+  end
+  return count == #list
+end
+local kinds = {
+  pattern = { "a pattern: a text, { text, flags } or re()", function(v)
+    return type(v) == "string" or type(v) == "userdata" or
+      (type(v) == "table" and type(v[1]) == "string" and (v[2] == nil or type(v[2]) == "string") and #v <= 2)
+  end },
+  names = { "a text or a list of texts", function(v) return type(v) == "string" or (type(v) == "table" and #v > 0 and all_are(v, "string")) end },
+  list = { "a list of texts", function(v) return type(v) == "table" and all_are(v, "string") end },
+  some = { "a list of at least one text", function(v) return type(v) == "table" and #v > 0 and all_are(v, "string") end },
+  tables = { "a list of tables", function(v) return type(v) == "table" and all_are(v, "table") end },
+  whole = { "a whole number of at least 1", function(v) return type(v) == "number" and v % 1 == 0 and v >= 1 end },
+}
+
+local PATTERN = "string|string[]|Regex"
 local fields = known_fields("Rule", "One rule: rule { ... }. All conditions that stand there must hold.", {
   { "symbol", "string", "string", "Its name: capitals, digits, underscores; once. \"__NAME\" is a helper for other rules, without score." },
   { "score", "number", "number", "Points; below 0 it speaks for the mail." },
   { "group", "string", "string", "Where lists show it: \"headers\", \"money\"." },
   { "description", "string", "string", "One sentence, for whoever asks why a mail was held." },
-  { "tests", LIST, "Test[]", "Its own examples." },
+  { "tests", "tables", "Test[]", "Its own examples." },
   { "header", "string", "string", "With matches, lacks or in_map: a header's name; also \"From:addr\", \"From:name\", \"From:domain\", \"X:raw\", \"ALL\", \"ToCc\", \"EnvelopeFrom\", \"MESSAGEID\"." },
   { "mime", "string", "string", "The same in any part's header." },
-  { "matches", true, PATTERN, "Some header of that name matches." },
-  { "lacks", true, PATTERN, "It is there, and none of that name matches." },
-  { "missing", true, "string|string[]", "None of these headers is there." },
-  { "present", true, "string|string[]", "One of these headers is there." },
-  { "subject", true, PATTERN, "The subject as one reads it; as sent: header = \"Subject\"." },
-  { "body", true, PATTERN, "The visible text as one reads it." },
-  { "hidden", true, PATTERN, "Text that a reader would not see." },
-  { "paragraph", true, PATTERN, "Subject and text, each paragraph for itself, blanks made one." },
-  { "rawbody", true, PATTERN, "The decoded text parts with their markup." },
-  { "full", true, PATTERN, "The mail as it came." },
-  { "uri", true, PATTERN, "Some link, as \"http://host/path\", one a line: ^ and $ are its ends." },
-  { "file_name", true, PATTERN, "Some attachment's or archive member's name, one a line." },
-  { "attachment", true, PATTERN, "\"declared/type real/type name\" of some attachment, one a line." },
+  { "matches", "pattern", PATTERN, "Some header of that name matches." },
+  { "lacks", "pattern", PATTERN, "It is there, and none of that name matches." },
+  { "missing", "names", "string|string[]", "None of these headers is there." },
+  { "present", "names", "string|string[]", "One of these headers is there." },
+  { "subject", "pattern", PATTERN, "The subject as one reads it; as sent: header = \"Subject\"." },
+  { "body", "pattern", PATTERN, "The visible text as one reads it." },
+  { "hidden", "pattern", PATTERN, "Text that a reader would not see." },
+  { "paragraph", "pattern", PATTERN, "Subject and text, each paragraph for itself, blanks made one." },
+  { "rawbody", "pattern", PATTERN, "The decoded text parts with their markup." },
+  { "full", "pattern", PATTERN, "The mail as it came." },
+  { "uri", "pattern", PATTERN, "Some link, as \"http://host/path\", one a line: ^ and $ are its ends." },
+  { "file_name", "pattern", PATTERN, "Some attachment's or archive member's name, one a line." },
+  { "attachment", "pattern", PATTERN, "\"declared/type real/type name\" of some attachment, one a line." },
   { "in_map", "string", "string", "The header stands in the map of that name." },
   { "client_in", "string", "string", "The SMTP client's address stands in the map." },
   { "sender_in", "string", "string", "The envelope's sender stands in the map." },
   { "host_in", "string", "string", "The host of some link stands in the map." },
   { "meta", "string", "string", "An expression over symbols: \"A && (B || !C) && D + E >= 2\"." },
-  { "all", LIST, "string[]", "All of these symbols were found." },
-  { "any", LIST, "string[]", "One of them was; at_least so many." },
-  { "none", LIST, "string[]", "None of them was." },
-  { "at_least", "number", "integer", "With any." },
+  { "all", "some", "string[]", "All of these symbols were found." },
+  { "any", "some", "string[]", "One of them was; at_least so many." },
+  { "none", "some", "string[]", "None of them was." },
+  { "at_least", "whole", "integer", "With any." },
   { "when", "function", "fun(msg: Message): any", "Comes last: false or nil no; true yes; a string yes, and this is the evidence." },
-  { "needs", LIST, "Need[]", "What `when` may look at beside headers, session and symbols." },
-  { "depends_on", LIST, "string[]", "Symbols that `when` looks at by msg:found: judged after them." },
-  { "max_shots", "number", "integer", "Each match counts, up to so many." },
+  { "needs", "list", "Need[]", "What `when` may look at beside headers, session and symbols." },
+  { "depends_on", "some", "string[]", "Symbols that `when` looks at by msg:found: judged after them." },
+  { "max_shots", "whole", "integer", "Each match counts, up to so many." },
   { "one_shot", "boolean", "boolean", "Only the first match counts: so it is without max_shots." },
   { "mode", "string", "string", "\"shadow\": judged and shown, adds nothing; \"canary(5)\": counts in 5 of 100 mails, always the same; \"off\"; \"on\"." },
-  { "flags", LIST, "Flag[]", "nice: speaks for the mail, its score is not above 0; net: needs the network." },
+  { "flags", "list", "Flag[]", "nice: speaks for the mail, its score is not above 0; net: needs the network." },
 })
 local test_fields = known_fields("Test", "One example beside a rule: a mail, what is around it, and whether the rule must find something.", {
   { "hit", "boolean", "boolean", "Must it?" },
   { "label", "string", "string", "What the example shows." },
   { "evidence", "string", "string", "Part of what must be shown." },
-  { "headers", LIST, "table<string, string>|string[][]", "By name, or a list of { name, value } where the order matters." },
+  { "headers", "table", "table<string, string>|string[][]", "By name, or a list of { name, value } where the order matters." },
   { "text", "string", "string", "A text/plain part." },
   { "html", "string", "string", "A text/html part." },
-  { "attachments", LIST, "table[]", "{ name, type, data } each." },
+  { "attachments", "tables", "table[]", "{ name, type, data } each." },
   { "raw", "string", "string", "Instead of these: the whole mail." },
   { "eml", "string", "string", "Or a file of tests/ beside the rule file." },
   { "sender", "string", "string", "The envelope's." },
@@ -127,15 +148,15 @@ local test_fields = known_fields("Test", "One example beside a rule: a mail, wha
   { "login", "string", "string", "The user it is authenticated as." },
   { "context", "string", "string", "Of the listener." },
   { "clamd", "string", "string", "The virus that ClamAV finds in it." },
-  { "found", LIST, "table<string, number>", "Symbols found before the rules, with their points." },
-  { "dns", LIST, "table<string, table>", "{ a = { [\"x.example\"] = { \"192.0.2.1\" } }, txt = ..., mx = ..., ptr = { [\"192.0.2.1\"] = { \"x.example\" } } }; what is not there is not there, false: no answer comes." },
-  { "redis", LIST, "table<string, any>", "{ KEY = \"text\", HASH = { field = \"text\" }, SET = { \"member\" } }; false: no answer comes." },
+  { "found", "table", "table<string, number>", "Symbols found before the rules, with their points." },
+  { "dns", "table", "table<string, table>", "{ a = { [\"x.example\"] = { \"192.0.2.1\" } }, txt = ..., mx = ..., ptr = { [\"192.0.2.1\"] = { \"x.example\" } } }; what is not there is not there, false: no answer comes." },
+  { "redis", "table", "table<string, any>", "{ KEY = \"text\", HASH = { field = \"text\" }, SET = { \"member\" } }; false: no answer comes." },
 })
 local known_flags = { nice = true, net = true }
 local known_needs = { text = true, urls = true, files = true, dns = true, ["redis:ro"] = true, ["map:NAME"] = true }
 local word = re([[^(?:__[A-Z0-9_]{1,58}|[A-Z][A-Z0-9_]{2,59})$]])
 local reserved = re([[^(?:DNSBL_|URIBL_|CAMPAIGN|REPUTATION|KNOWN_|BAYES|VIRUS$|CLAMAV|RULE|SCORE|MIME_UNKNOWN|OVERSIZE$|FINDINGS_LIMIT$)|_UNKNOWN$]])
-local canary = re([[^canary\((\d{1,2})\)$]])
+local canary = re([[^canary\(([1-9]\d?)\)$]])
 -- A group with an open repeat inside that is repeated itself: on the wrong text it takes exponential time.
 local nested = re([[(?<!\\)\((?:[^()\\]|\\.)*(?<!\\)[+*](?![+])(?:[^()\\]|\\.)*\)(?:[+*](?![+])|\{\d+,\})]])
 
@@ -245,22 +266,39 @@ local function check_fields(spec, known, bad)
     local kind = known[key]
     if kind == nil then
       bad("unknown field " .. tostring(key) .. hint(key, known), key)
-    elseif kind ~= true and type(value) ~= kind then
-      bad(tostring(key) .. " must be a " .. kind .. ", not a " .. type(value), key)
+    elseif kinds[kind] then
+      if not kinds[kind][2](value) then bad(key .. " must be " .. kinds[kind][1], key) end
+    elseif type(value) ~= kind then
+      bad(key .. " must be a " .. kind .. ", not a " .. type(value), key)
     end
   end
 end
 
-local function make_tests(spec, bad)
+local dns_answers = { a = true, aaaa = true, mx = true, txt = true, ptr = true }
+
+local function make_tests(spec, where, bad)
   local tests = {}
-  for i, test in ipairs(spec.tests) do
-    local function worse(text, field) bad("test " .. i .. ": " .. text, field) end
-    if type(test) ~= "table" then worse("must be a table") return tests end
+  for i, test in ipairs(spec) do
+    local failed = false
+    local function worse(text, field)
+      failed = true
+      bad("test " .. i .. ": " .. text, field)
+    end
     check_fields(test, test_fields, worse)
     if type(test.hit) ~= "boolean" then worse("no hit = true or false") end
+    for kind in pairs(test.dns or {}) do
+      if not dns_answers[kind] then worse("dns has a, aaaa, mx, txt and ptr, no " .. tostring(kind) .. hint(kind, dns_answers), "dns") end
+    end
+    if test.eml and not failed and (test.eml:find("..") or not is_file(where, "tests/" .. test.eml)) then
+      worse("there is no file tests/" .. test.eml .. " beside this one", test.eml)
+    end
     local copy = {}
     for key, value in pairs(test) do copy[key] = value end
-    copy.raw = test_mail(test)
+    if not failed then
+      local ok, raw = pcall(test_mail, test)
+      if ok then copy.raw = raw
+      else worse("headers are texts by name, or a list of { name, text }; attachments have a name") end
+    end
     tests[i] = copy
   end
   return tests
@@ -338,7 +376,7 @@ function _ENV.rule(spec)
   elseif seen[spec.symbol] then bad("stands already at " .. seen[spec.symbol], "symbol")
   end
   local score = spec.score or helper and 0
-  if not score then bad("no score: give score = POINTS, or call it __" .. tostring(spec.symbol) .. " if only other rules use it")
+  if not score then bad("no score: give score = POINTS, or call it __" .. (spec.symbol or "NAME") .. " if only other rules use it")
   elseif score ~= score or score > 1000 or score < -1000 then bad("score must lie in -1000 .. 1000", "score")
   end
   if not helper and (not spec.description or spec.description == "") then bad("no description") end
@@ -349,7 +387,8 @@ function _ENV.rule(spec)
   if spec.in_map and not (spec.header or spec.mime) then bad("in_map without header", "in_map") end
   if (spec.matches or spec.lacks) and not (spec.header or spec.mime) then bad("matches or lacks without header", "matches") end
   if spec.header and spec.mime then bad("header and mime in one rule: write two, and a meta", "mime") end
-  if spec.max_shots and (spec.one_shot or spec.max_shots < 1 or spec.max_shots > 1000) then
+  if spec.at_least and (not spec.any or spec.at_least > #spec.any) then bad("at_least counts what stands in any: there are not so many", "at_least") end
+  if spec.max_shots and (spec.one_shot or spec.max_shots > 1000) then
     bad("max_shots must lie in 1 .. 1000, and not stand beside one_shot", "max_shots")
   end
   for _, flag in ipairs(spec.flags or {}) do
@@ -376,22 +415,23 @@ function _ENV.rule(spec)
     return
   end
   if #list == 0 then bad("no condition: give when, header, body, uri, ...") end
-  local tests = make_tests({ tests = spec.tests or {} }, bad)
+  local tests = make_tests(spec.tests or {}, where, bad)
   if failed then return end
   seen[spec.symbol] = where
   look_at_patterns(spec, where)
   look_at_headers(spec, where)
-  declare {
+  local done, why = pcall(declare, {
     symbol = spec.symbol, points = score, group = spec.group or "", description = spec.description or "", where = where,
     conditions = list, max_shots = spec.max_shots or 1, helper = helper, mode = mode, share = share,
     depends_on = spec.depends_on, needs = spec.needs, tests = tests,
-  }
+  })
+  if not done then bad(tostring(why), spec.header and "header" or spec.mime and "mime") end
 end
 
 local map_fields = known_fields("Map", "A list that rules look things up in: map { ... }. One of file, values and url.", {
   { "name", "string", "string", "Small letters, digits, _ . -" },
   { "type", "string", "MapType", "domains: and what is below them; addresses: whole or @domain; cidr; exact; regex: a pattern a line." },
-  { "values", LIST, "string[]", "The lines themselves." },
+  { "values", "list", "string[]", "The lines themselves." },
   { "file", "string", "string", "A file beside the rule file; read anew when it changes." },
   { "url", "string", "string", "Fetched by policyctl rules fetch-maps." },
   { "key", "string", "string", "Its signer's Ed25519 key, base64; the signature stands at URL.sig. Must be there unless the url is https." },
@@ -439,7 +479,8 @@ function _ENV.map(spec)
     if not ok then return bad(tostring(made)) end
     pattern_maps[spec.name] = made
   else
-    declare_map(where, spec.name, spec.type, spec.url and "" or spec.file, lines, spec.url, spec.key)
+    local ok, why = pcall(declare_map, where, spec.name, spec.type, spec.url and "" or spec.file, lines, spec.url, spec.key)
+    if not ok then bad(tostring(why), "file") end
   end
 end
 
@@ -447,7 +488,11 @@ local scored = {}                       -- "SYMBOL customer context" -> where
 
 function _ENV.scores(spec)
   local where = position(2)
+  if type(spec) ~= "table" then return complain(where, "scores must be given a table") end
   local customer, context = spec.customer or "", spec.context or ""
+  if type(customer) ~= "string" or type(context) ~= "string" then
+    return complain(where, "scores: customer and context are texts", type(customer) ~= "string" and "customer" or "context")
+  end
   for symbol, points in pairs(spec) do
     if symbol ~= "customer" and symbol ~= "context" then
       if type(symbol) ~= "string" or type(points) ~= "number" or points ~= points or points > 1000 or points < -1000 then

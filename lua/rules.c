@@ -19,11 +19,15 @@ const char *const rule_mode_names[RULE_MODE__COUNT] = { [RULE_ON] = "on", [RULE_
 static bool
 run_file(struct rules *r, struct state *state, const char *path, bool open, int results)
 {
-	char why[512];
+	char why[512], text[PATH_ROOM + 900];
 
 	if (state_load(state, path, open, why, sizeof why) && state_call(state, 0, results, why, sizeof why))
 		return true;
-	complain_lua(r->complaints, why);
+	snprintf(text, sizeof text, "%s: %s", path, why);        /* out of memory, an error that is no text: without a place */
+	if (strstr(why, ".lua:"))
+		complain_lua(r->complaints, why);
+	else
+		complain(r->complaints, NULL, NULL, -1, text);
 	return false;
 }
 

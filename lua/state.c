@@ -648,8 +648,17 @@ state_load(struct state *s, const char *path, bool open, char *why, size_t room)
 
 	if (text == NULL)
 		return false;
+	struct span script = span_make(text, size);
+
+	if (span_starts(script, SPAN("\xef\xbb\xbf")))           /* a mark of some editors: UTF-8 it is anyway */
+		script = span_from(script, 3);
+	if (span_starts(script, SPAN("\xff\xfe")) || span_starts(script, SPAN("\xfe\xff"))) {
+		snprintf(why, room, "%s:1: this is UTF-16; save it as UTF-8", path);
+		free(text);
+		return false;
+	}
 	snprintf(name, sizeof name, "@%s", path);
-	int status = luaL_loadbufferx(s->L, text, size, name, "t");
+	int status = luaL_loadbufferx(s->L, script.p, script.n, name, "t");
 
 	free(text);
 	if (status != LUA_OK) {

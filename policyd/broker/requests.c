@@ -363,6 +363,13 @@ report_alike(struct request *r, struct unpack *alike, bool spam, bool learn)
 	campaign_report(r->caller->broker, alike, spam, !learn, voice);
 }
 
+static void
+skip_symbols(struct unpack *u)
+{
+	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--)
+		unpack_span(u);
+}
+
 /* One mail's part of W_FEATURES to the trainer. */
 static bool
 ask_lesson(struct request *r, struct unpack *u)
@@ -372,8 +379,7 @@ ask_lesson(struct request *r, struct unpack *u)
 	struct unpack symbols = *u;
 	struct buf body = { 0 };
 
-	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--)
-		unpack_span(u);
+	skip_symbols(u);
 	struct unpack like = *u;
 
 	unpack_span(u);
@@ -476,10 +482,11 @@ released_read(void *arg, enum job_result result, struct packet *answer)
 	struct request *r = arg;
 	struct unpack u = { answer ? answer->body : SPAN(""), false };
 
-	if (result == JOB_DONE && answer->type == W_FEATURES) {
-		unpack_span(&u);
-		unpack_span(&u);
-		report(r, u);
+	if (result == JOB_DONE && answer->type == W_FEATURES && unpack_u32(&u) == 1) {
+		for (int i = 0; i < 3; i++)
+			unpack_span(&u);             /* identity, alike, features */
+		skip_symbols(&u);
+		report_alike(r, &u, false, true);
 	}
 	request_reply(r, json_pack("{s:s}", "result", "heard"));
 }

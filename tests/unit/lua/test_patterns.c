@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "lua/loosen.h"
 #include "lua/patterns.h"
 #include "lua/state.h"
 #include "policyd/base/clock.h"
@@ -159,10 +160,32 @@ is_cached(void **state)
 	rmdir(dir);
 }
 
+/* What Vectorscan gets: long repeats without an end, all else to the letter. */
+static void
+loosens(void **state)
+{
+	static const struct { const char *pattern, *want; } cases[] = {
+		{ "ab{1,64}c{2}", "ab{1,64}c{2}" }, { "x.{1,900}y.{70}z", "x.{1,}y.{64,}z" }, { "a{100,}b{,5}", "a{64,}b{,5}" },
+		{ "\\{1,900}", "\\{1,900}" }, { "[{1,900}]{1,900}", "[{1,900}]{1,}" }, { "[]{1,900}]x{0,65}", "[]{1,900}]x{0,}" },
+		{ "[^]\\]{1,900}]", "[^]\\]{1,900}]" }, { "[[:alpha:]{1,900}]{1,900}", "[[:alpha:]{1,900}]{1,}" },
+		{ "\\x{100}{1,900}", "\\x{100}{1,}" }, { "\\Qa{1,900}\\Eb{1,900}", "\\Qa{1,900}\\Eb{1,}" }, { "(?#{1,900})a{1,900}?", "(?#{1,900})a{1,}?" },
+		{ "a{1,900", "a{1,900" }, { "a{x}", "a{x}" }, { "\\", "\\" }, { "[a", "[a" }, { "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *loose = pattern_loosen(span_of(cases[i].pattern));
+
+		assert_non_null(loose);
+		assert_string_equal(loose, cases[i].want);
+		free(loose);
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(finds_the_same), cmocka_unit_test(is_cached) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(loosens), cmocka_unit_test(finds_the_same), cmocka_unit_test(is_cached) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
