@@ -121,7 +121,7 @@ match_windows(lua_State *L, const pcre2_code *code, struct span s, size_t from)
 			return found;
 		int64_t took_us = clock_us() - start_us;
 
-		if (clock_ms() > state->deadline_ms)
+		if (state_late(state))
 			state_stop(L, "stopped: over its time in a pattern");
 		from = start_at(code, s, from + window + 1);
 		window = took_us < 500 ? window * 8 : took_us < 5000 ? window : 1024;

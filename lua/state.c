@@ -18,6 +18,22 @@ enum { MAX_SCRIPT_BYTES = 8 * 1024 * 1024 };
 
 static const char stop_mark;                 /* its address is the error value that means "stopped" */
 
+bool
+state_late(struct state *s)
+{
+	int64_t now_ms = clock_ms(), cpu_us;
+
+	if (now_ms <= s->deadline_ms)
+		return false;
+	cpu_us = clock_cpu_us();
+	if (s->graces == STATE_GRACES || (s->graces > 0 && cpu_us - s->grace_cpu_us > s->graces * STATE_GRACE_MS * 500))
+		return true;
+	if (s->graces++ == 0)
+		s->grace_cpu_us = cpu_us;
+	s->deadline_ms = now_ms + STATE_GRACE_MS;
+	return false;
+}
+
 /* Whatever makes bytes (.., lower, format, table.concat) pays for them here: a thousand instructions between two looks of
  * the hook may copy gigabytes. False, and the call is stopped: over its budget. */
 static bool
@@ -26,7 +42,7 @@ pay_bytes(struct state *s, size_t size)
 	if (size < 4096 || s->stopped)
 		return !s->stopped || size < 4096;
 	s->steps_left -= (int64_t)(size / 64);
-	if (s->steps_left >= 0 && (size < MAX_LUA_BLOCK / 16 || clock_ms() <= s->deadline_ms))
+	if (s->steps_left >= 0 && (size < MAX_LUA_BLOCK / 16 || !state_late(s)))
 		return true;
 	s->stopped = true;
 	snprintf(s->stop_text, sizeof s->stop_text, "stopped: over its %s, making strings or tables",
@@ -100,7 +116,7 @@ spend(lua_State *L, int64_t steps)
 	s->steps_left -= steps;
 	if (s->stopped || s->steps_left < 0)
 		state_stop(L, "stopped: over its budget of instructions");
-	if (clock_ms() > s->deadline_ms)
+	if (state_late(s))
 		state_stop(L, "stopped: over its time");
 }
 
@@ -543,6 +559,8 @@ state_budget(struct state *s, int64_t steps, int64_t deadline_ms)
 {
 	s->steps_left = steps;
 	s->deadline_ms = deadline_ms;
+	s->grace_cpu_us = 0;
+	s->graces = 0;
 	s->stopped = false;
 }
 

@@ -28,6 +28,8 @@ struct state {
 	struct regex_kit *regex;
 	size_t used, limit;                  /* bytes */
 	int64_t steps_left, deadline_ms;
+	int64_t grace_cpu_us;                /* CPU time when the deadline had passed first; 0: it has not */
+	int graces;
 	int message;                         /* bind_message.c: registry reference of the one message */
 	const struct rule *rule;             /* whose function runs now: what it may look at (needs.h); NULL: none */
 	struct turn *turn;                   /* of a rule that may wait for answers (asking.h); NULL: it may not */
@@ -39,6 +41,11 @@ struct state {
 struct state *state_open(size_t limit_bytes);                /* NULL: no memory */
 void state_close(struct state *s);
 struct state *state_of(lua_State *L);
+
+/* Is its time up? The deadline is wall time, by which others are served; where this process had next to nothing of the processor
+ * (a machine under load), it gets STATE_GRACE_MS more, STATE_GRACES times at most: a rule is not to blame for its neighbours. */
+enum { STATE_GRACE_MS = 50, STATE_GRACES = 10 };
+bool state_late(struct state *s);
 
 /* What the next call may use. */
 void state_budget(struct state *s, int64_t steps, int64_t deadline_ms);

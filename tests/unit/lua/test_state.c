@@ -1,9 +1,11 @@
 /* The cage: what a script must not have, what it must not outlast, and patterns that explode. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -303,6 +305,29 @@ ends_soon(void **state)
 	}
 }
 
+/* A process that did not get the processor is not to blame: stopped for half a second, it still has its 100 ms. */
+static void
+starves(void **state)
+{
+	char why[400];
+	pid_t parent = getpid(), child = fork();
+
+	(void)state;
+	if (child == 0) {
+		usleep(30000);
+		kill(parent, SIGSTOP);
+		usleep(500000);
+		kill(parent, SIGCONT);
+		_exit(0);
+	}
+	int64_t start = clock_ms();
+
+	if (!run("local s = ('a'):rep(1000) local n = 0 for i = 1, 400000 do n = n + #(s:sub(1, 10)) end", INT64_MAX / 2, 100, why, sizeof why))
+		fail_msg("%s", why);
+	waitpid(child, NULL, 0);
+	assert_true(clock_ms() - start >= 450);
+}
+
 /* A pattern that gives up has not found nothing. */
 static void
 giving_up_is_no_answer(void **state)
@@ -318,7 +343,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(works), cmocka_unit_test(refuses), cmocka_unit_test(stops), cmocka_unit_test(stops_in_time), cmocka_unit_test(ends_soon),
+		cmocka_unit_test(works), cmocka_unit_test(refuses), cmocka_unit_test(stops), cmocka_unit_test(stops_in_time), cmocka_unit_test(ends_soon), cmocka_unit_test(starves),
 		cmocka_unit_test(giving_up_is_no_answer),
 	};
 
