@@ -1,6 +1,7 @@
 /* fuzz_ipc.c - packets between our processes: a worker that a mail has taken over sends what it likes. */
 #include "policyd/model/features.h"
 #include "policyd/scan/account.h"
+#include "policyd/scan/question.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/wire.h"
 #include "tests/fuzz/fuzz.h"
@@ -16,7 +17,7 @@ unpack_all(struct arena *a, unsigned kind, struct unpack *u)
 	struct features features;
 	char text[40];
 
-	switch (kind % 7) {
+	switch (kind % 9) {
 	case 0:
 		if (scanned_unpack(u, &scanned)) {
 			for (uint32_t i = 0; i < scanned.symbol_count; i++) {
@@ -56,6 +57,30 @@ unpack_all(struct arena *a, unsigned kind, struct unpack *u)
 				fuzz_touch(account.entries[i].name);
 			for (uint32_t i = 0; i < account.link_count; i++)
 				fuzz_touch(account.links[i].shown);
+		}
+		break;
+	}
+	case 7: {
+		struct question question;
+
+		for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--) {
+			question_unpack(u, &question);
+			fuzz_touch(question.name);
+			fuzz_touch(question.field);
+			fuzz_touch(question.customer);
+		}
+		break;
+	}
+	case 8: {
+		struct rr_answer answer;
+
+		while (!u->bad) {
+			answer_unpack(u, a, &answer);
+			FUZZ_PROMISE(answer.status <= RR_UNKNOWN && (answer.status == RR_FOUND) == (answer.count > 0));
+			for (size_t i = 0; i < answer.count; i++)
+				fuzz_touch(answer.at[i].text);
+			if (answer.status == RR_UNKNOWN)
+				break;
 		}
 		break;
 	}
