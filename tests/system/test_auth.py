@@ -46,14 +46,14 @@ class Sender(unittest.TestCase):
         cls.addClassCleanup(cls.d.close)
         cls.dns = Nsd(cls.d, ZONES)
         cls.addClassCleanup(cls.dns.stop)
-        cls.pd = Policyd(cls.d, resolver=cls.dns.port, settings='host_name = "mx.test.example";')
+        cls.pd = Policyd(cls.d, resolver=cls.dns.port, settings='host_name = "mx.test.example"; trusted_relays = ( "198.51.100.1" );')
         cls.addClassCleanup(cls.pd.close)
         cls.pd.set("strict@test.example", spf_fail="reject")
 
-    def send(self, sender="ann@good.example", client=GOOD, helo="mail.good.example", rcpt="bob@test.example"):
+    def send(self, sender="ann@good.example", client=GOOD, helo="mail.good.example", rcpt="bob@test.example", mail=MAIL):
         m = Milter(("127.0.0.1", self.pd.milter_port), client=(client, 4711), helo=helo)
         self.addCleanup(m.close)
-        return m.send(MAIL, [rcpt], sender=sender)
+        return m.send(mail, [rcpt], sender=sender)
 
     def symbols(self, **how):
         out = self.send(**how)
@@ -110,6 +110,14 @@ class Sender(unittest.TestCase):
         self.symbols()
         self.ask(rcpt="strict@test.example")
         self.assertEqual(self.pd.json("stats")["dns_asked"], before)
+
+    def test_behind_a_relay(self):
+        """The client before a trusted relay is meant, by the relay's own Received header."""
+        for client, want in ((GOOD, "SPF_PASS"), (NAMELESS, "SPF_FAIL")):
+            hop = b"Received: from mail.good.example (unknown [%s]) by mx2.test.example with ESMTP id 1; Wed, 25 Nov 2026 10:00:00 +0000\r\n" % client.encode()
+            found = self.symbols(client="198.51.100.1", helo="mx2.test.example", mail=hop + MAIL)
+            self.assertIn(want, found)
+            self.assertIn("RELAYED", found)
 
     def test_counted_once(self):
         """The same session by the policy server and by the milter: one mail, one count, the same answer."""
