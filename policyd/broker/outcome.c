@@ -254,6 +254,21 @@ add_release_link(const struct tx *tx, char *text, size_t room)
 		}
 }
 
+/* Would it have been taken but for what its author's domain asks for? */
+static bool
+refused_by_dmarc(const struct tx *tx)
+{
+	for (uint32_t i = 0; tx->have_scanned && i < tx->recipient_count; i++) {
+		const struct recipient *r = &tx->recipients[i];
+		struct judgement found = tx_judgement(tx, r, r->policy);
+
+		found.dmarc = DMARC_P_NONE;
+		if (tx->scanned.auth.dmarc_applies != DMARC_P_NONE && decide(r->policy, &found) != OUT_REJECT)
+			return true;
+	}
+	return false;
+}
+
 static void
 tx_conclude(struct tx *tx)
 {
@@ -262,9 +277,15 @@ tx_conclude(struct tx *tx)
 	if (tx->settlement.reply == REPLY_REJECT) {
 		const char *what = tx->scanned.classes & CLASS_VIRUS ? "a virus was found in it" : tx->limit_text[0] ? tx->limit_text : "it looks like spam";
 
-		snprintf(text, sizeof text, "Message refused: %s (ref %s)", what, tx->reference);
+		bool dmarc = refused_by_dmarc(tx);
+
+		if (dmarc)                   /* RFC 7372, 3.3 */
+			snprintf(text, sizeof text, "Message refused: it is not from %.120s, which asks for that (DMARC) (ref %s)",
+			    tx->scanned.auth.from_domain, tx->reference);
+		else
+			snprintf(text, sizeof text, "Message refused: %s (ref %s)", what, tx->reference);
 		add_release_link(tx, text, sizeof text);
-		tx_answer(tx, "550", "5.7.1", text);
+		tx_answer(tx, "550", dmarc ? "5.7.26" : "5.7.1", text);
 	} else {
 		tx_answer(tx, "", "", "");
 	}

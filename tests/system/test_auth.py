@@ -236,6 +236,7 @@ class Signed(unittest.TestCase):
         forged = self.mail()
         reply, _, _ = self.send(forged, client="192.0.2.66", rcpt="reject@test.example")
         self.assertEqual(reply[0], 550)
+        self.assertRegex(reply[1].decode(), r"^5\.7\.26 Message refused: it is not from good\.example, which asks for that \(DMARC\) \(ref [A-Z2-7]{14}\)$")
         before = len(self.sink.mails)
         c = Client(self.pf.port, "192.0.2.66")
         self.assertEqual(c.send(forged, ["bob@test.example"], sender="ann@good.example")[1][0], 250)
