@@ -10,10 +10,30 @@
 #include "policyd/base/buf.h"
 #include "policyd/ctl/policy_inside.h"
 
+json_t *
+foreign_text(struct span text)
+{
+	struct buf utf8 = { 0 };
+	json_t *v = json_stringn(text.n ? text.p : "", text.n);
+
+	if (v)
+		return v;
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (c >= 0x80)
+			buf_add_char(&utf8, (char)(0xc0 | c >> 6));
+		buf_add_char(&utf8, (char)(c < 0x80 ? c : 0x80 | (c & 0x3f)));
+	}
+	v = json_stringn(utf8.p, utf8.n);
+	buf_free(&utf8);
+	return v;
+}
+
 void
 foreign_set(json_t *values, const char *name, const char *text)
 {
-	json_object_set_new(values, name, json_string(text));
+	json_object_set_new(values, name, foreign_text(span_of(text)));
 }
 
 void
@@ -34,10 +54,11 @@ static const char line_field[] = "#line";
 json_t *
 foreign_record(const struct import *in, json_t *records, const char *key)
 {
-	json_t *values = json_object_get(records, key);
+	json_t *name = foreign_text(span_of(key)), *values = json_object_get(records, json_string_value(name));
 
 	if (values == NULL)
-		json_object_set_new(records, key, values = json_pack("{s:i}", line_field, (int)in->line));
+		json_object_set_new(records, json_string_value(name), values = json_pack("{s:i}", line_field, (int)in->line));
+	json_decref(name);
 	return values;
 }
 
@@ -72,12 +93,15 @@ add_entry(struct import *in, json_t *values, const char *list, const char *sende
 	if (entries == NULL)
 		json_object_set_new(values, list, entries = json_object());
 	snprintf(name, sizeof name, "%s:%s", address ? "from" : "domain", address ? sender : domain);
-	json_object_set_new(entries, name, json_pack("{s:s}", "comment", origin));
+	json_t *text = foreign_text(span_of(name));
+
+	json_object_set_new(entries, json_string_value(text), json_pack("{s:s}", "comment", origin));
+	json_decref(text);
 	return true;
 }
 
 char *
-foreign_whole(FILE *file)
+foreign_whole(struct import *in, FILE *file)
 {
 	struct buf all = { 0 };
 	char chunk[65536];
@@ -85,6 +109,8 @@ foreign_whole(FILE *file)
 
 	while ((n = fread(chunk, 1, sizeof chunk, file)) > 0)
 		buf_add(&all, chunk, n);
+	if (memchr(all.p ? all.p : "", '\0', all.n))
+		import_bad(in, "a NUL byte in the file; expected text");
 	buf_add_char(&all, '\0');
 	return all.p;
 }
@@ -291,12 +317,15 @@ read_spamassassin(struct import *in, FILE *file, const char *key)
 	json_t *records = json_object(), *values = foreign_record(in, records, key);
 	char *line = NULL;
 	size_t room = 0;
+	ssize_t got;
 
-	while (getline(&line, &room, file) > 0) {
+	while ((got = getline(&line, &room, file)) > 0 && !in->failed) {
 		char *save = NULL, *word, *rest;
 		const char *list = NULL;
 
 		in->line++;
+		if (memchr(line, '\0', (size_t)got))
+			import_bad(in, "a NUL byte; expected text");
 		line[strcspn(line, "#\r\n")] = '\0';
 		word = strtok_r(line, " \t", &save);
 		if (word == NULL)
@@ -310,7 +339,10 @@ read_spamassassin(struct import *in, FILE *file, const char *key)
 		if (strcmp(word, "required_score") == 0 || strcmp(word, "required_hits") == 0) {
 			foreign_points(in, values, "tag", rest);
 		} else if (strcmp(word, "rewrite_header") == 0 && strncasecmp(rest, "subject", 7) == 0) {
-			json_object_set_new(values, "subject_tag", json_sprintf("%s ", rest + 7 + strspn(rest + 7, " \t")));
+			char tag[256];
+
+			snprintf(tag, sizeof tag, "%s ", rest + 7 + strspn(rest + 7, " \t"));
+			foreign_set(values, "subject_tag", tag);
 		} else if (list) {
 			for (char *one = strtok_r(rest, " \t", &save); one; one = strtok_r(NULL, " \t", &save))
 				add_entry(in, values, list, one, "from SpamAssassin");

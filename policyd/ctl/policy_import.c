@@ -18,16 +18,24 @@
 
 enum { BATCH = 1000, BATCH_MOST = 100000, IN_FLIGHT = 4, MAX_CELLS = 64, SHOWN_ERRORS = 20 };
 
+static void
+complain(const struct import *in, const char *before, const char *format, va_list args)
+{
+	if (in->say == NULL)
+		return;
+	fprintf(in->say, "%s: %s:%u: ", before, in->file, in->line);
+	vfprintf(in->say, format, args);
+	fputs("\n", in->say);
+}
+
 void
 import_bad(struct import *in, const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "policyctl: %s:%u: ", in->file, in->line);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	complain(in, "policyctl", format, args);
 	va_end(args);
-	fputs("\n", stderr);
 	in->failed = true;
 }
 
@@ -36,11 +44,9 @@ import_untranslated(struct import *in, const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "not translated: %s:%u: ", in->file, in->line);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	complain(in, "not translated", format, args);
 	va_end(args);
-	fputs("\n", stderr);
 	in->untranslated++;
 }
 
@@ -371,7 +377,7 @@ int
 policy_import(int argc, char **argv, bool only_diff)
 {
 	const char *format = NULL, *key = NULL, *path = NULL;
-	struct import in = { 0 };
+	struct import in = { .say = stderr };
 	struct transfer t = { .in = &in, .sock = -1, .dry_run = only_diff, .diff = only_diff };
 	int code = 2;
 

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "policyd/base/span.h"
+
 struct import_record {
 	char *key, *values;                  /* values: JSON, or NULL: to be removed */
 	uint32_t line, group;                /* records of one group (a customer) go together */
@@ -16,6 +18,7 @@ struct import_record {
 
 struct import {
 	const char *file;
+	FILE *say;                           /* where readers complain; NULL: nowhere */
 	struct import_record *at;
 	size_t count, room;
 	uint32_t line;
@@ -25,7 +28,7 @@ struct import {
 
 /* Takes `values` (JSON null: removal). Of several with one key the last counts. */
 void import_add(struct import *in, const char *key, json_t *values);
-/* "FILE:LINE: what", on stderr: cannot be translated, and is counted; cannot be read, and nothing is imported. */
+/* "FILE:LINE: what", to `say`: cannot be translated, and is counted; cannot be read, and nothing is imported. */
 void import_untranslated(struct import *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void import_bad(struct import *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -41,7 +44,9 @@ void foreign_set(json_t *values, const char *name, const char *text);
 void foreign_points(struct import *in, json_t *values, const char *name, const char *text);
 json_t *foreign_record(const struct import *in, json_t *records, const char *key);
 void foreign_done(struct import *in, json_t *records);
-char *foreign_whole(FILE *file);
+char *foreign_whole(struct import *in, FILE *file);
+/* What is no UTF-8 is read as Latin-1, which old dumps are. */
+json_t *foreign_text(struct span text);
 /* Each row of a dump: {column: text or null}, borrowed; in->line is where it ends. */
 typedef void (*sql_row)(void *arg, const char *table, json_t *row);
 void read_sql(struct import *in, FILE *file, sql_row row, void *arg);

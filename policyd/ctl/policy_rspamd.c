@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policyd/base/buf.h"
+#include "policyd/base/utf8.h"
 #include "policyd/ctl/policy_inside.h"
 
 enum { DEPTH_MOST = 20 };
@@ -65,7 +66,11 @@ ucl_object(struct ucl *u, int depth)
 			u->p++;
 			continue;
 		}
-		char *key = ucl_word(u, " \t\r\n={}:;");
+		char *word = ucl_word(u, " \t\r\n={}:;");
+		json_t *name = foreign_text(span_of(word));
+		const char *key = json_string_value(name);
+
+		free(word);
 
 		ucl_blanks(u);
 		if (*u->p == '=' || *u->p == ':')
@@ -81,7 +86,7 @@ ucl_object(struct ucl *u, int depth)
 			json_object_set_new(object, key, json_pack("[O, o]", there, v));
 		else
 			json_object_set_new(object, key, v);
-		free(key);
+		json_decref(name);
 	}
 	if (*u->p != (depth > 1 ? '}' : '\0') && !u->in->failed)
 		import_bad(u->in, depth > 1 ? "the file ends; expected }" : "} without {; expected NAME = VALUE; or NAME { ... }");
@@ -115,10 +120,10 @@ ucl_value(struct ucl *u, int depth)
 		return list;
 	}
 	char *text = ucl_word(u, depth ? ";,\n}]#" : ";\n#");
-	json_t *v = json_string(text);
+	json_t *v = foreign_text(span_of(text));
 
 	free(text);
-	return v ? v : json_string("");
+	return v;
 }
 
 static void
@@ -166,7 +171,7 @@ rspamd_rule(struct import *in, const char *rule, json_t *settings, json_t *recor
 		else if (strcmp(name, "subject") == 0 && json_string_value(v)) {
 			const char *percent = strstr(json_string_value(v), "%s");
 
-			json_object_set_new(values, "subject_tag", json_sprintf("%.*s", percent ? (int)(percent - json_string_value(v)) : 60, json_string_value(v)));
+			json_object_set_new(values, "subject_tag", foreign_text(utf8_head(span_of(json_string_value(v)), percent ? (size_t)(percent - json_string_value(v)) : 60)));
 		} else {
 			import_untranslated(in, "settings %s: apply %s", rule, name);
 		}
@@ -202,7 +207,7 @@ rspamd_rule(struct import *in, const char *rule, json_t *settings, json_t *recor
 void
 read_rspamd(struct import *in, FILE *file)
 {
-	char *all = foreign_whole(file);
+	char *all = foreign_whole(in, file);
 	struct ucl u = { in, all };
 	json_t *top, *rules, *records = json_object(), *rule;
 	const char *name;

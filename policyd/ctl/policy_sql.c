@@ -144,13 +144,11 @@ value(struct sql *s)
 			buf_add_char(&text, *s->p);
 		}
 		s->p += *s->p != '\0';
-		buf_add_char(&text, '\0');
-		v = json_string(text.p);
+		v = foreign_text(buf_span(&text));
 		buf_free(&text);
-		return v ? v : json_string("");
+		return v;
 	}
-	buf_add_char(&text, '\0');
-	v = strcasecmp(text.p, "NULL") == 0 ? json_null() : json_string(text.p);
+	v = span_eq_nocase(buf_span(&text), SPAN("NULL")) ? json_null() : foreign_text(buf_span(&text));
 	buf_free(&text);
 	return v;
 }
@@ -200,7 +198,7 @@ copied_rows(struct sql *s, const struct table *t)
 			size_t n = strcspn(s->p, "\t\n");
 			bool null = n == 2 && s->p[0] == '\\' && s->p[1] == 'N';
 
-			json_object_set_new(row, t->columns[i], null ? json_null() : json_stringn(s->p, n));
+			json_object_set_new(row, t->columns[i], null ? json_null() : foreign_text(span_make(s->p, n)));
 			s->p += n;
 			if (*s->p != '\t')
 				break;
@@ -221,7 +219,7 @@ void
 read_sql(struct import *in, FILE *file, sql_row row, void *arg)
 {
 	struct sql s = { .in = in, .row = row, .arg = arg };
-	char *all = foreign_whole(file), table[64];
+	char *all = foreign_whole(in, file), table[64];
 
 	s.in->line = 1;
 	for (s.p = all; s.p && *s.p && !s.in->failed;) {
