@@ -308,8 +308,12 @@ tell_outcome(struct tx *tx, const char *reply)
 	if (tx->told == tx->recipient_count)
 		return;
 	tx->telling = evtimer_new(tx->broker->base, tell_more, tx);
-	if (tx->telling == NULL || event_add(tx->telling, &soon) < 0)
-		tell_some(tx, UINT32_MAX);
+	if (tx->telling && event_add(tx->telling, &soon) == 0)
+		return;
+	if (tx->telling)
+		event_free(tx->telling);
+	tx->telling = NULL;
+	tell_some(tx, UINT32_MAX);
 }
 
 void
