@@ -32,10 +32,16 @@ customers_wildcard(const struct customers *c, const char *domain)
 
 	if (domain[0] == '*')                /* above *.shop.example stands *.example */
 		domain += 2;
-	for (const char *dot = strchr(domain, '.'); dot && r == 0; dot = strchr(dot + 1, '.')) {
-		int n = snprintf(name, sizeof name, "*%s", dot);
+	size_t n = strlen(domain);
 
-		r = n < (int)sizeof name ? customers_find(c, span_make(name, (size_t)n)) : 0;
+	name[0] = '*';
+	for (const char *dot = memchr(domain, '.', n), *end = domain + n; dot && r == 0; dot = memchr(dot + 1, '.', (size_t)(end - dot) - 1)) {
+		size_t length = (size_t)(end - dot);
+
+		if (length + 1 >= sizeof name)
+			continue;
+		memcpy(name + 1, dot, length);
+		r = customers_find(c, span_make(name, length + 1));
 		if (r && !c->records[r].present)
 			r = 0;
 	}
