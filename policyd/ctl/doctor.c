@@ -290,6 +290,8 @@ check_store(struct exam *x)
 		say(x, GOOD, "quarantine", "%.0f mails, %.1f MB", ctl_number(x->store, "mails"), ctl_number(x->store, "bytes") / 1e6);
 	if (ctl_number(x->store, "damaged") > 0)
 		say(x, BROKEN, "quarantine", "%.0f damaged records; the disk may be failing", ctl_number(x->store, "damaged"));
+	if (json_is_true(json_object_get(x->store, "behind")))
+		say(x, WARN, "quarantine", "the index could not be written: lists lack what came last; it catches up by itself once the disk takes it");
 	if (x->config.reinject[0] == '\0') {
 		say(x, WARN, "release", "deliver.reinject is not set: nothing can be released; give the MTA a listener without this milter");
 		return;
@@ -303,6 +305,28 @@ check_store(struct exam *x)
 	else
 		say(x, BROKEN, "release", "%s; releases wait until it does", smtp ? reply.text : "no memory");
 	smtp_close(smtp);
+}
+
+/* Nodes that share a Redis: are the others there, and do they know our key? */
+static void
+check_pool(struct exam *x)
+{
+	json_t *reply = x->store && x->config.redis_url[0] ? ask("quarantine.nodes") : NULL, *node;
+	const char *name;
+	size_t away = 0;
+
+	json_object_foreach(json_object_get(reply, "nodes"), name, node)
+		if (json_is_true(json_object_get(node, "away"))) {
+			say(x, WARN, "pool", "%s was last seen %.0f s ago: what it holds is listed, but cannot be opened", name,
+			    (double)wall_s() - ctl_number(node, "seen"));
+			away++;
+		}
+	if (json_object_size(json_object_get(reply, "nodes")) > 1 && away == 0)
+		say(x, GOOD, "pool", "%zu nodes", json_object_size(json_object_get(reply, "nodes")));
+	if (ctl_number(x->stats, "pool_questions_refused") > 0)
+		say(x, WARN, "pool", "%.0f questions of other nodes were sealed with another key: %s/pool.key must be the same on all of them",
+		    ctl_number(x->stats, "pool_questions_refused"), x->config.state);
+	json_decref(reply);
 }
 
 static void
@@ -491,6 +515,7 @@ cmd_doctor(int argc, char **argv)
 		check_clamav(&x);
 		check_workers(&x);
 		check_store(&x);
+		check_pool(&x);
 		check_variants(&x);
 		check_source(&x);
 		check_model(&x);

@@ -142,6 +142,7 @@ stats(struct asker *a, uint32_t id, json_t *request)
 
 	json_object_set_new(reply, "full", json_boolean(segments_room(s->segments) == ROOM_NONE));
 	json_object_set_new(reply, "low", json_boolean(segments_room(s->segments) != ROOM_ENOUGH));
+	json_object_set_new(reply, "behind", json_boolean(s->behind));
 	json_object_set_new(reply, "deliver_up", json_boolean(link_up(s->deliver)));
 	json_object_set_new(reply, "reinject", json_string(s->self->config->reinject));
 	asker_reply(a, id, reply);

@@ -51,7 +51,7 @@
  *         "quarantine.release" and "quarantine.delete" are the same with that OP
  *
  * stats   {"cmd": "quarantine.stats", "by": ["day" "customer" "class"..], "since", "until", "customer"}
- *      -> {mails, recipients, states: {..}, bytes, segments, damaged, full, low, deliver_up, reinject,
+ *      -> {mails, recipients, states: {..}, bytes, segments, damaged, full, low, behind (the index), deliver_up, reinject,
  *          "rows": [{day ("2025-01-31"), customer, class, stored, released, requested, deleted, expired, ham, spam,
  *          bytes}..]}: counts are of entries by the day they came in; kept for STATS_DAYS
  * rules   {"cmd": "quarantine.rules", "since", "customer"} -> {"rules": [{"symbol", "released", "ham"}..], "looked": n}:

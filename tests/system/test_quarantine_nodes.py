@@ -255,6 +255,7 @@ class Across(Pool):
         self.assertEqual(self.pool(0, rcpt="d@acme.example")["entries"][0]["subject"][:5], "held ")
         wait_until(lambda: self.pool(0, rcpt="d@acme.example")["away"] == ["two.example"], 30)
         self.assertIn("two.example", b.get("/").text.split("role=\"status\"")[1][:400])
+        self.assertIn("two.example was last seen", self.nodes[0][0].ctl("doctor", check=False).stdout.decode())
         pd.start()
         wait_until(lambda: self.pool(0, rcpt="d@acme.example")["away"] == [], 30)
         self.assertEqual(b.get("/m/%s?n=0&node=two.example" % e["id"]).status, 200)
@@ -308,6 +309,7 @@ class Across(Pool):
         self.assertEqual(b.get(path).status, 503)
         said = self.nodes[0][0].ctl("quarantine", "show", e["id"], "--node", "two.example", check=False)
         self.assertIn(b"does not know our pool.key", said.stderr)
+        self.assertIn("must be the same on all of them", self.nodes[1][0].ctl("doctor", check=False).stdout.decode())
 
 
 if __name__ == "__main__":
