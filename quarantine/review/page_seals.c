@@ -4,7 +4,6 @@
 
 #include "quarantine/review/audit.h"
 #include "quarantine/review/pages.h"
-#include "quarantine/review/peer.h"
 #include "quarantine/review/seals.h"
 
 /* ---- asking, from the page of a mail ---- */
@@ -14,7 +13,8 @@ ask_found(struct call *c, json_t *reply, int fd)
 {
 	const json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
 	const char *reason = json_word(c->kept[3], "reason");
-	char back[80];
+	const char *node = json_word(e, "node");
+	char back[240];
 	unsigned rights = 0;
 
 	(void)fd;
@@ -25,10 +25,8 @@ ask_found(struct call *c, json_t *reply, int fd)
 		call_missing(c);
 		return;
 	}
-	if (peer_is_other(c->review, json_word(e, "node")))
-		snprintf(back, sizeof back, "/seals");
-	else
-		snprintf(back, sizeof back, "/m/%.40s?n=%lld", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")));
+	snprintf(back, sizeof back, "/m/%.40s?n=%lld%s%.120s", json_word(e, "id"), (long long)json_integer_value(json_object_get(e, "n")),
+	    node[0] ? "&node=" : "", node);
 	bool good = audit_call(c, "seal.ask", json_word(e, "id"), json_word(e, "customer"), reason) &&
 	    seal_ask(c->review, &c->who, json_word(e, "id"), json_word(e, "customer"), reason);
 

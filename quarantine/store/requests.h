@@ -63,7 +63,7 @@
 
 #include "quarantine/store/store.h"
 
-enum { LIST_DEFAULT = 50, LIST_MOST = 1000, SORT_MOST = 10000, LOOK_MOST = 50000, LOOK_MS = 50, CHANGE_MOST = 1000, UNDO_S = 600,
+enum { LIST_DEFAULT = 50, LIST_MOST = 1000, SORT_MOST = 10000, LOOK_MOST = 50000, LOOK_MS = 40, CHANGE_MOST = 1000, UNDO_S = 600,
     STATS_DAYS = 400 };
 
 /* A question on a connection that requests.c or store.c holds; `reply` is taken. Answers may come later. */
