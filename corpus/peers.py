@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""bogofilter and CRM114 (OSBF), from Debian's packages, on the same mails in the same order as policyctl eval: each mail is
-classified, then learnt with its true label.
+"""bogofilter, CRM114 (OSBF) and rspamd's Bayes, from Debian's packages, on the same mails in the same order as policyctl eval:
+each mail is classified, then learnt with its true label.
 
   corpus/peers.py SCORES     SCORES is what `policyctl eval --save` wrote; prints a line each like eval's, and CPU a mail
 
-rspamd's classifier is not run: by its own design it learns from Redis asynchronously and refuses to classify below 200
-lessons of each class, so that this protocol would measure something else."""
+rspamd learns and answers by its controller, over a Redis of its own; its Bayes alone is asked, from the first lesson on (by
+default it keeps silent until 200 of each class). It tells its probability with two decimals: ties count half."""
 import math
 import os
 import re
@@ -16,6 +16,11 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, TOP)
+
+from tests.bench import peers  # noqa: E402
+from tests.lib.procs import Dir, free_port  # noqa: E402
+
 PEERS = os.path.join(TOP, "build", "peers")
 LIBS = os.path.join(PEERS, "usr/lib/x86_64-linux-gnu") + ":" + os.path.join(PEERS, "usr/lib/aarch64-linux-gnu")
 
@@ -66,6 +71,39 @@ class Crm114:
         run([self.p, "-{ learn <osbf unique microgroom> ( %s.css ) }" % ("spam" if spam else "ham")], mail, self.d)
 
 
+class Rspamd:
+    name = "rspamd Bayes"
+
+    def __init__(self, d):
+        self.p = peers.program("rspamd")
+        if self.p:
+            self.d = Dir()
+            self.server = peers.Rspamd(self.d, free_port(), least=1)
+
+    def score(self, mail):
+        return self.server.bayes(mail)
+
+    def learn(self, mail, spam):
+        self.server.learn("spam" if spam else "ham", [mail])
+
+    def cpu(self):
+        """Of its processes, and Redis: seconds."""
+        ticks = 0
+        for pid in os.listdir("/proc"):
+            try:
+                with open("/proc/%s/stat" % pid) as f:
+                    words = f.read().rsplit(")", 1)[1].split()
+            except (OSError, IndexError):
+                continue
+            if int(pid) in self.server.pids.values() or int(words[1]) == self.server.pids["rspamd"]:
+                ticks += int(words[11]) + int(words[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def close(self):
+        self.server.close()
+        self.d.close()
+
+
 def figures(judged):
     ham, spam = [z for z, s in judged if not s], [z for z, s in judged if s]
     wrong, below, i = 0.0, 0, 0
@@ -91,7 +129,7 @@ def main():
     with open(sys.argv[1]) as f:
         mails = [(parts[1] == "spam", parts[4]) for parts in (line.rstrip("\n").split(" ", 4) for line in f)]
     print("%-22s %9s %7s %8s %5s %5s" % ("", "1-ROCA%", "LAM%", "miss.1%", "hm", "sm"))
-    for peer in (Bogofilter, Crm114):
+    for peer in (Bogofilter, Crm114, Rspamd):
         with tempfile.TemporaryDirectory() as d:
             p = peer(d)
             if p.p is None:
@@ -106,8 +144,10 @@ def main():
             if sys.stderr.isatty():
                 sys.stderr.write("\r%60s\r" % "")
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / len(mails)
-            print("%-22s %9.4f %7.3f %8.2f %5d %5d   %.1f ms CPU a mail, two processes each" % ((peer.name,) + figures(judged) + (cpu * 1000,)), flush=True)
+            cpu = (p.cpu() if hasattr(p, "cpu") else after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / len(mails)
+            print("%-22s %9.4f %7.3f %8.2f %5d %5d   %.1f ms CPU a mail" % ((peer.name,) + figures(judged) + (cpu * 1000,)), flush=True)
+            if hasattr(p, "close"):
+                p.close()
 
 
 if __name__ == "__main__":

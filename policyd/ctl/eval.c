@@ -26,6 +26,7 @@ static const char usage[] =
 	"  --train CORPUS   learn this first (may be repeated); with --feedback none: trained on one, tested on another\n"
 	"  --noise F        a share F of the lessons has the wrong label\n"
 	"  --guard          hold back lessons that contradict what is certain, as for labels of end users\n"
+	"  --nodes N[:LAG]  N nodes take turns; each hears of new lessons every LAG mails only (default 10)\n"
 	"  --customers HOW  each CORPUS is a customer, one arriving after the other: global, both, own\n"
 	"  --attack WHAT    the first half is learnt, spam of the second attacked: above:N, below:N, random:N words, prose:N bytes\n"
 	"  --unlearn F      two thirds are learnt and a share F of them taken back: what differs from never having learnt them\n"
@@ -440,7 +441,7 @@ read_options(struct eval *e, int argc, char **argv)
 {
 	static const struct option options[] = { { "order", 1, NULL, 'o' }, { "seed", 1, NULL, 's' }, { "shuffles", 1, NULL, 'n' },
 	    { "feedback", 1, NULL, 'f' }, { "train", 1, NULL, 't' }, { "noise", 1, NULL, 'e' }, { "guard", 0, NULL, 'g' },
-	    { "customers", 1, NULL, 'c' }, { "unlearn", 1, NULL, 'u' }, { "attack", 1, NULL, 'a' }, { "strip", 1, NULL, 'x' }, { "portable", 0, NULL, 'p' },
+	    { "nodes", 1, NULL, 'N' }, { "customers", 1, NULL, 'c' }, { "unlearn", 1, NULL, 'u' }, { "attack", 1, NULL, 'a' }, { "strip", 1, NULL, 'x' }, { "portable", 0, NULL, 'p' },
 	    { "jobs", 1, NULL, 'J' }, { "save", 1, NULL, 'S' }, { "compare", 1, NULL, 'C' }, { "plot", 1, NULL, 'P' },
 	    { "write", 1, NULL, 'w' }, { "confidence", 1, NULL, 'k' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { 0 } };
 
@@ -470,6 +471,10 @@ read_options(struct eval *e, int argc, char **argv)
 		case 'e':
 			if (!share(optarg, &e->run.noise))
 				return bad_value("noise", optarg, "a share between 0 and 1");
+			break;
+		case 'N':
+			if (!nodes_parse(optarg, &e->run))
+				return bad_value("nodes", optarg, "1 to 64 nodes, and how many mails they are behind at most: 16:10");
 			break;
 		case 'g':
 			e->run.guard = true;

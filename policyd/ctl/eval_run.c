@@ -8,7 +8,16 @@
 #include "policyd/ctl/progress.h"
 #include "policyd/model/guard.h"
 
-enum { CUSTOMERS_MOST = 64 };
+enum { CUSTOMERS_MOST = 64, NODES_MOST = 64 };
+
+bool
+nodes_parse(const char *text, struct run *run)
+{
+	char rest;
+
+	run->lag = 10;
+	return sscanf(text, "%d:%d%c", &run->nodes, &run->lag, &rest) <= 2 && run->nodes >= 1 && run->nodes <= NODES_MOST && run->lag >= 1;
+}
 
 bool
 feedback_parse(const char *text, struct run *run)
@@ -70,6 +79,69 @@ his_table(struct customer **tables, const struct sample *s)
 	return *t;
 }
 
+/* The ledger of a pool, and its nodes. */
+struct pool {
+	struct entry {
+		const struct sample *sample;
+		struct lesson_effect effect;
+		int label;
+	} *ledger;
+	size_t count;
+	struct node {
+		struct table *table;
+		size_t place;
+	} node[NODES_MOST];
+};
+
+static void
+pool_close(struct pool *p)
+{
+	for (int i = 0; i < NODES_MOST; i++)
+		table_private_free(p->node[i].table);
+	free(p->ledger);
+	free(p);
+}
+
+static struct pool *
+pool_open(const struct run *run, size_t count)
+{
+	struct pool *p = calloc(1, sizeof *p);
+	bool good = p && (p->ledger = calloc(count ? count : 1, sizeof *p->ledger)) != NULL;
+
+	for (int i = 0; good && i < run->nodes; i++)
+		if ((good = (p->node[i].table = table_private()) != NULL))
+			memcpy(p->node[i].table, run->table, sizeof *run->table);
+	if (!good && p)
+		pool_close(p);
+	return good ? p : NULL;
+}
+
+/* As trainer/follow.c does it. */
+static void
+node_follow(const struct pool *p, struct node *n, struct arena *a)
+{
+	struct arena_mark mark = arena_mark(a);
+
+	for (; n->place < p->count; n->place++, arena_rewind(a, mark)) {
+		const struct entry *e = &p->ledger[n->place];
+		struct lesson_effect effect = e->effect;
+		struct features f;
+
+		if (features_of(e->sample, a, &f))
+			learners_train(n->table, &f, e->label, &effect, seed_of(e->sample));
+	}
+}
+
+/* The table that scores mail i: of the node whose turn it is. Nodes do not all look at the ledger at the same moment. */
+static const struct table *
+pool_table(struct run *run, size_t i, struct arena *a)
+{
+	for (int k = 0; run->pool && k < run->nodes; k++)
+		if ((i + (size_t)(k * run->lag / run->nodes)) % (size_t)run->lag == 0)
+			node_follow(run->pool, &run->pool->node[k], a);
+	return run->pool ? run->pool->node[i % (size_t)run->nodes].table : run->table;
+}
+
 static void
 teach(struct run *run, struct customer *own, const struct sample *s, const struct features *f, uint64_t *random)
 {
@@ -89,6 +161,8 @@ teach(struct run *run, struct customer *own, const struct sample *s, const struc
 	if (run->own != OWN_ONLY) {
 		learners_plan(run->table, NULL, f, label, &effect);
 		learners_train(run->table, f, label, &effect, seed_of(s));
+		if (run->pool)
+			run->pool->ledger[run->pool->count++] = (struct entry){ s, effect, label };
 		for (int i = 0; i < LEARNERS; i++)
 			run->trainings[i] += effect.trained >> i & 1;
 	}
@@ -112,11 +186,11 @@ run_train(struct run *run, struct sample *const *order, size_t count, struct are
 }
 
 static void
-judge(struct run *run, struct customer *own, const struct sample *s, const struct features *f, struct judged *out)
+judge(struct run *run, const struct table *t, struct customer *own, const struct sample *s, const struct features *f, struct judged *out)
 {
 	struct learner_scores scores;
 
-	learners_score(run->table, run->own == OWN_NONE ? NULL : &(struct own_tables){ { own } }, f, &scores);
+	learners_score(t, run->own == OWN_NONE ? NULL : &(struct own_tables){ { own } }, f, &scores);
 	*out = (struct judged){ scores.z, 1 / (1 + exp(-scores.log_odds)), s->label, seed_of(s) };
 }
 
@@ -144,6 +218,7 @@ test_online(struct run *run, struct sample *const *order, size_t count, struct a
 	size_t delay = run->feedback == FEEDBACK_DELAY ? (size_t)run->amount : 0;
 	uint64_t random = run->seed, told = run->seed + 1;
 
+	run->pool = run->nodes ? pool_open(run, count) : NULL;
 	for (size_t i = 0; i < count; i++) {
 		struct customer *own = run->own == OWN_NONE ? NULL : his_table(tables, order[i]);
 		struct features f;
@@ -151,9 +226,10 @@ test_online(struct run *run, struct sample *const *order, size_t count, struct a
 		progress("scored", i, count);
 		if (!features_of(order[i], a, &f))
 			continue;
+		const struct table *table = pool_table(run, i, a);
 		int64_t start = clock_cpu_us();
 
-		judge(run, own, order[i], &f, &run->judged[i]);
+		judge(run, table, own, order[i], &f, &run->judged[i]);
 		if (is_told(run, i, &told))
 			teach(run, own, order[i], &f, &random);
 		run->model_us += clock_cpu_us() - start;
@@ -162,6 +238,9 @@ test_online(struct run *run, struct sample *const *order, size_t count, struct a
 		arena_rewind(a, mark);
 	}
 	progress_end();
+	if (run->pool)
+		pool_close(run->pool);
+	run->pool = NULL;
 	for (int i = 0; i < CUSTOMERS_MOST; i++)
 		free(tables[i]);
 }
@@ -183,7 +262,7 @@ test_folds(struct run *run, struct sample *const *order, size_t count, struct ar
 		}
 		for (size_t i = k; i < count; i += folds, arena_rewind(a, mark))
 			if (features_of(order[i], a, &f))
-				judge(run, NULL, order[i], &f, &run->judged[i]);
+				judge(run, run->table, NULL, order[i], &f, &run->judged[i]);
 	}
 	progress_end();
 }

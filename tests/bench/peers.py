@@ -1,5 +1,6 @@
 """The peers, as Debian packs them, unpacked privately (make deps-bench), each with the configuration that lies here."""
 import http.client
+import json
 import os
 import time
 
@@ -66,11 +67,12 @@ class ClamavMilter:
 class Rspamd:
     name = "rspamd"
 
-    def __init__(self, d, dns, clamd=None, nocache=True):
+    def __init__(self, d, dns, clamd=None, nocache=True, least=200):
+        """least: lessons of each class before its Bayes speaks; 200 is its own default."""
         os.makedirs(d("db"), exist_ok=True)
         self.d, self.control = d, free_port()
         values = {"DIR": d.path, "DNS": dns, "CONTROL": self.control, "NOCACHE": "true" if nocache else "false",
-                  "AV": "enabled = true;" if clamd else "enabled = false;", "CLAMD": clamd.socket if clamd else ""}
+                  "AV": "enabled = true;" if clamd else "enabled = false;", "CLAMD": clamd.socket if clamd else "", "LEAST": least}
         for name in os.listdir(os.path.join(HERE, "rspamd", "local.d")):
             configure("rspamd/local.d/" + name, d("local", "local.d", name), values)
         self.redis = RedisServer(d("redis.sock"), d.path)
@@ -104,6 +106,17 @@ class Rspamd:
             r.read()
             learned += r.status == 200
         return learned
+
+    def bayes(self, path):
+        """What its Bayes alone says of a mail: -1 ham ... 1 spam."""
+        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=30)
+        with open(path, "rb") as f:
+            c.request("POST", "/checkv2", f.read(), {"Settings": json.dumps({"symbols_enabled": ["BAYES_SPAM", "BAYES_HAM"]})})
+        symbols = json.loads(c.getresponse().read()).get("symbols", {})
+        for name, sign in (("BAYES_SPAM", 1), ("BAYES_HAM", -1)):
+            if name in symbols:
+                return sign * float(symbols[name]["options"][0].rstrip("%")) / 100
+        return 0.0
 
     def close(self):
         self.p.stop()
