@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail eval install manual clean cover mutants suites-check bench-policy bench-limits sim sim-outbound
+.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail bench-lessons eval install manual clean cover mutants suites-check bench-policy bench-limits sim sim-outbound
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -155,6 +155,9 @@ bench: deps-bench                          ## speed beside rspamd, clamav-milter
 eval: deps-bench                           ## accuracy of the classifier, hits of every rule, on a labelled corpus (CORPUS=INDEX)
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh corpus/eval $$(python3 -m tests.lib.corpus)
+bench-lessons: deps-bench                  ## lessons a second through workers, trainer and Redis, with the corpus (CORPUS=INDEX)
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/bench/lessons.py $$(python3 -m tests.lib.corpus)
 web-suites: deps                           ## every mail of the hostile suites on the review pages, in a real browser
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing WEB_SUITES=all python3 tests/run.py tests/system/test_web.py:test_hostile_mails_do_nothing

@@ -89,7 +89,7 @@ class Rspamd:
     def cpu(self):
         """Of its processes, and Redis: seconds."""
         ticks = 0
-        for pid in os.listdir("/proc"):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open("/proc/%s/stat" % pid) as f:
                     words = f.read().rsplit(")", 1)[1].split()

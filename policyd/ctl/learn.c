@@ -13,7 +13,8 @@
 static const char usage[] =
 	"usage: policyctl learn spam|ham PATH... [--for ADDRESS] [--as ROLE] [--json]\n"
 	"       policyctl unlearn PATH... [--json]\n"
-	"  PATH is a mail, a directory of mails (a maildir too), an mbox (a file that begins with \"From \"), or a tar of mails.\n"
+	"  PATH is a mail, a directory of mails (a maildir too), an mbox (a file that begins with \"From \"), a tar of mails,\n"
+	"  or - for one mail on standard input.\n"
 	"  --for ADDRESS: for the customer that the address belongs to; everybody's model takes it as that customer's word, and\n"
 	"      learns it once a second customer says the same\n"
 	"  --as ROLE: operator (default), trap (a spam trap), admin (of a customer), user: how much the word counts\n"
@@ -113,7 +114,7 @@ cmd_learn(int argc, char **argv)
 			t.for_whom = argv[++i];
 		else if (strcmp(argv[i], "--as") == 0 && i + 1 < argc && (t.source = source_of(argv[i + 1])) != NULL)
 			i++;
-		else if (argv[i][0] == '-') {
+		else if (argv[i][0] == '-' && argv[i][1] != '\0') {
 			bool help = strcmp(argv[i], "--help") == 0;
 
 			fputs(usage, help ? stdout : stderr);

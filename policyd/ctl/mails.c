@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policyd/base/buf.h"
 #include "policyd/base/ipc.h"
 
 struct walk {
@@ -119,6 +120,22 @@ walk_file(struct walk *w, const char *path)
 	unmap(all);
 }
 
+static void
+walk_input(struct walk *w)
+{
+	struct buf mail = { 0 };
+	char part[65536];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, part, sizeof part)) > 0 && mail.n <= MAILS_ENTRY)
+		buf_add(&mail, part, (size_t)n);
+	if (n < 0 || mail.failed || mail.n == 0 || mail.n > MAILS_ENTRY)
+		complain(w, "standard input", n < 0 ? strerror(errno) : mail.failed ? "no memory" : mail.n == 0 ? "is empty" : "is too large");
+	else
+		w->stop = !w->each(w->arg, buf_span(&mail), "-", MAILS_UNPACKED, "-");
+	buf_free(&mail);
+}
+
 static int
 visible(const struct dirent *e)
 {
@@ -131,6 +148,10 @@ walk_path(struct walk *w, const char *path, int depth)
 	struct stat st;
 	struct dirent **names;
 
+	if (strcmp(path, "-") == 0) {
+		walk_input(w);
+		return;
+	}
 	if (stat(path, &st) < 0) {
 		complain(w, path, strerror(errno));
 		return;

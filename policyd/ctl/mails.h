@@ -1,4 +1,5 @@
-/* mails.h - the mails below a path: one file, a directory or maildir, an mbox, a tar (also compressed).
+/* mails.h - the mails below a path: one file, a directory or maildir, an mbox, a tar (also compressed); "-": the one mail on
+ * standard input.
  *
  * Shape   the callback gets each mail's bytes, the path of the file they stand in and where (MAILS_UNPACKED: nowhere, they
  *         came out of an archive); `name` is the entry's name in an archive, else the path. Order: that of the names

@@ -139,6 +139,13 @@ class Model(unittest.TestCase):
         self.assertLess(n.score(mail(1000, 0))["bayes_points"], -1)
         self.assertEqual(n.model()["spam"], 60)
         n.ctl("model", "verify")
+        # a spam trap's mail comes by a pipe
+        trapped = mail(400, 1)
+        self.assertIn(b"1 learnt", n.ctl("learn", "spam", "-", "--as", "trap", data=trapped).stdout)
+        self.assertEqual(n.json("model", "history", "1")["lessons"][0]["source"], "trap")
+        self.assertIn(b"1 unlearnt", n.ctl("unlearn", "-", data=trapped).stdout)
+        self.assertEqual(n.ctl("learn", "spam", "-", data=b"", check=False).returncode, 1)
+        self.settled(n)
         before = n.table()
         # one lesson more, taken back by its id: as before
         place = n.json("model", "history", "1")["lessons"][0]["id"]
