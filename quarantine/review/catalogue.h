@@ -82,6 +82,8 @@
 	X(T_ALLOW_MORE, "Deliver, and always from now on", "Zustellen, und von nun an immer") \
 	X(T_ALLOW_WHAT, "From now on this comes through, whatever its points (never viruses, phishing, forbidden files):", \
 	  "Von nun an kommt dies durch, gleich mit wie vielen Punkten (nie Viren, Phishing, verbotene Dateien):") \
+	X(T_ALLOW_ALSO, "With \"now and always\" this comes through from now on, whatever its points (never viruses, phishing, forbidden files):", \
+	  "Mit \"jetzt und immer\" kommt dies von nun an durch, gleich mit wie vielen Punkten (nie Viren, Phishing, verbotene Dateien):") \
 	X(T_ALLOW_UNPROVED, "Nobody has vouched for the sender of this mail. What you allow counts for later mail that is proved to be his.", \
 	  "Für den Absender dieser Mail bürgt niemand. Was Sie zulassen, gilt für spätere Mail, die nachweislich von ihm kommt.") \
 	X(T_ALLOW_DAYS, "For how long", "Für wie lange") \

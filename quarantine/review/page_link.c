@@ -93,7 +93,7 @@ put_choice(struct call *c, const json_t *e, unsigned rights)
 		put(c, "<button name=\"op\" value=\"delete\">%t</button>", T_DELETE);
 	put(c, "</p>");
 	if ((rights & (MAY_RELEASE | MAY_ALLOW)) == (MAY_RELEASE | MAY_ALLOW) && json_word(e, "allow")[0]) {
-		put(c, "<p class=\"small\">%t ", T_ALLOW_WHAT);
+		put(c, "<p class=\"small\">%t ", T_ALLOW_ALSO);
 		put_allow(c, json_word(e, "allow"));
 		put(c, "</p>");
 	}

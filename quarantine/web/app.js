@@ -11,6 +11,10 @@
 			t.title = when.toISOString();
 		}
 	}
+	// The menu may be wider than a phone: where we are is to be seen.
+	const here = document.querySelector(".bar nav [aria-current]");
+	if (here)
+		here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 16;
 	if (!list)
 		return;
 
