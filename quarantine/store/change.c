@@ -107,6 +107,12 @@ allowed_by_list(void *arg, const char *entry, const char *why)
 	struct change *c = a->change;
 
 	json_object_set_new(a->result, "allow", json_pack("{s:s, s:b, s:s}", "entry", entry, "done", why == NULL, "reply", why ? why : ""));
+	if (why == NULL) {
+		json_t *said = json_pack("{s:s, s:s}", "actor", field(c->request, "actor"), "note", entry);
+
+		asker_audit(c->asker, said, "settings.allow", field(a->result, "recipient"), field(a->result, "customer"));
+		json_decref(said);
+	}
 	json_decref(a->result);
 	free(a);
 	c->allowing--;

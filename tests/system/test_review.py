@@ -77,8 +77,9 @@ class Review(Base):
         for who in ids:
             self.assertEqual(self.state(ids[who], "always-%s@shop.example" % who), "released")
         log = [e for e in self.pd.json("audit", "list", "--customer", "shop")["entries"] if e["action"] == "settings.allow"]
-        self.assertEqual({(e["actor"], e["target"], e["note"]) for e in log},
-                         {(ADMIN, "always-page@shop.example", "from:news@letters.example"), (ABUSE, "always-api@shop.example", "from:news@letters.example")})
+        self.assertEqual({(e["actor"].split()[0], e["target"], e["note"]) for e in log},
+                         {(ADMIN, "always-page@shop.example", "from:news@letters.example"), (ABUSE, "always-api@shop.example", "from:news@letters.example"),
+                          ("policyctl", "always-ctl@shop.example", "from:news@letters.example")})
         virus = self.hold(eicar(), "always-no@shop.example")
         r = self.pd.ctl("quarantine", "release", virus, "--allow", check=False)
         self.assertEqual((r.returncode, self.allowed("always-no@shop.example")), (1, {}))
