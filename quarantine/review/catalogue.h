@@ -340,6 +340,24 @@
 	X(T_AUDIT, "Audit log", "Protokoll") \
 	X(T_AUDIT_HOW, "What was done here, newest first. Each entry carries the hash of the one before it: nothing can be changed or taken out unseen.", \
 	  "Was hier getan wurde, das Neueste zuerst. Jeder Eintrag trägt den Hash des vorigen: Nichts lässt sich unbemerkt ändern oder entfernen.") \
+	X(T_LOG_SIGNIN, "signed in", "angemeldet") \
+	X(T_LOG_REFUSED, "sign-in refused", "Anmeldung abgewiesen") \
+	X(T_LOG_SIGNOUT, "signed out", "abgemeldet") \
+	X(T_LOG_RELEASE, "delivered a mail", "Mail zugestellt") \
+	X(T_LOG_ALLOW, "delivered a mail, now and always", "Mail zugestellt, jetzt und immer") \
+	X(T_LOG_APPROVE, "approved and delivered a mail", "Mail genehmigt und zugestellt") \
+	X(T_LOG_DELETE, "deleted a mail", "Mail gelöscht") \
+	X(T_LOG_REQUEST, "asked for delivery", "um Zustellung gebeten") \
+	X(T_LOG_DENY, "declined a request", "Bitte abgelehnt") \
+	X(T_LOG_UNDO, "took a change back", "Änderung rückgängig gemacht") \
+	X(T_LOG_READ, "read the text of a mail", "Text einer Mail gelesen") \
+	X(T_LOG_DOWNLOAD, "saved a mail as it came", "Mail unverändert gespeichert") \
+	X(T_LOG_SEAL_ASK, "asked to read a mail", "um Lesen einer Mail gebeten") \
+	X(T_LOG_SEAL_OPEN, "agreed that a mail is read", "dem Lesen einer Mail zugestimmt") \
+	X(T_LOG_SEAL_REFUSE, "did not agree that a mail is read", "dem Lesen einer Mail nicht zugestimmt") \
+	X(T_LOG_SEAL_CLOSE, "ended the reading of a mail", "das Lesen einer Mail beendet") \
+	X(T_LOG_SETTINGS, "changed a setting", "Einstellung geändert") \
+	X(T_LOG_LISTED, "put a sender on an allow list", "Absender auf die Liste gesetzt") \
 	X(T_WHEN, "When", "Wann") \
 	X(T_WHO, "Who", "Wer") \
 	X(T_WHAT, "What", "Was") \

@@ -7,6 +7,24 @@
 
 enum { ENTRIES = 100 };
 
+/* What an entry means, for whoever reads it; NULL: its name has to do. */
+static const char *
+action_words(struct call *c, const char *action)
+{
+	static const struct { const char *action; enum text words; } list[] = {
+		{ "signin", T_LOG_SIGNIN }, { "signin.mail", T_LOG_SIGNIN }, { "signin.refused", T_LOG_REFUSED }, { "signout", T_LOG_SIGNOUT },
+		{ "mail.release", T_LOG_RELEASE }, { "mail.allow", T_LOG_ALLOW }, { "mail.approve", T_LOG_APPROVE }, { "mail.delete", T_LOG_DELETE },
+		{ "mail.request", T_LOG_REQUEST }, { "mail.deny", T_LOG_DENY }, { "mail.undo", T_LOG_UNDO }, { "mail.read", T_LOG_READ },
+		{ "mail.download", T_LOG_DOWNLOAD }, { "seal.ask", T_LOG_SEAL_ASK }, { "seal.open", T_LOG_SEAL_OPEN }, { "seal.refuse", T_LOG_SEAL_REFUSE },
+		{ "seal.close", T_LOG_SEAL_CLOSE }, { "settings.policy", T_LOG_SETTINGS }, { "settings.review", T_LOG_SETTINGS }, { "settings.allow", T_LOG_LISTED },
+	};
+
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+		if (strcmp(list[i].action, action) == 0)
+			return text_in(c->language, list[i].words);
+	return NULL;
+}
+
 void
 get_audit(struct call *c)
 {
@@ -30,9 +48,9 @@ get_audit(struct call *c)
 	json_array_foreach(entries, i, e) {
 		put(c, "<tr><td>");
 		put_time(c, json_integer_value(json_object_get(e, "time")));
-		put(c, "</td><td><bdi>%s</bdi> <span class=\"small\">%s %s</span></td><td><code>%s</code></td><td><bdi>%s</bdi></td><td><bdi>%s</bdi></td>"
+		put(c, "</td><td><bdi>%s</bdi> <span class=\"small\">%s %s</span></td><td>%s <code class=\"symbol\">%s</code></td><td><bdi>%s</bdi></td><td><bdi>%s</bdi></td>"
 		    "<td><code class=\"hash\" title=\"%s\">%d \xc2\xb7 %S</code></td></tr>", json_word(e, "actor"), text_role(c->language, json_word(e, "role")),
-		    json_word(e, "from"), json_word(e, "action"), json_word(e, "target"), json_word(e, "note"), json_word(e, "hash"),
+		    json_word(e, "from"), action_words(c, json_word(e, "action")), json_word(e, "action"), json_word(e, "target"), json_word(e, "note"), json_word(e, "hash"),
 		    (long long)json_integer_value(json_object_get(e, "seq")), span_head(span_of(json_word(e, "hash")), 12));
 	}
 	put(c, "</tbody></table></div>");

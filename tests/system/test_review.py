@@ -151,6 +151,7 @@ class Review(Base):
         ident = self.hold(points(8, "sealed", body="the inner words\r\n"), OWNER)
         other = self.hold(points(8, "sealed too", body="the other words\r\n"), OWNER)
         sue, at = self.browser(SUPPORT), "/m/%s?n=0" % ident
+        self.addCleanup(self.browsers.clear)             # an hour later nobody is signed in any more
         self.addCleanup(self.clock, 0)
         reads = lambda who=SUPPORT: "the inner words" in self.api(who).get("/api/v1/messages/%s?n=0" % ident).text
         self.assertFalse(reads())
