@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "policyd/auth/auth.h"
 #include "policyd/scan/decide.h"
 
 static struct policy
@@ -19,9 +20,11 @@ plain(void)
 static void
 decides_by_points_and_class(void **state)
 {
-	struct policy off = plain(), reject = plain(), no_quarantine = plain(), p = plain(), tag_unscanned = plain();
+	struct policy off = plain(), reject = plain(), no_quarantine = plain(), p = plain(), tag_unscanned = plain(), strict = plain();
 
 	tag_unscanned.scan_failed = OUT_TAG;
+	strict.dmarc_reject = OUT_REJECT;
+	strict.dmarc_quarantine = OUT_TAG;
 	off.filter = 0;
 	reject.top_action = OUT_REJECT;
 	no_quarantine.quarantine = THRESHOLD_OFF;
@@ -48,6 +51,13 @@ decides_by_points_and_class(void **state)
 		{ "blocked, and he wants no filter", &off, { 0, 0, false, LISTED_BLOCK, 0 }, OUT_DELIVER },
 		{ "allowed: points do not matter", &p, { 20, 0, false, LISTED_ALLOW, 0 }, OUT_DELIVER },
 		{ "allowed: a virus does", &p, { 20, CLASS_VIRUS, false, LISTED_ALLOW, 0 }, OUT_QUARANTINE },
+		{ "fails DMARC, its domain wants nothing done", &strict, { 0, 0, false, LISTED_NOT, DMARC_P_NONE }, OUT_DELIVER },
+		{ "fails DMARC, its domain wants a reject", &strict, { 0, 0, false, LISTED_NOT, DMARC_P_REJECT }, OUT_REJECT },
+		{ "fails DMARC, its domain wants a quarantine", &strict, { 0, 0, false, LISTED_NOT, DMARC_P_QUARANTINE }, OUT_TAG },
+		{ "fails DMARC, and its points want more", &strict, { 8, 0, false, LISTED_NOT, DMARC_P_QUARANTINE }, OUT_QUARANTINE },
+		{ "fails DMARC, but he lets it in", &strict, { 20, 0, false, LISTED_ALLOW, DMARC_P_REJECT }, OUT_DELIVER },
+		{ "fails DMARC, and he blocks it", &strict, { 0, 0, false, LISTED_BLOCK, DMARC_P_QUARANTINE }, OUT_REJECT },
+		{ "fails DMARC, and he does not mind", &p, { 0, 0, false, LISTED_NOT, DMARC_P_REJECT }, OUT_DELIVER },
 	};
 
 	(void)state;
