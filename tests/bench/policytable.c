@@ -138,9 +138,11 @@ main(int argc, char **argv)
 	snapshot_save(c);
 	printf("snapshot written: %lld ms\n", (long long)(clock_us() - start) / 1000);
 	customers_close(c);
+	double cpu = cpu_ns();
+
 	start = clock_us();
 	c = customers_open(NULL, NULL, &config);
-	printf("started from the snapshot: %lld ms, %u records\n", (long long)(clock_us() - start) / 1000, c->present_count);
+	printf("started from the snapshot: %lld ms (%.0f of CPU), %u records\n", (long long)(clock_us() - start) / 1000, (cpu_ns() - cpu) / 1e6, c->present_count);
 	customers_close(c);
 	return 0;
 }
