@@ -29,7 +29,7 @@ static const char usage[] =
 	"  ACTION   release, approve (what was requested), delete, undo (for ten minutes), request, deny, seen, unseen,\n"
 	"           ham, spam, unvote (a vote, learnt by the classifier).  ID... may be - : one a line from standard input\n"
 	"  --pool   with --rcpt: what all nodes that share a Redis hold for him\n"
-	"  --node N show and ACTION: what node N of the pool holds (list --pool names it)\n"
+	"  --node N list, show, ACTION: what node N of the pool holds (list --pool names it)\n"
 	"  --raw    the mail's exact bytes        --again  also what was released before\n"
 	"  --risky  also when today's scan finds a virus in it\n"
 	"  --allow  with release and approve: and put its sender, or its list, on the recipient's allow list (until T)\n"
@@ -303,7 +303,7 @@ list(json_t *request)
 	if (all)
 		json_object_set_new(request, "limit", json_integer(1000));
 	for (;;) {
-		json_t *reply = ctl_once(json_deep_copy(request), NULL);
+		json_t *reply = ask(json_deep_copy(request), NULL);
 		bool more = json_is_true(json_object_get(reply, "more"));
 
 		code = say(reply, show_list);

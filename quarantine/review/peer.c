@@ -178,12 +178,17 @@ static struct evhttp_connection *
 connect_to(struct review *r, const struct evhttp_uri *uri, bool tls)
 {
 	SSL *ssl = tls ? SSL_new(r->peers->tls) : NULL;
-	const char *host = evhttp_uri_get_host(uri);
+	char host[MAX_HOST_NAME + 1];
 	int port = evhttp_uri_get_port(uri);
 	struct bufferevent *bev;
 
 	if (tls && ssl == NULL)
 		return NULL;
+	struct span name = span_of(evhttp_uri_get_host(uri));
+
+	if (name.n > 2 && name.p[0] == '[')          /* [::1] */
+		name = span_make(name.p + 1, name.n - 2);
+	snprintf(host, sizeof host, SPAN_FMT, SPAN_ARG(name));
 	if (ssl)
 		SSL_set_tlsext_host_name(ssl, host);
 	bev = ssl ? bufferevent_openssl_socket_new(r->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE) :

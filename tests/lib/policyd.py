@@ -59,7 +59,7 @@ own_networks = ();
         wait_until(self.ready, 180)
 
     def run(self):
-        env = dict(os.environ, ASAN_OPTIONS="handle_segv=0:handle_abort=0:detect_leaks=0")    # the tests' own crashes are no finding
+        env = dict(os.environ, ASAN_OPTIONS="verify_asan_link_order=0:handle_segv=0:handle_abort=0:detect_leaks=0")    # the tests' own crashes are no finding
         self.p = Proc([os.path.join(BUILD, "policyd"), "-c", self.conf], self.d("policyd.log"), env)
 
     def _keep(self):

@@ -210,6 +210,9 @@ class Across(Pool):
         results = b.api("POST", "/api/v1/messages/change", {"op": "unseen", "ids": ["%s:0:two.example" % e["id"]]}).json()["results"]
         self.assertEqual([(r["done"], r["state"]) for r in results], [(True, "new")], results)
         ctl = self.nodes[0][0]
+        self.assertEqual([x["subject"] for x in ctl.json("quarantine", "list", "--customer", "acme", "--search", "for the API", "--node", "two.example")["entries"]],
+                         ["for the API"])
+        self.assertEqual(ctl.json("quarantine", "list", "--customer", "acme", "--search", "for the API")["entries"], [])
         raw = ctl.ctl("quarantine", "show", e["id"], "--node", "two.example", "--raw").stdout
         self.assertIn(b"Subject: for the API", raw)
         self.assertIn(b"requested", ctl.ctl("quarantine", "request", e["id"], "--node", "two.example").stdout)
