@@ -90,7 +90,7 @@ rule {
 }
 
 rule {
-  symbol = "LINK_DEEP_HOST", score = 0.1, group = "links", uri = [[^https?://(?:[^./:?#\n]+\.){5,}[^./:?#\n]+(?:[:/?#]|$)]],
+  symbol = "LINK_DEEP_HOST", score = 0.1, group = "links", uri = [[^https?://(?:[^./:?#\n]{1,63}\.){5,}[^./:?#\n]+(?:[:/?#]|$)]],
   description = "A link whose host has six labels or more",
   tests = {
     { headers = { Subject = "x" }, text = "see http://www.bank.example.secure.login.evil.example/", hit = true },

@@ -154,7 +154,7 @@ rule {
 }
 
 rule {
-  symbol = "SUBJECT_GAPPY", score = 0.1, group = "subject", subject = { [[\b(?:[A-Za-z][ ._*-]){4,}[A-Za-z]\b]], "" },
+  symbol = "SUBJECT_GAPPY", score = 0.1, group = "subject", subject = { [[\b(?:[A-Za-z][ ._\x2a-]){4,}[A-Za-z]\b]], "" },
   description = "A word of the subject is written with gaps",
   tests = {
     { headers = { Subject = "V.I.A.G.R.A for you" }, hit = true },
