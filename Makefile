@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger soak bench bench-rules test-import bench-quarantine bench-mail bench-lessons eval install manual clean cover mutants suites-check bench-policy bench-limits sim sim-outbound
+.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger lanes soak bench bench-rules test-import bench-quarantine bench-mail bench-lessons eval install manual clean cover mutants suites-check bench-policy bench-limits sim sim-outbound
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -95,6 +95,9 @@ ledger: deps                               ## 2,000 mails and 1,000 releases whi
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing LEDGER_MAILS=2000 LEDGER_RATE=20 QUARANTINE_RELEASES=1000 \
 	    python3 tests/run.py tests/system/test_ledger.py tests/system/test_quarantine_faults.py:test_kills
 
+lanes: deps                                ## password resets while 100,000 coupons pass: how long they take, who overtook whom
+	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing COUPONS=100000 python3 tests/run.py tests/system/test_lanes.py:test_a_password_reset_does_not_wait_for_coupons
 cover: deps                                ## branch coverage of the decision core, which must be 100 %
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh tests/proof/coverage.sh $(CURDIR)/build/engine.a

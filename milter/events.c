@@ -16,6 +16,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/scan/decide.h"
+#include "policyd/scan/lane.h"
 #include "policyd/wire.h"
 
 enum { STEP_MS = 20 * 1000, PROGRESS_MS = 5000, EOM_GRACE_MS = 2000 };
@@ -93,6 +94,7 @@ struct client {
 	uint32_t recipient_count, recipient_room;
 	struct settings *settings;           /* of the present mail */
 	unsigned long steps;                 /* negotiated */
+	unsigned lane_hints;                 /* enum lane_hint, of the header so far */
 	bool may_replace;                    /* the MTA lets us add recipients with DSN parameters */
 	struct spool spool;
 };
@@ -135,6 +137,7 @@ tx_end(struct client *c)
 		gatelink_tell(W_TX_END, &body);
 	}
 	c->tx = 0;
+	c->lane_hints = 0;
 	recipients_free(c);
 	memset(&c->envelope, 0, sizeof c->envelope);
 	spool_end(&c->spool);
@@ -367,6 +370,7 @@ header_step(SMFICTX *ctx, char *name, char *value)
 
 	if (c == NULL || c->settings == NULL)
 		return SMFIS_TEMPFAIL;
+	c->lane_hints |= lane_hint(span_of(name), span_of(value));
 	spool_header(&c->spool, name, value, (c->steps & SMFIP_HDR_LEADSPC) != 0);
 	return no_reply(c, SMFIP_NR_HDR);
 }
@@ -548,6 +552,7 @@ message(SMFICTX *ctx, struct client *c)
 	pack_u64(&body, size);
 	pack_u8(&body, c->spool.truncated);
 	pack_u8(&body, c->may_replace);
+	pack_u8(&body, (uint8_t)c->lane_hints);
 	int timeout_ms = (int)c->settings->config->message_timeout_ms + EOM_GRACE_MS;
 	enum gate_result result = gatelink_ask(W_MESSAGE, &body, fd, timeout_ms, PROGRESS_MS, send_progress, ctx, W_OUTCOME, &answer);
 	sfsistat status;

@@ -110,6 +110,9 @@ static const struct setting settings[] = {
 	{ "policy_source", "fresh_s", NUMBER, F(policy_source.fresh_s), 1, 86400, NULL },
 	{ "policy_source", "absent_s", NUMBER, F(policy_source.absent_s), 1, 86400, NULL },
 	{ "policy_source", "stale_s", NUMBER, F(policy_source.stale_s), 1, 30 * 86400, NULL },
+	{ "bulk", "share", NUMBER, F(bulk_share), 1, 100, NULL },
+	{ "bulk", "filter", TEXT, F(bulk_filter), 0, 0, NULL },
+	{ "bulk", "header", FLAG, F(bulk_header), 0, 0, NULL },
 	{ "workers", "min", NUMBER, F(workers_min), 1, MAX_WORKERS, NULL },
 	{ "workers", "max", NUMBER, F(workers_max), 1, MAX_WORKERS, NULL },
 	{ "limits", "message_bytes", BYTES, F(message_limit_bytes), 65536, 1 << 30, NULL },
@@ -128,7 +131,7 @@ static const struct { const char *group, *name; } compounds[] = {
 	{ "", "deliver" }, { "", "quarantine" }, { "", "policy" }, { "", "rules" }, { "", "workers" }, { "", "limits" }, { "", "log" },
 	{ "", "own_networks" }, { "", "trusted_relays" }, { "", "policy_source" }, { "", "alarms" }, { "alarms", "command" }, { "listen", "milter" }, { "dns", "servers" },
 	{ "", "review" }, { "review", "proxies" }, { "", "auth" }, { "auth", "results" }, { "auth", "trusted_sealers" },
-	{ "", "report" },
+	{ "", "report" }, { "", "bulk" }, { "bulk", "senders" },
 };
 
 const char *
@@ -383,6 +386,8 @@ read_compound(struct reader *r, const config_setting_t *s, const char *group, co
 		read_rules(r, s);
 	} else if (strcmp(name, "command") == 0) {
 		read_alarm_command(r, s);
+	} else if (strcmp(name, "senders") == 0) {
+		read_bulk_senders(r, s);
 	} else if (strcmp(name, "own_networks") == 0) {
 		read_nets(r, s, c->own_networks, &c->own_network_count);
 	} else if (strcmp(name, "trusted_relays") == 0) {
@@ -450,6 +455,7 @@ defaults(struct config *c)
 	c->redis_command_ms = 100;
 	c->redis_mail_ms = 300;
 	c->dns_timeout_ms = 1500;
+	c->bulk_share = 50;
 	c->dnsbl_probe_s = 600;
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		net_parse(span_of(own[i].net), &c->own_networks[c->own_network_count++]);

@@ -13,7 +13,7 @@
 #include "policyd/scan/policy.h"
 #include "policyd/scan/session.h"
 
-enum { PATH_ROOM = 256, URL_ROOM = 320, MAX_NETS = 64, MAX_DNS_SERVERS = 4, MAX_RULE_DIRS = 8, MAX_ARC_SEALERS = 32 };
+enum { PATH_ROOM = 256, URL_ROOM = 320, MAX_NETS = 64, MAX_DNS_SERVERS = 4, MAX_RULE_DIRS = 8, MAX_BULK_SENDERS = 64, MAX_ARC_SEALERS = 32 };
 
 struct listener {
 	char socket[PATH_ROOM];              /* "unix:/path" or "inet:8890@127.0.0.1" */
@@ -80,6 +80,13 @@ struct config {
 
 	/* workers */
 	uint32_t workers_min, workers_max;
+
+	/* bulk mail: who sends it, what share of the workers it may have, in percent; what the policy port says of it */
+	char bulk_senders[MAX_BULK_SENDERS][128];
+	uint32_t bulk_sender_count, bulk_share;
+	char bulk_filter[128];               /* "bulk:", a transport: "FILTER bulk:"; empty: nothing */
+	uint8_t bulk_header;                 /* X-Policyd-Lane: bulk, for milter_header_checks */
+	uint8_t bulk_reserved[3];
 	uint32_t scan_timeout_ms;            /* outer watchdog of one scan */
 	uint32_t message_timeout_ms;         /* end of message, all told */
 	uint32_t poison_action;              /* enum outcome: quarantine, defer, reject, deliver */

@@ -250,3 +250,18 @@ read_sealers(struct reader *r, const config_setting_t *s)
 				*p = ascii_lower(*p);
 	}
 }
+
+void
+read_bulk_senders(struct reader *r, const config_setting_t *s)
+{
+	if (!is_list(r, s, MAX_BULK_SENDERS))
+		return;
+	r->c->bulk_sender_count = 0;
+	for (int i = 0; i < config_setting_length(s) && !r->failed; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		char *to = r->c->bulk_senders[r->c->bulk_sender_count++];
+
+		if (text_of(r, e, to, sizeof r->c->bulk_senders[0]) && strchr(to, '@') == NULL)
+			config_complain(r, e, "\"%s\" is no sender; expected \"news@shop.example\" or \"@letters.example\"", to);
+	}
+}

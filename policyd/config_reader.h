@@ -30,6 +30,8 @@ bool is_list(struct reader *r, const config_setting_t *s, size_t most);
 void read_dnsbl(struct reader *r, const config_setting_t *s);
 void read_milter(struct reader *r, const config_setting_t *s);
 void read_nets(struct reader *r, const config_setting_t *s, struct net *nets, uint32_t *count);
+/* Addresses, or "@domain". */
+void read_bulk_senders(struct reader *r, const config_setting_t *s);
 void read_servers(struct reader *r, const config_setting_t *s);
 void read_methods(struct reader *r, const config_setting_t *s);
 void read_sealers(struct reader *r, const config_setting_t *s);

@@ -40,7 +40,8 @@ enum wire {
 	W_MAIL,             /* u64 conn, u64 tx, session, envelope. No answer */
 	W_RCPT,             /* u64 tx, u32 index, span raw argument  -> W_RCPT_ANSWER */
 	W_RCPT_ANSWER,      /* u8 0 accept 1 reject 2 defer, text code, text xcode, text reply */
-	W_MESSAGE,          /* u64 tx, text queue id, u64 size, u8 truncated, u8 recipients may be replaced; fd sealed mail
+	W_MESSAGE,          /* u64 tx, text queue id, u64 size, u8 truncated, u8 recipients may be replaced, u8 bits of
+	                       enum lane_hint; fd sealed mail
 	                       -> W_OUTCOME */
 	W_OUTCOME,          /* u8 enum smtp_reply, text code, text xcode, text reply, u32 n, n x u32 index to delete,
 	                       u32 n, n x (u32 index to delete, text address to add for it, with his own DSN parameters),

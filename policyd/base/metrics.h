@@ -58,6 +58,8 @@
 	X(M_POISON, "poison_messages")                                        \
 	X(M_OVERLOAD, "messages_refused_overload")                            \
 	X(M_WORKERS_NOW, "workers_now")                                       \
+	X(M_BULK, "messages_bulk")                                            \
+	X(M_BULK_QUEUE_NOW, "queue_bulk_now")                                 \
 	X(M_QUEUE_NOW, "queue_now")                                           \
 	/* stages */                                                          \
 	X(M_VIRUSES, "viruses_found")                                         \

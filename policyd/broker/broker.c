@@ -16,6 +16,7 @@
 #include "policyd/broker/alarms.h"
 #include "policyd/broker/delegate.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/lanes.h"
 #include "policyd/broker/limits.h"
 #include "policyd/broker/notify.h"
 #include "policyd/broker/outbound.h"
@@ -243,7 +244,7 @@ open_all(struct broker *b)
 	       (b->lists = lists_open(b->base, b->dns, b->config)) != NULL &&
 	       (b->redis = redis_async_open(b->base, b->config)) != NULL &&
 	       (b->customers = customers_open(b->base, b->redis, b->config)) != NULL && (b->watch = watch_open(b)) != NULL &&
-	       (b->meter = meter_open(b->base, b->redis)) != NULL && (b->campaigns = campaigns_open(b->redis)) != NULL &&
+	       (b->meter = meter_open(b->base, b->redis)) != NULL && (b->campaigns = campaigns_open(b->redis)) != NULL && (b->lanes = lanes_open()) != NULL &&
 	       (b->reputations = reputations_open(b->base, b->redis)) != NULL &&
 	       (b->source = source_open(b->base, b->config)) != NULL &&
 	       (b->buckets = buckets_open(b->base, b->redis)) != NULL && (b->limits = limits_open()) != NULL &&
@@ -282,6 +283,7 @@ broker_main(struct child *self)
 		delegate_close(b.delegate);
 	meter_close(b.meter);
 	campaigns_close(b.campaigns);
+	free(b.lanes);
 	reputations_close(b.reputations);
 	buckets_close(b.buckets);
 	limits_close(b.limits);

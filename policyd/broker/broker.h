@@ -15,6 +15,7 @@ struct alarms;
 struct buckets;
 struct event;
 struct campaigns;
+struct lanes;
 struct reputations;
 struct limits;
 struct meter;
@@ -50,6 +51,7 @@ struct broker {
 	struct customers *customers;
 	struct meter *meter;
 	struct campaigns *campaigns;
+	struct lanes *lanes;
 	struct reputations *reputations;
 	struct buckets *buckets;             /* token buckets of the pool, and which of them a recipient meets */
 	struct limits *limits;

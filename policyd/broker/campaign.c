@@ -5,6 +5,7 @@
 
 #include "policyd/base/metrics.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/lanes.h"
 
 struct finding {
 	const char *name;
@@ -130,6 +131,8 @@ campaign_note(struct tx *tx)
 	    .customers = names + tx->recipient_count, .count = tx->recipient_count };
 
 	campaigns_note(tx->broker->campaigns, &mail);
+	if (tx->campaign.text && tx->campaign.campaign.mails >= LANE_ALIKE)
+		lanes_alike(tx->broker->lanes, span_of(tx->envelope.sender));
 	free(names);
 }
 

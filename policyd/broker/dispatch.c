@@ -24,6 +24,7 @@ struct work {                                /* one mail's job */
 	uint32_t id;
 	int64_t deadline_ms;
 	int tries, crashes;
+	enum lane lane;
 	struct worker *worker;               /* who has it; NULL while queued */
 	job_callback done;                   /* NULL: forgotten */
 	job_asked asked;
@@ -65,8 +66,8 @@ struct dispatch {
 	struct event *tick;
 	struct zygote *zygotes;
 	struct worker *workers;
-	struct work *queue, **queue_last;
-	uint32_t queued, forking, worker_count, next_id;
+	struct line { struct work *first, **last; uint32_t queued, running; } lines[LANE__COUNT];
+	uint32_t forking, worker_count, next_id;
 	int64_t fork_asked_ms, complained_ms;
 	struct poison *poison;
 	struct inbox inbox;
@@ -84,33 +85,79 @@ outdated(const struct worker *worker)
 	       worker->revision != worker->zygote->revision;
 }
 
+static uint32_t
+queued(const struct dispatch *d)
+{
+	return d->lines[LANE_TRICKLE].queued + d->lines[LANE_BULK].queued;
+}
+
+static void
+count_queued(struct dispatch *d)
+{
+	metrics_set(M_QUEUE_NOW, queued(d));
+	metrics_set(M_BULK_QUEUE_NOW, d->lines[LANE_BULK].queued);
+}
+
 static void
 queue_push(struct dispatch *d, struct work *w, bool front)
 {
-	w->next = front ? d->queue : NULL;
+	struct line *line = &d->lines[w->lane];
+
+	w->next = front ? line->first : NULL;
 	if (front) {
-		if (d->queue == NULL)
-			d->queue_last = &w->next;
-		d->queue = w;
+		if (line->first == NULL)
+			line->last = &w->next;
+		line->first = w;
 	} else {
-		*d->queue_last = w;
-		d->queue_last = &w->next;
+		*line->last = w;
+		line->last = &w->next;
 	}
-	metrics_set(M_QUEUE_NOW, ++d->queued);
+	line->queued++;
+	count_queued(d);
 }
 
 static void
 queue_remove(struct dispatch *d, struct work *w)
 {
-	for (struct work **at = &d->queue; *at; at = &(*at)->next) {
+	struct line *line = &d->lines[w->lane];
+
+	for (struct work **at = &line->first; *at; at = &(*at)->next) {
 		if (*at != w)
 			continue;
 		*at = w->next;
-		if (d->queue_last == &w->next)
-			d->queue_last = at;
-		metrics_set(M_QUEUE_NOW, --d->queued);
+		if (line->last == &w->next)
+			line->last = at;
+		line->queued--;
+		count_queued(d);
 		return;
 	}
+}
+
+static uint32_t
+bulk_most(const struct dispatch *d)
+{
+	return lane_share(d->config->workers_max, d->config->bulk_share);
+}
+
+/* Whose turn it is: trickle's, but for bulk's first worker where both wait, so that bulk never stands still either. */
+static struct work *
+next_work(const struct dispatch *d)
+{
+	const struct line *trickle = &d->lines[LANE_TRICKLE], *bulk = &d->lines[LANE_BULK];
+	bool bulk_may = bulk->first && bulk->running < bulk_most(d);
+
+	if (bulk_may && (trickle->first == NULL || (bulk->running == 0 && trickle->running > 0)))
+		return bulk->first;
+	return trickle->first;
+}
+
+/* It is no worker's any more. */
+static void
+let_go(struct work *w)
+{
+	if (w->worker)
+		w->dispatch->lines[w->lane].running--;
+	w->worker = NULL;
 }
 
 /* Whoever asked is gone, or has finished without the answer. */
@@ -128,6 +175,7 @@ work_finish(struct work *w, enum job_result result, struct packet *answer)
 	stop_asking(w);
 	if (w->worker)
 		w->worker->work = NULL;
+	let_go(w);
 	if (w->done)
 		w->done(w->arg, result, answer);
 	buf_free(&w->body);
@@ -169,7 +217,7 @@ work_crashed(struct dispatch *d, struct worker *worker)
 	struct work *w = worker->work;
 
 	worker->work = NULL;
-	w->worker = NULL;
+	let_go(w);
 	w->tries++;
 	stop_asking(w);
 	if (w->done == NULL) {               /* nobody waits for it any more, and its mail may be closed */
@@ -229,7 +277,7 @@ worker_digest(struct worker *worker, struct packet *packet)
 		struct work *w = worker->work;
 
 		worker->work = NULL;
-		w->worker = NULL;
+		let_go(w);
 		worker_kill(worker);
 		metrics_add(M_POISON, 1);
 		work_finish(w, JOB_POISON, NULL);
@@ -349,6 +397,7 @@ assign(struct dispatch *d, struct worker *worker, struct work *w)
 	worker->has_digest = false;
 	worker->since_ms = clock_ms();
 	w->worker = worker;
+	d->lines[w->lane].running++;
 	return true;
 }
 
@@ -376,19 +425,22 @@ pump(struct dispatch *d)
 		next = worker->next;
 		if (worker->work || worker->zygote != z || worker->killed || outdated(worker))
 			continue;
-		if (d->queue == NULL) {
+		struct work *w = next_work(d);
+
+		if (w == NULL) {
 			idle++;
 			continue;
 		}
-		struct work *w = d->queue;
-
 		queue_remove(d, w);
 		if (!assign(d, worker, w)) {
 			queue_push(d, w, true);
 			worker_remove(worker);
 		}
 	}
-	uint32_t wanted = d->queued > d->config->workers_min ? d->queued : d->config->workers_min;
+	uint32_t bulk = d->lines[LANE_BULK].queued, room = bulk_most(d) - d->lines[LANE_BULK].running;
+	uint32_t wanted = d->lines[LANE_TRICKLE].queued + (bulk < room ? bulk : room);
+
+	wanted = wanted > d->config->workers_min ? wanted : d->config->workers_min;
 
 	while (idle + d->forking < wanted && z->workers + d->forking < d->config->workers_max) {
 		uint32_t before = d->forking;
@@ -555,19 +607,27 @@ dispatch_has(const struct dispatch *d, uint64_t generation)
 }
 
 struct work *
-dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadline_ms, job_callback done,
+dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadline_ms, job_callback done, job_asked asked, void *arg)
+{
+	return dispatch_submit_lane(d, LANE_TRICKLE, body, mail_fd, deadline_ms, done, asked, arg);
+}
+
+struct work *
+dispatch_submit_lane(struct dispatch *d, enum lane lane, struct buf *body, int mail_fd, int64_t deadline_ms, job_callback done,
     job_asked asked, void *arg)
 {
-	struct work *w = d->queued >= MAX_QUEUED_MAILS || body->failed ? NULL : calloc(1, sizeof *w);
+	bool full = queued(d) >= MAX_QUEUED_MAILS || (lane == LANE_BULK && d->lines[LANE_BULK].queued >= MAX_QUEUED_MAILS / 2);
+	struct work *w = full || body->failed ? NULL : calloc(1, sizeof *w);
 
 	if (w == NULL) {
 		metrics_add(M_OVERLOAD, 1);
 		buf_free(body);
 		return NULL;
 	}
-	*w = (struct work){ .dispatch = d, .body = *body, .mail_fd = mail_fd, .id = ++d->next_id, .deadline_ms = deadline_ms,
+	*w = (struct work){ .dispatch = d, .body = *body, .mail_fd = mail_fd, .id = ++d->next_id, .lane = lane, .deadline_ms = deadline_ms,
 	    .done = done, .asked = asked, .arg = arg };
 	*body = (struct buf){ 0 };
+	metrics_add(M_BULK, lane == LANE_BULK);
 	queue_push(d, w, false);
 	pump(d);
 	return w;
@@ -592,14 +652,15 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	for (struct work *w = d->queue, *next; w; w = next) {
-		next = w->next;
-		if (w->deadline_ms > now)
-			continue;
-		queue_remove(d, w);
-		work_finish(w, JOB_LATE, NULL);
-		next = d->queue;             /* the callback may have queued another */
-	}
+	for (int lane = 0; lane < LANE__COUNT; lane++)
+		for (struct work *w = d->lines[lane].first, *next; w; w = next) {
+			next = w->next;
+			if (w->deadline_ms > now)
+				continue;
+			queue_remove(d, w);
+			work_finish(w, JOB_LATE, NULL);
+			next = d->lines[lane].first;         /* the callback may have queued another */
+		}
 	for (struct worker *worker = d->workers, *next; worker; worker = next) {
 		next = worker->next;
 		if (worker->work && !worker->killed && now - worker->since_ms > d->config->scan_timeout_ms) {
@@ -611,8 +672,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	if (d->forking > 0 && now - d->fork_asked_ms > FORK_MS)
 		d->forking = 0;              /* lost with a zygote */
-	if (current(d) == NULL && d->queued > 0)
-		log_seldom(&d->complained_ms, 10, "workers: none; %u mails wait for the zygote to load", d->queued);
+	if (current(d) == NULL && queued(d) > 0)
+		log_seldom(&d->complained_ms, 10, "workers: none; %u mails wait for the zygote to load", queued(d));
 	pump(d);
 }
 
@@ -628,7 +689,8 @@ dispatch_open(struct event_base *base, const struct config *config, void (*chang
 	d->config = config;
 	d->changed = changed;
 	d->changed_arg = arg;
-	d->queue_last = &d->queue;
+	for (int lane = 0; lane < LANE__COUNT; lane++)
+		d->lines[lane].last = &d->lines[lane].first;
 	d->poison = poison_open(config->state);
 	d->tick = event_new(base, -1, EV_PERSIST, on_tick, d);
 	if (d->poison == NULL || d->tick == NULL || event_add(d->tick, &tick) < 0)
@@ -647,7 +709,7 @@ dispatch_status(const struct dispatch *d)
 {
 	const struct zygote *z = current(d);
 	json_t *cage = json_array(), *status = json_pack("{s:i, s:i, s:i, s:i, s:i, s:b}", "workers", (int)d->worker_count,
-	    "queued", (int)d->queued, "workers_min", (int)d->config->workers_min,
+	    "queued", (int)queued(d), "workers_min", (int)d->config->workers_min,
 	    "workers_max", (int)d->config->workers_max, "forking", (int)d->forking, "ready", z != NULL);
 
 	for (int i = 0; z && i < CAGE__COUNT; i++)

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "policyd/config.h"
+#include "policyd/scan/lane.h"
 #include "policyd/wire.h"
 
 struct event_base;
@@ -38,6 +39,10 @@ void dispatch_zygote(struct dispatch *d, int sock, uint64_t generation, struct u
  * NULL: the queue is full (M_OVERLOAD) or there is no memory; the callback will not be called.
  * `asked` NULL: this kind of job asks nothing. */
 struct work *dispatch_submit(struct dispatch *d, struct buf *body, int mail_fd, int64_t deadline_ms,
+    job_callback done, job_asked asked, void *arg);
+
+/* The same in a lane: what is asked by dispatch_submit is trickle. Bulk has its share of the workers and of the queue. */
+struct work *dispatch_submit_lane(struct dispatch *d, enum lane lane, struct buf *body, int mail_fd, int64_t deadline_ms,
     job_callback done, job_asked asked, void *arg);
 
 /* An answer to the worker that has the job; takes `body`. Nothing happens when none has it. */

@@ -103,5 +103,7 @@ headers_pack(struct buf *edits, const struct tx *tx)
 		pack_score(edits, &count, tx);
 	if (tx->settlement.tag_subject)
 		pack_subject(edits, &count, tx);
+	if (tx->config->bulk_header && tx->lane == LANE_BULK)
+		pack_edit(edits, &count, EDIT_ADD, SPAN("X-Policyd-Lane"), 0, SPAN("bulk"));
 	return count;
 }

@@ -1,7 +1,7 @@
 /* policyport.c - the policy-delegation port: steps connect to RCPT of the flow, with the milter's own code.
  *
- * At RCPT only what concerns one recipient is answered: DUNNO, or a reply for him alone. Never DISCARD, HOLD,
- * FILTER or REDIRECT, which would hold for all recipients of the mail. */
+ * At RCPT only what concerns one recipient is answered: DUNNO, or a reply for him alone. Never DISCARD, HOLD or REDIRECT,
+ * which would hold for all recipients of the mail; FILTER only to name the queue of bulk mail (bulk.filter). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +10,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/broker/broker.h"
 #include "policyd/broker/delegate.h"
+#include "policyd/broker/lanes.h"
 #include "policyd/broker/limits.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/broker/who.h"
@@ -39,7 +40,11 @@ static void
 answer(struct question *q, const struct rcpt_check *check)
 {
 	char action[MAX_REPLY_TEXT + 32] = "DUNNO", client[INET6_ADDRSTRLEN];
+	const struct config *config = q->broker->config;
 
+	/* The lane is the mail's, not a recipient's: so this one action that holds for all of them may be answered. */
+	if (check->action == RCPT_ACCEPT && config->bulk_filter[0] && lanes_expect(q->broker->lanes, config, span_of(q->sender)) == LANE_BULK)
+		snprintf(action, sizeof action, "FILTER %s", config->bulk_filter);
 	if (check->action != RCPT_ACCEPT) {
 		snprintf(action, sizeof action, "%s %s %s", check->code, check->xcode, check->text);
 		ip_print(&q->client, client);

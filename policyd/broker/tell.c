@@ -252,6 +252,7 @@ tell_some(struct tx *tx, uint32_t count)
 		json_object_set_new(event, "outcome", json_string(outcome_names[fate->outcome]));
 		json_object_set_new(event, "customer", json_string(fate->policy->customer));
 		json_object_set_new(event, "direction", json_string(r->outbound ? "out" : "in"));
+		json_object_set_new(event, "lane", json_string(lane_names[tx->lane]));
 		json_object_set_new(event, "by_variant", json_boolean(fate->route));
 		json_object_set_new(event, "files_taken_out", json_boolean(fate->route && fate->strip));
 		json_object_set_new(event, "wanted", json_string(outcome_names[fate->wanted]));

@@ -11,6 +11,7 @@
 #include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
 #include "policyd/broker/dispatch.h"
+#include "policyd/broker/lanes.h"
 #include "policyd/broker/rcpt.h"
 #include "policyd/broker/reputation.h"
 #include "policyd/store/customers.h"
@@ -434,7 +435,7 @@ message_submit(struct tx *tx)
 	struct buf body = { 0 };
 
 	tx_pack_job(tx, &body);
-	tx->work = dispatch_submit(tx->gate->broker->dispatch, &body, tx->mail_fd, tx->deadline_ms - ANSWER_RESERVE_MS,
+	tx->work = dispatch_submit_lane(tx->gate->broker->dispatch, tx->lane, &body, tx->mail_fd, tx->deadline_ms - ANSWER_RESERVE_MS,
 	    message_scanned, message_asked, tx);
 	if (tx->work == NULL)
 		tx_defer(tx, "451", "4.3.2", "Too much mail at once; try again later");
@@ -500,6 +501,7 @@ on_message(struct gate *gate, struct packet *packet, struct unpack *u)
 	tx->size = unpack_u64(u);
 	tx->truncated = unpack_u8(u);
 	tx->may_replace = unpack_u8(u);
+	tx->lane = lanes_choose(tx->broker->lanes, tx->config, span_of(tx->envelope.sender), unpack_u8(u), &tx->lane_why);
 	tx->mail_fd = packet->fds[0];
 	packet->fd_count = 0;
 	tx->message_id = packet->id;

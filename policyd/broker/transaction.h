@@ -7,6 +7,7 @@
 #include "policyd/broker/who.h"
 #include "policyd/net/lists.h"
 #include "policyd/scan/decide.h"
+#include "policyd/scan/lane.h"
 #include "policyd/scan/scanned.h"
 #include "policyd/store/entries.h"
 #include "policyd/store/campaigns.h"
@@ -95,6 +96,8 @@ struct tx {                                  /* one mail */
 	uint64_t size;
 	bool explain;                        /* the worker tells what it read as well */
 	bool truncated;
+	enum lane lane;
+	const char *lane_why;                /* static */
 	bool may_replace;                    /* recipients, by the MTA's leave */
 	uint32_t message_id;                 /* packet id of W_MESSAGE */
 	int64_t start_ms, deadline_ms;
