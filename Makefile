@@ -119,6 +119,9 @@ suites: deps                               ## hostile and odd mail from several 
 	@$(SUDO) env CORPUS=$(CORPUS) POLICYD_BUILD=$(CURDIR)/build$(if $(SAN),/san)/testing python3 -m tests.suites.run
 suites-short: all $B/mailscan
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 -m tests.suites.run --short
+bench-limits: deps                         ## the policy port with limits on, while DNS is slow for strangers (about 2 minutes)
+	@$(MAKE) $(JOBS) --no-print-directory all $B/bench/policyload
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B python3 tests/bench/limits.py
 SIM := $B/sim/outbound $B/sim/attack
 $B/sim/%: tests/sim/%.c $B/engine.a
 	@mkdir -p $(@D)

@@ -297,6 +297,39 @@ part_answered(void *arg, const struct take *t)
 		wait_end(w);
 }
 
+static void
+refilled(void *arg, const struct take *t)
+{
+	struct entry *e = arg;
+
+	e->asking--;
+	e->refilling = false;
+	for (int m = 0; t && t->taken && m < MEASURE__COUNT; m++) {
+		e->known[m] = (struct bucket){ t->left[m], clock_ms() };
+		e->ahead[m] += t->ahead[m];
+	}
+	if (t && t->taken)
+		e->ahead_ms = clock_ms();
+}
+
+/* Half of what a hot bucket needs in a second is gone: more is fetched before anybody has to wait for it. */
+static void
+refill_ahead(struct buckets *b, struct entry *e, uint32_t hot)
+{
+	static const double nothing[MEASURE__COUNT];
+	bool low = false;
+
+	for (int m = 0; m < MEASURE__COUNT; m++)
+		low |= limit_on(&e->limits[m]) && m != MEASURE_DISTINCT && m != MEASURE_BYTES && e->ahead[m] < hot / 2.0;
+	if (!low || hot < HOT || e->refilling)
+		return;
+	e->refilling = true;
+	e->asking++;
+	metrics_add(M_LIMITS_ASKED, 1);
+	if (!buckets_ask_redis(b, e, nothing, 0, hot, false, refilled, e))
+		refilled(e, NULL);
+}
+
 /* From what is held ahead, without a question. */
 static bool
 take_ahead(struct buckets *b, struct entry *e, struct part *p, int64_t now)
@@ -339,6 +372,7 @@ part_start(struct bucket_wait *w, struct part *p, const struct bucket_ask *ask)
 		if (redis_async_up(b->redis) && e->is_alone)
 			pay_owed(b, e);
 		if (!e->is_alone && take_ahead(b, e, p, now)) {
+			refill_ahead(b, e, hot);
 			w->open--;
 			return;
 		}

@@ -19,6 +19,7 @@ struct entry {                               /* a bucket, as this node knows it 
 	struct bucket known[MEASURE__COUNT]; /* what was left in Redis then; at_ms 0: never heard of it */
 	double ahead[MEASURE__COUNT];        /* taken there, not used yet */
 	int64_t ahead_ms;                    /* when it was last added to */
+	bool refilling;                      /* more is being fetched ahead */
 	bool is_alone, paying;               /* paying: what is owed is on its way to Redis */
 	struct bucket alone[MEASURE__COUNT]; /* while Redis is away: our share */
 	double owed[MEASURE__COUNT];         /* used then: to be booked */
