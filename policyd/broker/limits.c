@@ -29,7 +29,6 @@ struct limits_wait {
 	struct broker *broker;
 	limits_done done;                    /* NULL: nobody waits any more */
 	void *arg;
-	struct bucket_wait *wait;
 	enum limits_side side;
 	uint64_t key, instance;              /* of the meeting; 0: none */
 	char reference[REFERENCE_ROOM];
@@ -290,7 +289,6 @@ answered(void *arg, const struct bucket_verdict *v)
 {
 	struct limits_wait *w = arg;
 
-	w->wait = NULL;
 	if (v->over) {
 		const struct bucket_ask *ask = &w->asks[w->at + v->which];
 		enum outcome action = w->actions[w->at + v->which];
@@ -313,10 +311,7 @@ ask_next(struct limits_wait *w)
 		finish(w);
 		return;
 	}
-	struct bucket_wait *wait = buckets_take(w->broker->buckets, w->asks + w->at, left < MAX_ASKS ? left : MAX_ASKS, answered, w);
-
-	if (wait)                            /* else it has been answered, and `w` may be gone */
-		w->wait = wait;
+	buckets_take(w->broker->buckets, w->asks + w->at, left < MAX_ASKS ? left : MAX_ASKS, answered, w);   /* `w` may be gone by now */
 }
 
 static struct limits_wait *

@@ -185,7 +185,7 @@ account_sent(struct account_state *a, const struct account_message *m, struct ac
 	if (subject == a->subject)
 		a->hour_same += units;
 	a->today_messages += 1;
-	a->today_strange += strange;
+	a->today_strange += strange && m->now_s - a->first_s >= HISTORY_S;   /* in the first days everywhere is */
 	a->peak_hour[0] = fmaxf(a->peak_hour[0], a->hour_units);
 	a->peak_day[0] = fmaxf(a->peak_day[0], a->day_units);
 	judge(a, found);

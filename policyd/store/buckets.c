@@ -216,7 +216,7 @@ struct part {                                /* of a wait: one bucket */
 
 struct bucket_wait {
 	struct buckets *buckets;
-	buckets_done done;                   /* NULL: cancelled */
+	buckets_done done;
 	void *arg;
 	struct bucket_verdict verdict;
 	size_t count, open;
@@ -243,8 +243,7 @@ wait_end(struct bucket_wait *w)
 			w->parts[i].entry->asking--;
 	if (w->verdict.over)
 		metrics_add(M_LIMITS_OVER, 1);
-	if (w->done)
-		w->done(w->arg, &w->verdict);
+	w->done(w->arg, &w->verdict);
 	for (size_t i = 0; i < w->count; i++)
 		free(w->strays[i].id);
 	free(w);
@@ -385,7 +384,7 @@ part_start(struct bucket_wait *w, struct part *p, const struct bucket_ask *ask)
 		part_answered(p, NULL);
 }
 
-struct bucket_wait *
+void
 buckets_take(struct buckets *b, const struct bucket_ask *asks, size_t count, buckets_done done, void *arg)
 {
 	struct bucket_wait *w = calloc(1, sizeof *w);
@@ -395,22 +394,13 @@ buckets_take(struct buckets *b, const struct bucket_ask *asks, size_t count, buc
 
 		metrics_add(M_LIMITS_UNKNOWN, 1);
 		done(arg, &unknown);
-		return NULL;
+		return;
 	}
 	*w = (struct bucket_wait){ .buckets = b, .done = done, .arg = arg, .count = count, .open = 1 };      /* 1: not ended while it starts */
 	for (size_t i = 0; i < count; i++)
 		part_start(w, &w->parts[i], &asks[i]);
-	if (--w->open == 0) {
+	if (--w->open == 0)
 		wait_end(w);
-		return NULL;
-	}
-	return w;
-}
-
-void
-buckets_cancel(struct bucket_wait *w)
-{
-	w->done = NULL;
 }
 
 /* ---- the tick: give back, pay, forget ---- */

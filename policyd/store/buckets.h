@@ -45,9 +45,8 @@ typedef void (*buckets_done)(void *arg, const struct bucket_verdict *v);
 struct buckets *buckets_open(struct event_base *base, struct redis_async *redis);        /* NULL: no memory */
 void buckets_close(struct buckets *b);       /* what is held ahead goes back */
 
-/* From all of up to BUCKETS_A_QUESTION buckets, or from none. NULL: `done` has been called already. */
-struct bucket_wait *buckets_take(struct buckets *b, const struct bucket_ask *asks, size_t count, buckets_done done, void *arg);
-void buckets_cancel(struct bucket_wait *w);  /* nobody waits: what it takes stays taken */
+/* From all of up to BUCKETS_A_QUESTION buckets, or from none. `done` is called once, maybe from inside the call. */
+void buckets_take(struct buckets *b, const struct bucket_ask *asks, size_t count, buckets_done done, void *arg);
 
 /* {"cmd": "limits.list" | "limits.show" | "limits.reset", "kind", "id"}: `done` once, the reply is the callee's. */
 typedef void (*buckets_reply)(void *arg, json_t *reply);
