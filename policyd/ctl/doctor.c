@@ -160,7 +160,7 @@ check_alarms(struct exam *x)
 	if (ctl_number(x->stats, "alarms_failed") > 0)
 		say(x, WARN, "alarms", "%.0f notices could not be delivered; the log has why (grep alarms:)", ctl_number(x->stats, "alarms_failed"));
 	if (!json_is_true(json_object_get(a, "tells")))
-		say(x, WARN, "alarms", "go to the log only: set alarms.mail, alarms.webhook or alarms.command");
+		say(x, GOOD, "alarms", "go to the log; alarms.mail, alarms.webhook or alarms.command would tell people");
 	else if (learning > 0)
 		say(x, GOOD, "alarms", "of attacks begin in %.1f days, when a week is known; of stolen accounts at once", learning / DAY_S);
 	else
