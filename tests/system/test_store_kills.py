@@ -51,6 +51,7 @@ class Killed(unittest.TestCase):
         cls.sent, cls.ahead, cls.kills = 0, 0, 0
 
     def setUp(self):
+        self.kills_before = self.kills
         self.milter = Milter(("127.0.0.1", self.pd.milter_port))
         self.addCleanup(self.milter.close)
 
@@ -121,6 +122,11 @@ class Killed(unittest.TestCase):
 
     def everything(self):
         return sorted((e["id"], e["n"], e["recipient"], e["state"], e["digest"]) for e in self.ask("list", limit=1000)["entries"])
+
+    def tearDown(self):
+        print("%d kills" % (self.kills - self.kills_before), end=" ")
+        if "disk_is_full" not in self.id():
+            self.assertGreater(self.kills, self.kills_before)
 
     def agree(self):
         """What the index says is what the segments say; returns it."""
