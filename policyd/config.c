@@ -110,6 +110,8 @@ static const struct setting settings[] = {
 	{ "policy_source", "fresh_s", NUMBER, F(policy_source.fresh_s), 1, 86400, NULL },
 	{ "policy_source", "absent_s", NUMBER, F(policy_source.absent_s), 1, 86400, NULL },
 	{ "policy_source", "stale_s", NUMBER, F(policy_source.stale_s), 1, 30 * 86400, NULL },
+	{ "", "reputation", FLAG, F(reputation), 0, 0, NULL },
+	{ "", "campaigns", FLAG, F(campaigns), 0, 0, NULL },
 	{ "bulk", "share", NUMBER, F(bulk_share), 1, 100, NULL },
 	{ "bulk", "filter", TEXT, F(bulk_filter), 0, 0, NULL },
 	{ "bulk", "header", FLAG, F(bulk_header), 0, 0, NULL },
@@ -456,6 +458,7 @@ defaults(struct config *c)
 	c->redis_mail_ms = 300;
 	c->dns_timeout_ms = 1500;
 	c->bulk_share = 50;
+	c->reputation = c->campaigns = 1;
 	c->dnsbl_probe_s = 600;
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		net_parse(span_of(own[i].net), &c->own_networks[c->own_network_count++]);

@@ -86,7 +86,8 @@ struct config {
 	uint32_t bulk_sender_count, bulk_share;
 	char bulk_filter[128];               /* "bulk:", a transport: "FILTER bulk:"; empty: nothing */
 	uint8_t bulk_header;                 /* X-Policyd-Lane: bulk, for milter_header_checks */
-	uint8_t bulk_reserved[3];
+	uint8_t reputation, campaigns;       /* what mail of the same origin, and mail alike, was like counts */
+	uint8_t bulk_reserved[1];
 	uint32_t scan_timeout_ms;            /* outer watchdog of one scan */
 	uint32_t message_timeout_ms;         /* end of message, all told */
 	uint32_t poison_action;              /* enum outcome: quarantine, defer, reject, deliver */

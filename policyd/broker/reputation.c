@@ -252,7 +252,7 @@ reputation_note(struct tx *tx)
 	const struct policy *standard = &tx->config->policy_default;
 	double most = -HUGE_VAL;
 
-	if (!tx->have_scanned || tx->gate == NULL || tx->scanned.defer)
+	if (!tx->config->reputation || !tx->have_scanned || tx->gate == NULL || tx->scanned.defer)
 		return;
 	note_written(tx);
 	if (a == NULL || !a->known)

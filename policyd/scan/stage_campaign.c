@@ -12,7 +12,7 @@ stage_alike(struct scan *scan)
 	struct alike *alike;
 	struct buf body = { 0 };
 
-	if (scan->asker == NULL)
+	if (scan->asker == NULL || !scan->kit->config->campaigns)
 		return STAGE_DONE;
 	alike = ARENA_NEW(scan->arena, struct alike);
 	alike_read(&scan->message, alike);

@@ -92,7 +92,7 @@ stage_reputation(struct scan *scan)
 	char net[INET6_ADDRSTRLEN + 4] = "";
 
 	/* One of ours has no reputation among strangers: limits are for him. */
-	if (scan->asker == NULL || auth == NULL || !auth->sender.asked)
+	if (scan->asker == NULL || !scan->kit->config->reputation || auth == NULL || !auth->sender.asked)
 		return STAGE_DONE;
 	if (auth->sender.client.family)
 		reputation_net(&auth->sender.client, net);

@@ -13,8 +13,9 @@ EICAR_MD5 = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
 class Policyd:
     def __init__(self, d, settings="", zones=(), resolver=None, reinject=None, milter=None, keep=False, policy=True, sample_rules=True,
-                 clamav=None, listen=None, ports=None, lmtp=None, review=None, rules=()):
-        """zones: libconfig text of DNS lists; resolver: its port; review: the port of the review pages; rules: directories, not ours."""
+                 clamav=None, listen=None, ports=None, lmtp=None, review=None, rules=(), memory=False):
+        """zones: libconfig text of DNS lists; resolver: its port; review: the port of the review pages; rules: directories, not ours.
+        memory: what earlier mails were like counts (reputation, campaigns); most tests want each mail to stand alone."""
         self.d = d
         self.milter_port, self.policy_port = ports or (free_port(), free_port())
         self.milter = milter or "inet:%d@127.0.0.1" % self.milter_port
@@ -39,10 +40,11 @@ rules = ( {rules} );
 lua_dir = "{top}/lua";
 web_dir = "{top}/quarantine/web";
 own_networks = ();
+{memory}
 {settings}
 """.format(d=d.path, listen=listen, clamav=clamav, servers="servers = ( \"127.0.0.1:%d\" );" % resolver if resolver else "servers = ( \"127.0.0.1:9\" );",
            zones=", ".join(zones), deliver="deliver = { reinject = \"127.0.0.1:%d\";%s };" % (
-               reinject, " lmtp = \"inet:%d@127.0.0.1\"; domain = \"variant.internal\";" % lmtp if lmtp else "") if reinject else "", top=TOP, settings=settings,
+               reinject, " lmtp = \"inet:%d@127.0.0.1\"; domain = \"variant.internal\";" % lmtp if lmtp else "") if reinject else "", top=TOP, settings=settings, memory="" if memory else "reputation = false; campaigns = false;",
            rules=", ".join('"%s"' % r for r in (list(rules) or [TOP + "/rules"]) + ([TOP + "/tests/system/rules"] if sample_rules else []))))
         self.stopping = False
         self.p = None

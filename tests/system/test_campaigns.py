@@ -42,7 +42,7 @@ class Campaigns(unittest.TestCase):
         for name in ("one", "two"):
             d = Dir()
             cls.addClassCleanup(d.close)
-            pd = Policyd(d, reinject=cls.sink.port, settings='redis = { url = "redis://127.0.0.1:%d/0"; }; host_name = "%s.example";' % (cls.redis.port, name))
+            pd = Policyd(d, reinject=cls.sink.port, memory=True, settings='redis = { url = "redis://127.0.0.1:%d/0"; }; host_name = "%s.example";' % (cls.redis.port, name))
             cls.addClassCleanup(pd.close)
             cls.nodes.append(pd)
         for customer in ("acme", "bits", "cans"):

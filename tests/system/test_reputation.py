@@ -23,7 +23,7 @@ class Reputation(unittest.TestCase):
         dns, port = rbldnsd(cls.d, "friend.example", ZONE, "generic", more=[
             (z, ZONE, "generic") for z in ("bad.example", "letters.example", "mate.example", "gone.example")])
         cls.addClassCleanup(dns.stop)
-        cls.pd = Policyd(cls.d, resolver=port, settings='redis = { url = "redis://127.0.0.1:%d/0"; };' % cls.redis.port)
+        cls.pd = Policyd(cls.d, resolver=port, memory=True, settings='redis = { url = "redis://127.0.0.1:%d/0"; };' % cls.redis.port)
         cls.addClassCleanup(cls.pd.close)
         cls.pd.ctl("policy", "set", "domain:test.example", "customer=acme", "quarantine=40", "discard=off", "tag=30")
         wait_until(lambda: cls.command("exists", "{rep:key}") == "1")
