@@ -36,7 +36,7 @@ F       := build/fuzz
 FUZZFLAGS := $(filter-out -W% -fsanitize=% -D_FORTIFY_SOURCE=2 -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_S  ?= 600
 
-.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger lanes soak bench bench-rules test-import bench-quarantine bench-mail bench-lessons eval install manual clean cover mutants suites-check bench-policy bench-limits sim sim-outbound
+.PHONY: all help deps deps-bench model run demo test check fuzz fuzz-build fuzz-short fuzz-replay fuzz-corpus fuzz-coverage unit units rules-test system suites suites-short layers ledger lanes soak bench bench-rules test-import eval-full bench-quarantine bench-mail bench-lessons eval install manual clean cover mutants suites-check bench-policy bench-limits sim sim-outbound
 .DEFAULT_GOAL := all
 
 all: $B/policyd $B/policyctl                ## build policyd and policyctl
@@ -167,6 +167,10 @@ bench-lessons: deps-bench                  ## lessons a second through workers, 
 web-suites: deps                           ## every mail of the hostile suites on the review pages, in a real browser
 	@$(MAKE) $(JOBS) --no-print-directory TESTING=1 all
 	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/build/testing WEB_SUITES=all python3 tests/run.py tests/system/test_web.py:test_hostile_mails_do_nothing
+eval-full: deps-bench                      ## rules and classifier together in five folds, beside SpamAssassin and rspamd (EVERY=8: a part; all: an hour)
+	@$(MAKE) $(JOBS) --no-print-directory all
+	@sh tests/import/unpack.sh
+	@$(SUDO) env POLICYD_BUILD=$(CURDIR)/$B corpus/full $$(python3 -m tests.lib.corpus) $(or $(EVERY),1)
 bench-rules: deps-bench                    ## what rules cost a mail: 100 and 10,000 patterns, 300 rules in Lua, those we ship
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@python3 tests/bench/rules.py $$(python3 -m tests.lib.corpus)

@@ -140,7 +140,7 @@ print_mails(const struct measured *m, const struct mail_list *list, enum show sh
 		if (show == SHOW_HITS)
 			printf("%s\t", list->at[i].path);
 		else
-			printf("%s %.1f %s:", list->at[i].spam ? "spam" : "ham", mail->points, list->at[i].path);
+			printf("%s %.2f %s:", list->at[i].spam ? "spam" : "ham", mail->points, list->at[i].path);
 		for (size_t k = 0; k < mail->count; k++) {
 			const struct measured_hit *hit = &m->hits[mail->first + k];
 			const struct measured_symbol *s = &m->symbols[hit->symbol];

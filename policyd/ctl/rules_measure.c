@@ -70,7 +70,7 @@ run_job(const struct mail_list *list, int job, int jobs, struct rules *rules, co
 
 	for (size_t i = (size_t)job; i < list->count; i += (size_t)jobs) {
 		struct scan *scan = ARENA_NEW(a, struct scan);
-		struct class_score class = { 0 };
+		struct class_score class = { .log_odds = list->at[i].log_odds, .model_known = list->at[i].model_known };
 		struct span raw;
 
 		if (rules_tool_read(a, list->at[i].path, &raw)) {

@@ -103,14 +103,13 @@ list_add(struct mail_list *list, const char *dir, const char *name, bool spam)
 		list->room = room;
 	}
 	mail = &list->at[list->count];
-	mail->spam = spam;
+	*mail = (struct corpus_mail){ .spam = spam };
 	if (asprintf(&mail->path, "%s%s%s", name[0] == '/' ? "" : dir, name[0] == '/' ? "" : "/", name) < 0)
 		return false;
 	list->count++;
 	return true;
 }
 
-/* "spam spam/0001.eml" a line, paths from the index's own directory. */
 bool
 mail_list_read(struct mail_list *list, const char *index)
 {
@@ -118,10 +117,19 @@ mail_list_read(struct mail_list *list, const char *index)
 	char *copy = strdup(index), line[4096], kind[8], name[4000];
 	bool ok = f != NULL && copy != NULL;
 	const char *dir = copy ? dirname(copy) : ".";
+	double log_odds;
 
-	while (ok && fgets(line, sizeof line, f))
-		if (sscanf(line, "%7s %3999s", kind, name) == 2)
-			ok = list_add(list, dir, name, kind[0] == 's' || kind[0] == 'p');
+	while (ok && fgets(line, sizeof line, f)) {
+		int fields = sscanf(line, "%7s %3999s %lf", kind, name, &log_odds);
+
+		if (fields < 2)
+			continue;
+		ok = list_add(list, dir, name, kind[0] == 's' || kind[0] == 'p');
+		if (ok && fields == 3) {
+			list->at[list->count - 1].model_known = true;
+			list->at[list->count - 1].log_odds = log_odds;
+		}
+	}
 	if (!ok)
 		fprintf(stderr, "%s: %s\n", index, strerror(errno));
 	if (f)

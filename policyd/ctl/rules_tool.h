@@ -14,9 +14,10 @@ struct rules *rules_tool_load(const struct config *config);          /* with tes
 void rules_tool_scan(struct scan *scan, struct arena *a, const struct kit *kit, struct class_score *class, struct span raw);
 bool rules_tool_read(struct arena *a, const char *path, struct span *raw);
 
-/* Mails as an index names them: "spam spam/0001.eml" a line, paths from the index's own directory. */
+/* Mails as an index names them: "spam spam/0001.eml" a line, paths from the index's own directory; behind the path maybe what a
+ * classifier said of it, log-odds (corpus/full). */
 struct mail_list {
-	struct corpus_mail { char *path; bool spam; } *at;
+	struct corpus_mail { char *path; bool spam, model_known; double log_odds; } *at;
 	size_t count, room;
 };
 bool mail_list_read(struct mail_list *list, const char *index);      /* false after a message */

@@ -84,8 +84,8 @@ class Rspamd:
             args += ["--var", "%s=%s" % (name, value)]
         self.p = Proc(args, d("rspamd.out"), ENV)
         self.socket = "unix:" + d("milter.sock")
-        wait_until(lambda: self.alive() and os.path.exists(d("milter.sock")), 180)
-        time.sleep(3)                                # it compiles its patterns
+        wait_until(lambda: self.alive() and os.path.exists(d("milter.sock")), 300)     # it compiles its patterns, on a busy machine for minutes
+        time.sleep(3)
         self.pids = {"rspamd": self.p.p.pid, "redis": self.redis.p.pid}
         if clamd:
             self.pids.update(clamd.pids)

@@ -4,17 +4,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 peers=build/peers ctl=${POLICYD_BUILD:-build}/policyctl out=build/import every=${EVERY:-8}
-packages="spamassassin libhtml-parser-perl libhtml-tagset-perl libnet-dns-perl libnetaddr-ip-perl libmail-dkim-perl libregexp-ipv6-perl
- libhttp-date-perl libtimedate-perl libsocket6-perl libio-string-perl libmailtools-perl libsys-hostname-long-perl
- libmail-authenticationresults-perl libcrypt-openssl-rsa-perl libcrypt-openssl-bignum-perl libcrypt-openssl-random-perl libclone-perl"
-mkdir -p $peers/packages $out
-for package in $packages; do
-	[ -e "$peers/packages/$package.done" ] && continue
-	echo "make test-import: unpacking $package under $peers"
-	(cd $peers/packages && rm -f "${package}"_*.deb && apt-get download -qq "$package") || { echo "$package cannot be downloaded" >&2; exit 1; }
-	dpkg -x $peers/packages/"${package}"_*.deb $peers
-	touch "$peers/packages/$package.done"
-done
+mkdir -p $out
+sh tests/import/unpack.sh
 sa=$PWD/$peers
 "$ctl" rules import-sa -o $out/sa.lua.new "$sa/usr/share/spamassassin" 2>$out/report || { cat $out/report; exit 1; }
 rm -rf $out/rules && mkdir $out/rules && mv $out/sa.lua.new $out/rules/sa.lua
