@@ -404,12 +404,18 @@ sender_proved(const struct tx *tx)
 	return tx->session.login[0] || tx->scanned.auth.dmarc == DMARC_PASS;
 }
 
-/* What his lists compare. */
+/* What his lists compare. Who signed only part of a mail has not signed what somebody wrote below it. */
 struct entry_facts
-tx_facts(const struct tx *tx)
+tx_facts(const struct tx *tx, struct span signers[AUTH_DKIM_MOST])
 {
-	return (struct entry_facts){ .client = tx->origin.family ? &tx->origin : &tx->session.client, .sender = span_of(tx->envelope.sender),
-	    .from = bare_address(tx->scanned.from), .list_id = tx->scanned.list_id, .proved = sender_proved(tx) };
+	const struct auth *auth = &tx->scanned.auth;
+	struct entry_facts facts = { .client = tx->origin.family ? &tx->origin : &tx->session.client, .sender = span_of(tx->envelope.sender),
+	    .from = bare_address(tx->scanned.from), .list_id = tx->scanned.list_id, .signers = signers, .proved = sender_proved(tx) };
+
+	for (size_t i = 0; i < auth->dkim_count && i < AUTH_DKIM_MOST; i++)
+		if (auth->dkim[i].result == DKIM_PASS && !auth->dkim[i].partial)
+			signers[facts.signer_count++] = span_of(auth->dkim[i].domain);
+	return facts;
 }
 
 static bool
@@ -421,7 +427,8 @@ tx_store(struct tx *tx, uint32_t most)
 	struct buf body = { 0 };
 	char allow[ALLOW_ROOM];
 	bool asked = false;
-	const struct entry_facts facts = tx_facts(tx);
+	struct span signers[AUTH_DKIM_MOST];
+	const struct entry_facts facts = tx_facts(tx, signers);
 
 	entry_for(&facts, allow, sizeof allow);
 	if (list && copies && symbols) {
@@ -470,7 +477,8 @@ origin_refused(const struct tx *tx, const struct policy *policy)
 static enum listed
 listed_for(const struct tx *tx, const struct policy *policy)
 {
-	const struct entry_facts facts = tx_facts(tx);
+	struct span signers[AUTH_DKIM_MOST];
+	const struct entry_facts facts = tx_facts(tx, signers);
 
 	return customers_listed(tx->broker->customers, policy, &facts, wall_s(), NULL);
 }

@@ -219,8 +219,9 @@ log_recipient(const struct tx *tx, uint32_t i, const char *address, const char *
 static void
 remember(const struct tx *tx, const struct recipient *r, const struct fate *fate, const char *address)
 {
+	struct span signers[AUTH_DKIM_MOST];
 	const struct recent mail = { .time_s = wall_s(), .reference = tx->reference, .recipient = address, .outcome = fate->outcome,
-	    .found = tx_judgement(tx, r, r->policy), .facts = tx_facts(tx) };
+	    .found = tx_judgement(tx, r, r->policy), .facts = tx_facts(tx, signers) };
 
 	if (!r->outbound)
 		recent_add(tx->broker->redis, r->policy->customer, &mail);

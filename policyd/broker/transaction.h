@@ -125,7 +125,7 @@ unsigned tx_classes(const struct tx *tx, const struct recipient *r);
 /* What decide() needs of a scanned mail for that recipient, by his policy or another. */
 struct judgement tx_judgement(const struct tx *tx, const struct recipient *r, const struct policy *policy);
 /* Who sent it, as his lists ask, now that the header is known. */
-struct entry_facts tx_facts(const struct tx *tx);
+struct entry_facts tx_facts(const struct tx *tx, struct span signers[AUTH_DKIM_MOST]);      /* they lie in `signers` */
 
 enum { GATE_SEND_MS = 1000 };                /* a gate that does not read for so long loses the answer, and tempfails */
 
