@@ -224,6 +224,25 @@ class Signed(unittest.TestCase):
                     self.assertIn(symbol + "=", symbols, canon)
         self.assertIn("auth=[iprev=pass spf=pass dkim=pass:good.example dmarc=pass]", self.pd.log())
 
+    def test_always_allow_names_who_answers_for_it(self):
+        """What is held says whom to allow: the list with who signs for it, else the author's domain; and that lets the next one in."""
+        self.pd.set("held@test.example", tag="off", quarantine="-50", discard="off", dmarc_reject="deliver")
+        listed = self.mail("eve@soft.example", "List-Id: Dev <dev.lists.example>\r\n")
+        for data, key, domain, selector, want in ((listed, self.list_key, "lists.example", "arc", "list-id:dev.lists.example+dkim:lists.example"),
+                                                  (self.mail(), self.rsa, "good.example", "sel", "domain:good.example")):
+            data = sign(data, key, domain, selector)
+            c = Client(self.pf.port, GOOD, "mail.good.example")
+            c.send(data, ["held@test.example"], sender="bounce-4711@good.example")
+            c.close()
+            entry = self.pd.quarantine(rcpt="held@test.example")[0]
+            self.assertEqual(entry["allow"], want)
+            self.pd.ctl("policy", "allow", "held@test.example", want)
+            c = Client(self.pf.port, GOOD, "mail.good.example")
+            before = len(self.sink.to("held@test.example"))
+            c.send(data, ["held@test.example"], sender="bounce-4712@good.example")
+            c.close()
+            wait_until(lambda: len(self.sink.to("held@test.example")) == before + 1, 20)
+
     def test_broken(self):
         data = sign(self.mail(), self.rsa, "good.example").replace(b"minutes of our", b"seconds of our")
         _, found, symbols = self.send(data, client="192.0.2.66")
