@@ -12,7 +12,7 @@
 #include "policyd/base/metrics.h"
 #include "policyd/store/redis_url.h"
 
-enum { RETRY_LEAST_MS = 50, RETRY_MOST_MS = 1000, TICK_MS = 25, CONNECT_MS = 2000 };
+enum { RETRY_LEAST_MS = 50, RETRY_MOST_MS = 1000, TICK_MS = 25, CONNECT_MS = 2000, SILENCE_MS = 2000 };
 
 struct ask {                                 /* one command in flight, in order */
 	struct ask *next;
@@ -193,7 +193,7 @@ give_up(struct redis_async *r, int64_t now)
 	}
 }
 
-/* The command that Redis is at has had all its time: the connection ends. */
+/* The command that Redis is at has had all its time, and Redis a while to get at it on a busy machine: the connection ends. */
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -212,7 +212,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	bool late = !r->up && now > r->connect_by_ms;
 
 	if (head)
-		late |= now > head->deadline_ms && now > r->head_since_ms + head->timeout_ms;
+		late |= now > head->deadline_ms && now > r->head_since_ms + (head->timeout_ms > SILENCE_MS ? head->timeout_ms : SILENCE_MS);
 	if (late) {
 		redisAsyncContext *context = r->context;
 
