@@ -40,6 +40,7 @@ TABLE = [
     ("POST", "/settings/review", "oa", "-", {"digest": "off"}),
     ("GET", "/api/v1/policies", "asb", "policies"), ("GET", "/api/v1/policies/:", "asb", "policy"), ("GET", "/api/v1/policies/:/explain", "asb", "policy"),
     ("GET", "/api/v1/policies/:/history", "asb", "policy"), ("GET", "/api/v1/policy-schema", "asb", "-"),
+    ("GET", "/api/v1/policies/:/canary", "asb", "policy"), ("POST", "/api/v1/policies/:/simulate", "asb", "policy", {"tag": "3"}),
     ("PUT", "/api/v1/policies/:", "ab", "policy", {"tag": "3"}), ("DELETE", "/api/v1/policies/:", "ab", "policy", {}),
     ("POST", "/api/v1/policy-import", "ab", "policy-import", {}),
     ("GET", "/api/v1/customers/:/use", "asb", "customer"), ("POST", "/api/v1/customers/:/rollback", "ab", "customer", {"to_ms": 4102444800000}),
