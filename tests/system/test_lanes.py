@@ -31,7 +31,7 @@ class Lanes(unittest.TestCase):
         cls.pf = Postfix(cls.d, cls.sink.port, milter % ports[0], policy="inet:127.0.0.1:%d" % ports[1], plain=PLAIN_AND_BULK,
                          extra="milter_header_checks = regexp:%s" % cls.d("lanes"))
         cls.addClassCleanup(cls.pf.close)
-        cls.pd = Policyd(cls.d, ports=ports, reinject=cls.pf.plain, settings=BULK % way + "workers = { min = 2; max = 2; };")
+        cls.pd = Policyd(cls.d, ports=ports, reinject=cls.pf.plain, memory=True, settings=BULK % way + "workers = { min = 2; max = 2; };")
         cls.addClassCleanup(cls.pd.close)
 
     def lane(self, sender, headers=()):
