@@ -89,19 +89,19 @@ class Nodes(Pool):
 
     def test_where_is_my_mail(self):
         """Support at one node finds what the other one holds, what became of it, and where to open it."""
-        self.hold(0, ["a@acme.example", "b@acme.example"], "held elsewhere")
+        self.hold(0, ["where@acme.example", "there@acme.example"], "held elsewhere")
         two = self.nodes[1][0]
         two.ctl("user", "add", "sue", "--role", "support", data=b"correct horse 1\n")
         sue = Browser(two.review, two.json("user", "key", "sue")["key"])
-        ident = wait_until(lambda: self.pool(1, rcpt="a@acme.example")["entries"])[0]["id"]
-        page = sue.get("/support?q=a@acme.example").text
+        ident = wait_until(lambda: self.pool(1, rcpt="where@acme.example")["entries"])[0]["id"]
+        page = sue.get("/support?q=where@acme.example").text
         self.assertIn("held elsewhere", page)
         self.assertIn('href="https://one.example/m/%s?n=0"' % ident, page)
-        self.nodes[0][2].ask("change", op="release", ids=[{"id": ident, "rcpt": "a@acme.example"}])
-        wait_until(lambda: self.pool(1, rcpt="a@acme.example", state="released")["entries"])
+        self.nodes[0][2].ask("change", op="release", ids=[{"id": ident, "rcpt": "where@acme.example"}])
+        wait_until(lambda: self.pool(1, rcpt="where@acme.example", state="released")["entries"])
         found = sue.get("/api/v1/trace?q=" + ident).json()
-        self.assertEqual({e["recipient"]: e["state"] for e in found["held"] if e["id"] == ident}, {"a@acme.example": "released", "b@acme.example": "new"})
-        self.assertEqual({e["recipient"] for e in found["events"]}, {"a@acme.example", "b@acme.example"})
+        self.assertEqual({e["recipient"]: e["state"] for e in found["held"] if e["id"] == ident}, {"where@acme.example": "released", "there@acme.example": "new"})
+        self.assertEqual({e["recipient"] for e in found["events"]}, {"where@acme.example", "there@acme.example"})
 
     def test_a_cache(self):
         """Redis loses all it has, or is away while mail is held: the list is whole again by itself."""
