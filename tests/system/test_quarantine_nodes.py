@@ -65,7 +65,7 @@ class Nodes(Pool):
             self.hold(i % 2, ["a@acme.example"], "pool %02d" % i)
         self.hold(0, ["b@acme.example", "c@other.example"], "for two")
         for node in (0, 1):
-            page = wait_until(lambda: (lambda p: p if len(p["entries"]) == 12 else None)(self.pool(node, rcpt="a@acme.example")))
+            page = wait_until(lambda: (lambda p: p if len(p["entries"]) == 12 and len(p["nodes"]) == 2 else None)(self.pool(node, rcpt="a@acme.example")), 40)
             self.assertEqual({e["node"] for e in page["entries"]}, {"one.example", "two.example"})
             self.assertEqual(page["nodes"], {"one.example": "https://one.example", "two.example": "https://two.example"})
             times = [e["time"] for e in page["entries"]]
