@@ -73,6 +73,20 @@ call_error(struct call *c, int status, enum text why)
 	call_page(c, status);
 }
 
+/* It may not be, and this is why: a sentence of the broker's. */
+void
+call_refused(struct call *c, const char *why)
+{
+	if (c->api) {
+		call_json(c, 422, json_pack("{s:o, s:i}", "error", json_safe(why), "status", 422));
+		return;
+	}
+	buf_clear(&c->out);
+	snprintf(c->title, sizeof c->title, "%s", text_in(c->language, T_NOT_SAVED));
+	put(c, "<section class=\"notice\"><h1>%t</h1><p>%s</p><p><a href=\"/\">%t</a></p></section>", T_NOT_SAVED, why, T_BACK_HOME);
+	call_page(c, 422);
+}
+
 static void
 missing_now(evutil_socket_t fd, short what, void *arg)
 {

@@ -248,6 +248,8 @@ listed(struct plan *p)
 		if (one.n > 0)
 			json_object_set(p->mailboxes, address, p->all);
 	}
+	json_decref(p->all);                 /* those who wait for it hold it */
+	p->all = json_array();
 }
 
 static void
@@ -273,7 +275,8 @@ page_came(void *arg, json_t *reply, int fd)
 
 		if (p->kind->to_admins) {
 			if (p->entries++ < PLAN_MOST)
-				json_array_append(p->all, e);
+				json_array_append_new(p->all, p->kind->state ? json_incref(e) : json_pack("{s:s, s:s, s:s}", "recipient", mailbox, "class", class_name,
+				    "state", json_word(e, "state")));
 			continue;
 		}
 		if (last && json_integer_value(json_object_get(e, "time")) <= review_store_time(last))

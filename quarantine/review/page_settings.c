@@ -437,10 +437,14 @@ sender_listed(struct call *c, json_t *reply, int fd)
 
 	(void)fd;
 	snprintf(said, sizeof said, "%s %s", json_word(c->kept[3], "list"), json_word(c->kept[3], "entry"));
-	if (error == NULL)
-		audit_call(c, "settings.policy", json_word(e, "recipient"), json_word(e, "customer"), said);
+	if (error && !json_is_true(json_object_get(reply, "silent"))) {
+		call_refused(c, error);
+		json_decref(reply);
+		return;
+	}
 	if (call_failed(c, reply))
 		return;
+	audit_call(c, "settings.policy", json_word(e, "recipient"), json_word(e, "customer"), said);
 	json_decref(reply);
 	if (c->api) {
 		call_json(c, 200, json_pack("{s:s, s:s, s:b}", "list", json_word(c->kept[3], "list"), "entry", json_word(c->kept[3], "entry"), "done", 1));

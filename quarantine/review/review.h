@@ -87,6 +87,7 @@ void call_page(struct call *c, int status);                              /* c->o
 void call_bare(struct call *c, const struct http_reply *reply);          /* c->out as it is */
 void call_redirect(struct call *c, const char *path);
 void call_error(struct call *c, int status, enum text why);
+void call_refused(struct call *c, const char *why);
 /* Not there, or not his: the same answer after the same time. */
 void call_missing(struct call *c);
 /* An answer of store or broker that is an error ends the call here: true. Takes `reply` then. */

@@ -68,6 +68,7 @@ const struct route routes[] = {
 	{ HTTP_GET,   "/api/v1/messages",               EVERYBODY,  0,             get_list },
 	{ HTTP_GET,   "/api/v1/messages/:",             EVERYBODY,  0,             get_message },
 	{ HTTP_GET,   "/api/v1/messages/:/mail.eml",    EVERYBODY,  0,             get_message_mail },
+	{ HTTP_POST,  "/api/v1/messages/:/sender/:",    ABUSE | ADMIN | OWNER, 0,  post_sender },
 	{ HTTP_POST,  "/api/v1/messages/:/unseal",      SUPPORT,    0,             post_unseal },
 	{ HTTP_GET,   "/api/v1/seals",                  PROVIDER | ADMIN, 0,       get_seals },
 	{ HTTP_POST,  "/api/v1/seals/:",                PROVIDER | ADMIN, 0,       post_seal },

@@ -4,9 +4,10 @@ import unittest
 from tests.lib.mail import points
 from tests.lib.milter import Milter
 from tests.lib.policyd import Policyd
-from tests.lib.procs import Dir, RedisServer, wait_until
+from tests.lib.procs import Dir, RedisServer, free_port, wait_until
 from tests.lib.sink import Sink
 from tests.lib.store import Store
+from tests.lib.web import Browser
 
 
 class Nodes(unittest.TestCase):
@@ -20,7 +21,7 @@ class Nodes(unittest.TestCase):
         for name in ("one", "two"):
             d = Dir()
             self.addCleanup(d.close)
-            pd = Policyd(d, reinject=self.sink.port, settings='redis = { url = "redis://127.0.0.1:%d/0"; }; host_name = "%s.example"; '
+            pd = Policyd(d, reinject=self.sink.port, review=free_port(), settings='redis = { url = "redis://127.0.0.1:%d/0"; }; host_name = "%s.example"; '
                          'review = { url = "https://%s.example"; };' % (self.redis.port, name, name))
             self.addCleanup(pd.close)
             milter = Milter(("127.0.0.1", pd.milter_port))
@@ -63,6 +64,22 @@ class Nodes(unittest.TestCase):
         wait_until(lambda: [e["id"] for e in self.pool(1, rcpt="a@acme.example", state="released")["entries"]] == [entry["id"]])
         self.assertEqual(self.pool(0)["exit"], 2)
         self.assertIn(b"at two.example", self.nodes[0][0].ctl("quarantine", "list", "--pool", "--rcpt", "a@acme.example").stdout)
+
+    def test_where_is_my_mail(self):
+        """Support at one node finds what the other one holds, what became of it, and where to open it."""
+        self.hold(0, ["a@acme.example", "b@acme.example"], "held elsewhere")
+        two = self.nodes[1][0]
+        two.ctl("user", "add", "sue", "--role", "support", data=b"correct horse 1\n")
+        sue = Browser(two.review, two.json("user", "key", "sue")["key"])
+        ident = wait_until(lambda: self.pool(1, rcpt="a@acme.example")["entries"])[0]["id"]
+        page = sue.get("/support?q=a@acme.example").text
+        self.assertIn("held elsewhere", page)
+        self.assertIn('href="https://one.example/m/%s?n=0"' % ident, page)
+        self.nodes[0][2].ask("change", op="release", ids=[{"id": ident, "rcpt": "a@acme.example"}])
+        wait_until(lambda: self.pool(1, rcpt="a@acme.example", state="released")["entries"])
+        found = sue.get("/api/v1/trace?q=" + ident).json()
+        self.assertEqual({e["recipient"]: e["state"] for e in found["held"] if e["id"] == ident}, {"a@acme.example": "released", "b@acme.example": "new"})
+        self.assertEqual({e["recipient"] for e in found["events"]}, {"a@acme.example", "b@acme.example"})
 
     def test_a_cache(self):
         """Redis loses all it has, or is away while mail is held: the list is whole again by itself."""
