@@ -185,8 +185,18 @@ support_page(struct call *c)
 static void
 pool_came(struct call *c, json_t *reply, int fd)
 {
+	size_t i, k;
+	json_t *held, *event;
+
 	(void)fd;
-	json_array_extend(c->kept[1], json_object_get(reply, "entries"));
+	json_array_foreach(json_object_get(reply, "entries"), i, held) {
+		bool asked = false;
+
+		json_array_foreach(json_object_get(c->kept[0], "events"), k, event)
+			asked |= strcmp(json_word(event, "quarantine_id"), json_word(held, "id")) == 0;
+		if (asked && held_of(c, json_word(held, "id"), json_word(held, "recipient")) == NULL)
+			json_array_append(c->kept[1], held);
+	}
 	c->kept[2] = reply;
 	support_page(c);
 }
