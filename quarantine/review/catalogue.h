@@ -237,6 +237,8 @@
 	/* settings */ \
 	X(T_SETTINGS, "Settings", "Einstellungen") \
 	X(T_SETTINGS_OF, "Settings of", "Einstellungen von") \
+	X(T_SETTINGS_WHOSE, "Settings of: an address, a domain, or nothing for all of you", "Einstellungen von: einer Adresse, einer Domain, oder nichts für alle") \
+	X(T_SETTINGS_ALL, "the whole organisation", "die ganze Organisation") \
 	X(T_SETTINGS_NEW_ONLY, "What you change here holds for mail that comes from now on.", "Was Sie hier ändern, gilt für Mail, die ab jetzt kommt.") \
 	X(T_THRESHOLDS, "How strict the filter is", "Wie streng der Filter ist") \
 	X(T_THRESHOLDS_HOW, "Each mail gets points for what looks like spam in it: the more points, the more it looks like spam. Lower numbers are stricter, \"off\" never does it; leave a field empty to go with what is set for you.", \

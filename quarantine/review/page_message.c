@@ -80,6 +80,16 @@ put_reason(struct call *c, const json_t *symbol)
 	put(c, " <code class=\"symbol\">%s</code></span></li>", name);
 }
 
+/* It weighed nothing: an answer that did not come, or one that has a place of its own on the page. */
+static bool
+only_noted(const json_t *symbol)
+{
+	struct span name = span_of(json_word(symbol, "name"));
+
+	return number_or(symbol, "points", 0) == 0 && (span_ends(name, SPAN("_UNKNOWN")) || span_starts(name, SPAN("SPF_")) ||
+	    span_starts(name, SPAN("DKIM_")) || span_starts(name, SPAN("DMARC_")) || span_starts(name, SPAN("ARC_")));
+}
+
 static void
 put_reasons(struct call *c, const json_t *symbols)
 {
@@ -87,7 +97,7 @@ put_reasons(struct call *c, const json_t *symbols)
 	size_t i, n = 0;
 
 	json_array_foreach(symbols, i, symbol)
-		if (n < sizeof sorted / sizeof *sorted)
+		if (n < sizeof sorted / sizeof *sorted && !(c->who.role == ROLE_OWNER && only_noted(symbol)))
 			sorted[n++] = symbol;
 	qsort(sorted, n, sizeof *sorted, by_points);
 	put(c, "<section class=\"card\"><h2>%t</h2>", T_WHY);

@@ -26,10 +26,15 @@ settings_key(struct call *c, const char *given, char key[KEY_ROOM])
 {
 	const struct viewer *w = &c->who;
 
-	if (w->role == ROLE_ADMIN) {
-		snprintf(key, KEY_ROOM, "%s", given);
-		if (given[0] == '\0')
+	if (w->role == ROLE_ADMIN) {         /* as people write it: an address, a domain, nothing for all of it */
+		struct span name = span_trim(span_of(given));
+
+		if (name.n == 0)
 			snprintf(key, KEY_ROOM, "customer:%s", w->customer);
+		else if (span_find_char(name, ':') != SPAN_NONE)
+			snprintf(key, KEY_ROOM, SPAN_FMT, SPAN_ARG(name));
+		else
+			snprintf(key, KEY_ROOM, "%s:" SPAN_FMT, span_find_char(name, '@') == SPAN_NONE ? "domain" : "mailbox", SPAN_ARG(name));
 		if (strncmp(key, "customer:", 9) != 0 || strcmp(key + 9, w->customer) == 0)
 			return true;         /* domains and mailboxes: the broker knows whose they are */
 	} else {
@@ -192,8 +197,8 @@ settings_page(struct call *c, const char *alert)
 	if (alert)
 		put(c, "<p class=\"alert\" role=\"alert\">%t: %s</p>", T_NOT_SAVED, alert);
 	if (c->who.role == ROLE_ADMIN) {
-		put(c, "<form class=\"search\" method=\"get\" action=\"/settings\"><label class=\"grow\"><span>%t</span><input name=\"key\" value=\"%s\" maxlength=\"330\"></label>"
-		    "<button>%t</button></form>", T_SETTINGS_OF, key, T_SHOW);
+		put(c, "<form class=\"search\" method=\"get\" action=\"/settings\"><label class=\"grow\"><span>%t</span><input name=\"key\" value=\"%s\" maxlength=\"330\" "
+		    "placeholder=\"%t\"></label><button>%t</button></form>", T_SETTINGS_WHOSE, key_address(key), T_SETTINGS_ALL, T_SHOW);
 	} else if (c->who.address_count > 1) {
 		put(c, "<form class=\"search\" method=\"get\" action=\"/settings\"><label><span>%t</span><select name=\"key\">", T_SETTINGS_OF);
 		for (int i = 0; i < c->who.address_count; i++)
