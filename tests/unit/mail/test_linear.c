@@ -163,12 +163,12 @@ is_linear(const struct shape *s)
 	double once = 1e9, twice = 1e9;
 	bool linear = false;
 
-	for (int i = 0; i < TRIES && !linear; i++) {         /* the best of all tries: a busy machine takes from one, then the other */
+	for (int i = 0; i < TRIES && !linear; i++) {         /* a busy machine takes from one, then from the other: this pair, or the best of all */
 		double t = best_time(s, in), t2 = best_time(s, in2);
 
 		once = t < once ? t : once;
 		twice = t2 < twice ? t2 : twice;
-		linear = twice <= once * RATIO || twice < SHORT || !TIMED;
+		linear = t2 <= t * RATIO || twice <= once * RATIO || twice < SHORT || !TIMED;
 	}
 	free((char *)in.p);
 	free((char *)in2.p);
