@@ -16,20 +16,22 @@ struct ucl {
 /* In every object: where it began. No field is called so. */
 static const char line_field[] = "#line";
 
+/* Blanks and comments; a comment that does not end is none. */
 static void
 ucl_blanks(struct ucl *u)
 {
-	for (; *u->p; u->p++) {
-		if (*u->p == '#')
+	for (const char *end;;) {
+		if (*u->p == '#') {
 			u->p += strcspn(u->p, "\n");
-		else if (u->p[0] == '/' && u->p[1] == '*' && strstr(u->p, "*/"))
-			u->p = strstr(u->p, "*/") + 1;
-		if (*u->p == '\n')
-			u->in->line++;
-		if (*u->p == '\0' || strchr(" \t\r\n/", *u->p) == NULL)
+		} else if (u->p[0] == '/' && u->p[1] == '*' && (end = strstr(u->p + 2, "*/")) != NULL) {
+			for (; u->p < end; u->p++)
+				u->in->line += *u->p == '\n';
+			u->p += 2;
+		} else if (*u->p != '\0' && strchr(" \t\r\n", *u->p)) {
+			u->in->line += *u->p++ == '\n';
+		} else {
 			return;
-		if (*u->p == '/' && u->p[-1] != '*')
-			return;
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ test_cases(void **state)
 			fail_msg("%s:\n  %s\n  wanted\n  %s", cases[i].label, out.p, cases[i].want);
 		buf_free(&out);
 	}
+	arena_close(a);
 }
 
 static void
@@ -79,6 +80,7 @@ test_bounds(void **state)
 	assert_true(out.n < SANITIZE_MOST + 4096);
 	buf_free(&out);
 	free(deep);
+	arena_close(a);
 }
 
 int
