@@ -330,6 +330,30 @@ unmap(struct span mapped)
 		munmap((void *)mapped.p, mapped.n);
 }
 
+bool
+read_fd(int fd, struct buf *out)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	if (st.st_size < 0 || !buf_reserve(out, (size_t)st.st_size + 1)) {
+		errno = ENOMEM;
+		return false;
+	}
+	for (off_t at = 0; at < st.st_size;) {
+		ssize_t n = pread(fd, out->p + out->n, (size_t)(st.st_size - at), at);
+
+		if (n <= 0 && !(n < 0 && errno == EINTR)) {
+			errno = n < 0 ? errno : EIO;
+			return false;
+		}
+		out->n += n > 0 ? (size_t)n : 0;
+		at += n > 0 ? n : 0;
+	}
+	return true;
+}
+
 void
 pack_u8(struct buf *b, uint8_t v)
 {

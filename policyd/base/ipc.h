@@ -51,6 +51,8 @@ int memfd_sealed(const char *name, struct span bytes);
 /* Map all of a descriptor for reading; SPAN with p == NULL when it cannot be (n is 0 for an empty file). */
 struct span map_fd(int fd);
 void unmap(struct span mapped);
+/* Append all of a descriptor by read(): for who keeps strangers' bytes, but must not have them mapped. False with errno. */
+bool read_fd(int fd, struct buf *out);
 
 /* Writing a body: append fields in order. Reading: the same order; after a field that is not there
  * `bad` is set and all further ones are zero, so ask once at the end. */

@@ -50,12 +50,10 @@ take_store(struct peer *peer, struct packet *packet)
 	struct arena_mark mark = arena_mark(s->arena);
 	struct store_request request;
 	struct unpack u = { packet->body, false };
-	struct span mail = packet->fd_count == 1 ? map_fd(packet->fds[0]) : (struct span){ NULL, 0 };
+	struct buf mail = { 0 };
 
-	if (p == NULL) {
-		unmap(mail);
+	if (p == NULL)
 		return;                      /* the broker asks again, or defers */
-	}
 	p->peer = peer;
 	p->packet_id = packet->id;
 	peer->open++;
@@ -63,13 +61,16 @@ take_store(struct peer *peer, struct packet *packet)
 		index_begin(s->index);
 	*s->last = p;
 	s->last = &p->next;
-	if (mail.p == NULL || !wire_unpack_store(&u, s->arena, &request)) {
+	if (packet->fd_count != 1 || !wire_unpack_store(&u, s->arena, &request)) {
 		p->failed = true;
 		snprintf(p->why, sizeof p->why, "the request cannot be read");
+	} else if (!read_fd(packet->fds[0], &mail)) {
+		p->failed = true;
+		snprintf(p->why, sizeof p->why, "the mail cannot be read: %s", strerror(errno));
 	} else {
-		p->failed = !store_mail(s, &request, mail, &p->stored, p->why, sizeof p->why);
+		p->failed = !store_mail(s, &request, buf_span(&mail), &p->stored, p->why, sizeof p->why);
 	}
-	unmap(mail);
+	buf_free(&mail);
 	arena_rewind(s->arena, mark);
 	event_active(s->commit, EV_TIMEOUT, 0);
 }

@@ -92,16 +92,17 @@ class Content(unittest.TestCase):
 
         def look():
             for pid in self.tree():
-                try:
-                    with open("/proc/%d/maps" % pid) as f:
-                        maps = [line for line in f if MAIL_MAP in line]
-                    with open("/proc/%d/comm" % pid) as f:
-                        comm = f.read().strip()
-                except OSError:
-                    continue
-                if maps:
-                    seen[comm] = seen.get(comm, 0) + 1
-            return seen.get("policyd-worker", 0) >= 20
+                for _ in range(20):                      # a mail is in hand for milliseconds
+                    try:
+                        with open("/proc/%d/maps" % pid) as f:
+                            mapped = MAIL_MAP in f.read()
+                        with open("/proc/%d/comm" % pid) as f:
+                            comm = f.read().strip()
+                    except OSError:
+                        break
+                    if mapped:
+                        seen[comm] = seen.get(comm, 0) + 1
+            return seen.get("policyd-worker", 0) >= 200
         try:
             wait_until(look, 30)
         finally:
