@@ -1,9 +1,11 @@
 #include "policyd/ctl/client.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "policyd/base/ipc.h"
@@ -171,6 +173,28 @@ ctl_number(const json_t *object, const char *name)
 void
 ctl_print_safe(const char *text)
 {
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		bool c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+
+		p += c1;
+		putchar(c1 || *p < 0x20 || *p == 0x7f ? '?' : *p);
+	}
+}
+
+void
+ctl_print_json(const json_t *reply)
+{
+	json_dumpf(reply, stdout, JSON_INDENT(1));
+	puts("");
+}
+
+const char *
+ctl_when(double s, char to[CTL_WHEN])
+{
+	time_t t = (time_t)s;
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) == NULL || strftime(to, CTL_WHEN, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(to, CTL_WHEN, "?");
+	return to;
 }

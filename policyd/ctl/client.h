@@ -31,8 +31,12 @@ json_t *ctl_once(json_t *request, int *fd_out);
 int ctl_check(const json_t *reply);
 
 const char *ctl_text(const json_t *object, const char *name);
-/* A stranger's text to standard output: nothing in it may move the terminal. */
+/* A stranger's text (UTF-8) to standard output: nothing in it may move the terminal. */
 void ctl_print_safe(const char *text);
+void ctl_print_json(const json_t *reply);
+enum { CTL_WHEN = 32 };
+/* Seconds since 1970 as "2026-11-25 17:00:00", in local time. Answers `to`. */
+const char *ctl_when(double s, char to[CTL_WHEN]);
 double ctl_number(const json_t *object, const char *name);
 
 #endif

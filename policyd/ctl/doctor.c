@@ -463,8 +463,7 @@ print(const struct exam *x, int json)
 	json_t *l;
 
 	if (json) {
-		json_dumpf(x->lines, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(x->lines);
 		return;
 	}
 	json_array_foreach(x->lines, i, l)

@@ -143,8 +143,7 @@ cmd_learn(int argc, char **argv)
 		json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "learnt", t.counts[0], "known", t.counts[1], "flipped", t.counts[2], "unlearnt",
 		    t.counts[3], "held", t.counts[4], "failed", t.failed);
 
-		json_dumpf(o, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(o);
 		json_decref(o);
 	} else {
 		printf("%u learnt, %u known already, %u flipped, %u unlearnt, %u failed\n", t.counts[0], t.counts[1], t.counts[2], t.counts[3], t.failed);

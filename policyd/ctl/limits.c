@@ -2,7 +2,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
@@ -15,24 +14,14 @@ static const char usage[] =
 	"  fields limit_*.\n";
 
 static void
-print_when(double ms)
-{
-	time_t s = (time_t)(ms / 1000);
-	char text[32];
-
-	strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", localtime(&s));
-	fputs(text, stdout);
-}
-
-static void
 show_list(const json_t *reply)
 {
 	const json_t *over = json_object_get(reply, "over"), *one;
+	char when[CTL_WHEN];
 	size_t i;
 
 	json_array_foreach(over, i, one) {
-		print_when(ctl_number(one, "time_ms"));
-		printf("  %-9s %-11s ", ctl_text(one, "kind"), ctl_text(one, "measure"));
+		printf("%s  %-9s %-11s ", ctl_when(ctl_number(one, "time_ms") / 1000, when), ctl_text(one, "kind"), ctl_text(one, "measure"));
 		ctl_print_safe(ctl_text(one, "id"));
 		puts("");
 	}
@@ -44,6 +33,7 @@ static void
 show_bucket(const json_t *reply)
 {
 	static const char *const names[] = { "messages", "recipients", "distinct", "bytes_kib" };
+	char when[CTL_WHEN];
 
 	if (!json_is_true(json_object_get(reply, "known"))) {
 		puts("nothing has been counted: all of it is left");
@@ -52,14 +42,9 @@ show_bucket(const json_t *reply)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (json_object_get(reply, names[i]))
 			printf("%-11s %.1f left\n", names[i], ctl_number(reply, names[i]));
-	printf("%-11s ", "as of");
-	print_when(ctl_number(reply, "time_ms"));
-	puts("; it has refilled since");
-	if (json_object_get(reply, "born_ms")) {
-		printf("%-11s ", "first seen");
-		print_when(ctl_number(reply, "born_ms"));
-		puts("");
-	}
+	printf("%-11s %s; it has refilled since\n", "as of", ctl_when(ctl_number(reply, "time_ms") / 1000, when));
+	if (json_object_get(reply, "born_ms"))
+		printf("%-11s %s\n", "first seen", ctl_when(ctl_number(reply, "born_ms") / 1000, when));
 }
 
 int
@@ -95,8 +80,7 @@ cmd_limits(int argc, char **argv)
 	int code = ctl_check(reply);
 
 	if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0 && list) {
 		show_list(reply);
 	} else if (code == 0 && show) {

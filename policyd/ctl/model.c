@@ -68,8 +68,7 @@ finish(json_t *reply, int json, void (*show)(const json_t *reply))
 	int code = ctl_check(reply);
 
 	if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		show(reply);
 	}

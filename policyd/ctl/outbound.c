@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
@@ -18,27 +17,18 @@ static const char usage[] =
 	"  What was held meanwhile: policyctl quarantine list --customer ID. All of it is in policyctl audit list.\n";
 
 static void
-print_when(const char *what, double s)
-{
-	time_t t = (time_t)s;
-	char text[32];
-
-	strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", localtime(&t));
-	printf("%s %s", what, s > 0 ? text : "somebody releases it");
-}
-
-static void
 show(const json_t *reply)
 {
 	const json_t *list = json_object_get(reply, "contained"), *one;
+	char when[CTL_WHEN];
 	size_t i;
 
 	json_array_foreach(list, i, one) {
+		double until = ctl_number(one, "until");
+
 		ctl_print_safe(ctl_text(one, "account"));
-		printf("  %s", ctl_text(one, "action"));
-		print_when("  since", ctl_number(one, "since"));
-		print_when("  until", ctl_number(one, "until"));
-		printf("\n  ");
+		printf("  %s  since %s", ctl_text(one, "action"), ctl_when(ctl_number(one, "since"), when));
+		printf("  until %s\n  ", until > 0 ? ctl_when(until, when) : "somebody releases it");
 		ctl_print_safe(ctl_text(one, "why"));
 		puts("");
 	}
@@ -88,8 +78,7 @@ cmd_outbound(int argc, char **argv)
 	int code = ctl_check(reply);
 
 	if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0 && list) {
 		show(reply);
 	} else if (code == 0) {

@@ -136,8 +136,7 @@ show(const char *what, const json_t *reply)
 		json_array_foreach(json_object_get(reply, "changes"), i, one)
 			printf("%s\n  - %s\n  + %s\n", ctl_text(one, "key"), ctl_text(one, "old"), ctl_text(one, "new"));
 	} else if (strcmp(what, "remove-customer") == 0 || strcmp(what, "status") == 0 || strcmp(what, "meter") == 0) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else {
 		show_record(reply);
 	}
@@ -324,8 +323,7 @@ cmd_policy(int argc, char **argv)
 	int code = ctl_check(reply);
 
 	if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		show(argv[1], reply);
 	}

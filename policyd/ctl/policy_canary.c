@@ -1,7 +1,6 @@
 /* policy_canary.c - policyctl policy canary: another policy for a share of the mailboxes, its report, and its end. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "policyd/base/span.h"
 #include "policyd/ctl/client.h"
@@ -15,8 +14,7 @@ finish(json_t *reply, void (*show)(const json_t *reply))
 	int code = ctl_check(reply);
 
 	if (code == 0 && ctl_json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		show(reply);
 	}
@@ -45,11 +43,9 @@ show_report(const json_t *reply)
 		if (strchr(name, '>'))
 			printf("  %-24s %8.0f\n", name, json_number_value(one));
 	json_array_foreach(json_object_get(reply, "changes"), i, one) {
-		time_t at = (time_t)ctl_number(one, "time");
-		char when[32];
+		char when[CTL_WHEN];
 
-		strftime(when, sizeof when, "%Y-%m-%d %H:%M", localtime(&at));
-		printf("  %s ref %s, %.2f points: %s -> %s\n", when, ctl_text(one, "reference"), ctl_number(one, "points"), ctl_text(one, "from"), ctl_text(one, "to"));
+		printf("  %s ref %s, %.2f points: %s -> %s\n", ctl_when(ctl_number(one, "time"), when), ctl_text(one, "reference"), ctl_number(one, "points"), ctl_text(one, "from"), ctl_text(one, "to"));
 	}
 	free(values);
 }

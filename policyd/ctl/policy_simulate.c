@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "policyd/ctl/client.h"
@@ -16,11 +15,9 @@ show_changes(const json_t *reply)
 	json_t *one;
 
 	json_array_foreach(json_object_get(reply, "examples"), i, one) {
-		time_t at = (time_t)ctl_number(one, "time");
-		char when[32];
+		char when[CTL_WHEN];
 
-		strftime(when, sizeof when, "%Y-%m-%d %H:%M", localtime(&at));
-		printf("  %s ref %s, %.2f points, ", when, ctl_text(one, "reference"), ctl_number(one, "points"));
+		printf("  %s ref %s, %.2f points, ", ctl_when(ctl_number(one, "time"), when), ctl_text(one, "reference"), ctl_number(one, "points"));
 		ctl_print_safe(ctl_text(one, "recipient"));
 		printf(": %s -> %s\n", ctl_text(one, "from"), ctl_text(one, "to"));
 	}
@@ -79,8 +76,7 @@ simulate_mail(const char *path, const char *rcpt, json_t *change)
 	if (code == 0 && ctl_json) {
 		json_t *both = json_pack("{s:O, s:O}", "now", replies[0], "changed", replies[1]);
 
-		json_dumpf(both, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(both);
 		json_decref(both);
 	}
 	json_decref(replies[0]);
@@ -126,8 +122,7 @@ policy_simulate(int argc, char **argv)
 
 	code = ctl_check(reply);
 	if (code == 0 && ctl_json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		show_report(reply);
 	}

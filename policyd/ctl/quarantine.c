@@ -36,39 +36,20 @@ static const char usage[] =
 	"  --json   prints JSON.  Exit code: 0 all done, 1 not all, 2 asked wrongly\n";
 
 static void
-when(const json_t *entry, char to[32])
-{
-	time_t t = (time_t)ctl_number(entry, "time");
-	struct tm tm;
-
-	localtime_r(&t, &tm);
-	strftime(to, 32, "%Y-%m-%d %H:%M:%S", &tm);
-}
-
-/* Subjects and addresses are a stranger's text: nothing in them may move the terminal. */
-static void
-print_safe(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-}
-
-static void
 show_list(const json_t *reply)
 {
 	size_t i;
 	json_t *e;
 
 	json_array_foreach(json_object_get(reply, "entries"), i, e) {
-		char time[32];
+		char when[CTL_WHEN];
 
-		when(e, time);
-		printf("%s  %s  %-9s %-11s %6.1f  <", ctl_text(e, "id"), time, ctl_text(e, "state"), ctl_text(e, "class"), ctl_number(e, "points"));
-		print_safe(ctl_text(e, "sender"));
+		printf("%s  %s  %-9s %-11s %6.1f  <", ctl_text(e, "id"), ctl_when(ctl_number(e, "time"), when), ctl_text(e, "state"), ctl_text(e, "class"), ctl_number(e, "points"));
+		ctl_print_safe(ctl_text(e, "sender"));
 		printf("> -> <");
-		print_safe(ctl_text(e, "recipient"));
+		ctl_print_safe(ctl_text(e, "recipient"));
 		printf(">  ");
-		print_safe(ctl_text(e, "subject"));
+		ctl_print_safe(ctl_text(e, "subject"));
 		if (ctl_text(e, "node")[0])
 			printf("  at %s", ctl_text(e, "node"));
 		puts("");
@@ -81,26 +62,25 @@ show_entry(const json_t *reply)
 	static const char *const fields[] = { "class", "sender", "from", "subject", "message_id", "client", "helo", "queue_id", "allow" };
 	json_t *e = json_array_get(json_object_get(reply, "entries"), 0);
 	size_t i;
-	char time[32];
+	char when[CTL_WHEN];
 
-	when(e, time);
-	printf("id          %s\nreceived    %s, %d bytes, %d times\n", ctl_text(e, "id"), time, (int)ctl_number(e, "size"), (int)ctl_number(e, "count"));
+	printf("id          %s\nreceived    %s, %d bytes, %d times\n", ctl_text(e, "id"), ctl_when(ctl_number(e, "time"), when), (int)ctl_number(e, "size"), (int)ctl_number(e, "count"));
 	for (i = 0; i < sizeof fields / sizeof *fields; i++) {
 		printf("%-11s ", fields[i]);
-		print_safe(ctl_text(e, fields[i]));
+		ctl_print_safe(ctl_text(e, fields[i]));
 		puts("");
 	}
 	json_array_foreach(json_object_get(reply, "symbols"), i, e) {
 		printf("symbol      %-28s %7.2f  ", ctl_text(e, "name"), ctl_number(e, "points"));
-		print_safe(ctl_text(e, "evidence"));
+		ctl_print_safe(ctl_text(e, "evidence"));
 		puts("");
 	}
 	json_array_foreach(json_object_get(reply, "entries"), i, e) {
 		printf("recipient   <");
-		print_safe(ctl_text(e, "recipient"));
+		ctl_print_safe(ctl_text(e, "recipient"));
 		printf("> %s, %.2f points, his quarantine begins at %.2f%s; ", ctl_text(e, "state"), ctl_number(e, "points"), ctl_number(e, "quarantine"),
 		    strcmp(ctl_text(e, "mode"), "copy") == 0 ? ", a copy of what was rejected" : "");
-		print_safe(ctl_text(e, "note"));
+		ctl_print_safe(ctl_text(e, "note"));
 		puts("");
 	}
 	if (json_is_true(json_object_get(reply, "damaged")))
@@ -270,8 +250,7 @@ say(const json_t *reply, void (*show)(const json_t *reply))
 	int code = ctl_check(reply);
 
 	if (code == 0 && ctl_json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		show(reply);
 	}

@@ -60,8 +60,7 @@ report(const char *class, const char *address, bool attached)
 	int code = ctl_check(reply);
 
 	if (code == 0 && ctl_json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	}
 	json_decref(reply);
 	close(mail);

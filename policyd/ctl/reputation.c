@@ -27,7 +27,7 @@ cmd_reputation(int argc, char **argv)
 	int code = ctl_check(reply);
 
 	if (code == 0 && ctl_json)
-		json_dumpf(reply, stdout, JSON_INDENT(1));
+		ctl_print_json(reply);
 	else if (code == 0 && json_object_get(reply, "reset"))
 		printf("%s", json_is_true(json_object_get(reply, "reset")) ? "forgotten" : "nothing was known");
 	else if (code == 0 && pair)

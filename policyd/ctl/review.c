@@ -106,8 +106,7 @@ cmd_review(int argc, char **argv)
 	int code = ctl_check(reply);
 
 	if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0 && seals && json_object_get(reply, "state")) {
 		puts(ctl_text(reply, "state"));
 	} else if (code == 0 && seals) {

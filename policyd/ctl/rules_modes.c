@@ -57,8 +57,7 @@ rules_status(void)
 	size_t i;
 
 	if (code == 0 && ctl_json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		printf("%.0f mails scanned by this node since it started\n", ctl_number(reply, "mails"));
 		json_array_foreach(json_object_get(reply, "modes"), i, r) {

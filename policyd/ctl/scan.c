@@ -292,8 +292,7 @@ cmd_scan(int argc, char **argv)
 		}
 		if (one == 0 && json) {
 			json_object_set_new(reply, "file", json_string(argv[i]));
-			json_dumpf(reply, stdout, JSON_INDENT(1));
-			puts("");
+			ctl_print_json(reply);
 		} else if (one == 0) {
 			one = show(argv[i], reply, why);
 		}

@@ -2,7 +2,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "policyd/ctl/client.h"
 #include "policyd/ctl/commands.h"
@@ -11,13 +10,6 @@ static const char usage[] =
 	"usage: policyctl trace ID... [--json]\n"
 	"  ID is the MTA's queue id, a Message-ID, the reference of a reply or header, a quarantine id, or an address of sender or\n"
 	"  recipient. Of several all must fit.\n";
-
-static void
-print_safe(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-}
 
 /* "7", or "off" where the event has none. */
 static const char *
@@ -34,34 +26,30 @@ static void
 show(const json_t *e)
 {
 	char tag[24], quarantine[24], discard[24];
-	time_t t = (time_t)(ctl_number(e, "time_ms") / 1000);
-	char when[32];
-	struct tm tm;
+	char when[CTL_WHEN];
 	size_t i;
 	json_t *s;
 
-	localtime_r(&t, &tm);
-	strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-	printf("%s  ref %s  queue id %s\n  [%s] helo %s\n  <", when, ctl_text(e, "ref"), ctl_text(e, "queue_id")[0] ? ctl_text(e, "queue_id") : "-",
+	printf("%s  ref %s  queue id %s\n  [%s] helo %s\n  <", ctl_when(ctl_number(e, "time_ms") / 1000, when), ctl_text(e, "ref"), ctl_text(e, "queue_id")[0] ? ctl_text(e, "queue_id") : "-",
 	    ctl_text(e, "client"), ctl_text(e, "helo"));
-	print_safe(ctl_text(e, "sender"));
+	ctl_print_safe(ctl_text(e, "sender"));
 	printf("> -> <");
-	print_safe(ctl_text(e, "recipient"));
+	ctl_print_safe(ctl_text(e, "recipient"));
 	printf(">\n  %s%s%s", strcmp(ctl_text(e, "event"), "rcpt") == 0 ? "at RCPT: " : "", ctl_text(e, "outcome"), ctl_text(e, "verdict")[0] ? " as " : "");
 	printf("%s, answered: ", ctl_text(e, "verdict"));
-	print_safe(ctl_text(e, "reply"));
+	ctl_print_safe(ctl_text(e, "reply"));
 	puts("");
 	if (strcmp(ctl_text(e, "event"), "message") != 0)
 		return;
 	printf("  subject: ");
-	print_safe(ctl_text(e, "subject"));
+	ctl_print_safe(ctl_text(e, "subject"));
 	printf("\n  %.2f points (tag %s, quarantine %s, discard %s), %d bytes, %d ms\n", ctl_number(e, "points"), threshold(e, "tag", tag),
 	    threshold(e, "quarantine", quarantine), threshold(e, "discard", discard), (int)ctl_number(e, "size"), (int)ctl_number(e, "took_ms"));
 	if (ctl_text(e, "quarantine_id")[0])
 		printf("  in quarantine: %s\n", ctl_text(e, "quarantine_id"));
 	json_array_foreach(json_object_get(e, "symbols"), i, s) {
 		printf("  %8.2f  %-28s ", ctl_number(s, "points"), ctl_text(s, "name"));
-		print_safe(ctl_text(s, "evidence"));
+		ctl_print_safe(ctl_text(s, "evidence"));
 		puts("");
 	}
 }
@@ -95,8 +83,7 @@ cmd_trace(int argc, char **argv)
 		fprintf(stderr, "policyctl: nothing is known of \"%s\"; history is kept for 14 days, the log may have more\n", id);
 		code = 1;
 	} else if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		json_array_foreach(json_object_get(reply, "events"), i, e)
 			show(e);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "policyd/ctl/client.h"
@@ -78,8 +77,7 @@ run(json_t *request, const char *what, int json, void (*print)(const char *, con
 	int code = ctl_check(reply);
 
 	if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		print(what, reply);
 	}
@@ -158,13 +156,9 @@ show_audit(const char *what, const json_t *reply)
 		return;
 	}
 	json_array_foreach(json_object_get(reply, "entries"), i, e) {
-		time_t t = (time_t)ctl_number(e, "time");
-		struct tm tm;
-		char when[32];
+		char when[CTL_WHEN];
 
-		localtime_r(&t, &tm);
-		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-		printf("%d  %s  ", (int)ctl_number(e, "seq"), when);
+		printf("%d  %s  ", (int)ctl_number(e, "seq"), ctl_when(ctl_number(e, "time"), when));
 		ctl_print_safe(ctl_text(e, "actor"));
 		printf(" (%s%s%s)  %s  ", ctl_text(e, "role"), ctl_text(e, "role")[0] ? ", " : "", ctl_text(e, "from"), ctl_text(e, "action"));
 		ctl_print_safe(ctl_text(e, "target"));
@@ -200,8 +194,7 @@ cmd_audit(int argc, char **argv)
 	int code = ctl_check(reply);
 
 	if (code == 0 && json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1));
-		puts("");
+		ctl_print_json(reply);
 	} else if (code == 0) {
 		show_audit(argv[optind], reply);
 	}
