@@ -7,7 +7,7 @@ import unittest
 from tests.lib.mail import points
 from tests.lib.milter import Milter
 from tests.lib.policyd import Policyd
-from tests.lib.procs import Dir, wait_until
+from tests.lib.procs import BUILD, Dir, wait_until
 
 CUSTOMERS = 2000
 WANTS = [{"quarantine": "4"}, {"discard": "4"}, {"tag": "4"}, {"tag": "9"}, {"filter": "false"}]      # of a mail of 5 points, by customer
@@ -60,7 +60,8 @@ class Many(unittest.TestCase):
         grown = {name: after[name] - before[name] for name in before}
         print("\n      50,000 recipients of %d customers: %.1f s; more at the peak than before: %s" % (CUSTOMERS, seconds,
               ", ".join("%s %.0f MB" % (n, mb) for n, mb in grown.items() if mb >= 1)))
-        self.assertLess(sum(grown.values()), ROOM_MB)
+        if "/san" not in BUILD:                          # there what is freed is kept for a while
+            self.assertLess(sum(grown.values()), ROOM_MB)
         # Nobody else waits for long: a mail after it, and what was held is there.
         start = time.monotonic()
         self.check(1)
