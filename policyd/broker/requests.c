@@ -8,19 +8,13 @@
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
-#include "policyd/base/log.h"
 #include "policyd/base/metrics.h"
-#include "policyd/broker/account.h"
 #include "policyd/broker/alarms.h"
-#include "policyd/broker/campaign.h"
 #include "policyd/broker/deprovision.h"
-#include "policyd/broker/dispatch.h"
 #include "policyd/broker/outbound.h"
 #include "policyd/broker/render.h"
-#include "policyd/broker/reputation.h"
-#include "policyd/broker/transaction.h"
+#include "policyd/broker/request.h"
 #include "policyd/broker/variants.h"
-#include "policyd/broker/wanted.h"
 #include "policyd/broker/watch.h"
 #include "policyd/net/dns.h"
 #include "policyd/store/buckets.h"
@@ -31,33 +25,7 @@
 #include "policyd/store/reputations.h"
 #include "policyd/store/source.h"
 
-enum { SCAN_MS = 60 * 1000, LESSON_MS = 30 * 1000, REPLY_MS = 2000 };
-
-struct caller {                              /* one connection of policyctl */
-	struct broker *broker;
-	int sock;
-	struct event *readable;
-	struct inbox inbox;
-	int open;                            /* requests in work */
-	bool gone;
-	bool reports;                        /* it came by report.sock: it may report mail, as the user it names, and nothing else */
-};
-
-struct request {
-	struct caller *caller;
-	uint32_t id;
-	json_t *json;
-	int fd;                              /* the mail, or -1 */
-	struct tx *tx;                       /* of a scan: a transaction that nobody sent */
-	json_t *account;                     /* of a scan that is to be explained */
-
-	/* of a lesson */
-	char customer[64];                   /* whose model learns; empty: all customers' */
-	uint64_t mailbox;                    /* with a model of its own; or 0 */
-	unsigned mails, lessons;             /* all; those still at the trainer's */
-	unsigned results[7];                 /* by lesson_results */
-	char why[256];
-};
+enum { WORKER_MS = 30 * 1000, REPLY_MS = 2000 };
 
 static void
 caller_free(struct caller *c)
@@ -69,8 +37,7 @@ caller_free(struct caller *c)
 	free(c);
 }
 
-/* Takes `reply`. Ends the request. */
-static void
+void
 request_reply(struct request *r, json_t *reply)
 {
 	struct caller *c = r->caller;
@@ -94,410 +61,28 @@ request_reply(struct request *r, json_t *reply)
 		caller_free(c);
 }
 
-static json_t *
-error(const char *why, int code)
+json_t *
+request_error(const char *why, int code)
 {
 	return json_pack("{s:s, s:i}", "error", why, "exit", code);
 }
 
-static const char *
-field(const struct request *r, const char *name)
+const char *
+request_field(const struct request *r, const char *name)
 {
 	const char *value = json_string_value(json_object_get(r->json, name));
 
 	return value ? value : "";
 }
 
-/* ---- scan: the same decision as the milter's, for a mail that nobody sent ---- */
-
-static json_t *
-span_json(struct span s)
-{
-	json_t *text = json_stringn(s.p ? s.p : "", s.n);
-
-	return text ? text : json_string("");
-}
-
-static json_t *
-threshold(double points)
-{
-	return isfinite(points) ? json_real(points) : json_null();
-}
-
-static json_t *
-recipient_json(const struct tx *tx, uint32_t i)
-{
-	const struct recipient *r = &tx->recipients[i];
-	const struct scanned_class *score = &tx->scanned.scores[r->score];
-
-	return json_pack("{s:s, s:i, s:s, s:b, s:f, s:f, s:f, s:b, s:o, s:s, s:s, s:{s:o, s:o, s:o}}", "address", r->raw, "class",
-	    (int)r->class_id, "customer", r->policy->customer, "filter", r->policy->filter, "points", score->points,
-	    "bayes_points", score->bayes_points, "probability", score->probability, "model_known", score->model_known, "banned", span_json(score->banned),
-	    "outcome", outcome_names[tx->fates[i].outcome], "wanted", outcome_names[tx->fates[i].wanted], "thresholds",
-	    "tag", threshold(r->policy->tag), "quarantine", threshold(r->policy->quarantine),
-	    "discard", threshold(r->policy->discard));
-}
-
-/* A symbol, what it would add were it in force, and who would get what without it. */
-static json_t *
-symbol_json(const struct tx *tx, const struct symbol *s)
-{
-	json_t *without = json_array();
-
-	for (uint32_t i = 0; s->points != 0 && i < tx->recipient_count; i++) {
-		enum outcome now = tx_outcome(tx, i, 0), then = tx_outcome(tx, i, -s->points);
-
-		if (now != then)
-			json_array_append_new(without, json_pack("{s:s, s:s, s:s}", "address", tx->recipients[i].raw, "outcome",
-			    outcome_names[then], "instead_of", outcome_names[now]));
-	}
-	return json_pack("{s:o, s:f, s:f, s:o, s:o}", "name", span_json(s->name), "points", s->points, "held", s->held, "evidence",
-	    span_json(s->evidence), "without", without);
-}
-
-static json_t *
-scan_json(const struct tx *tx)
-{
-	static const struct { unsigned class; const char *name; } names[] = {
-		{ CLASS_VIRUS, "virus" }, { CLASS_PHISH, "phish" }, { CLASS_BANNED, "banned" }, { CLASS_BULK, "bulk" },
-		{ CLASS_UNSCANNABLE, "unscannable" },
-	};
-	const struct scanned *s = &tx->scanned;
-	json_t *recipients = json_array(), *symbols = json_array(), *classes = json_array();
-
-	for (uint32_t i = 0; i < tx->recipient_count; i++)
-		json_array_append_new(recipients, recipient_json(tx, i));
-	for (uint32_t i = 0; i < s->symbol_count; i++)
-		json_array_append_new(symbols, symbol_json(tx, &s->symbols[i]));
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (s->classes & names[i].class)
-			json_array_append_new(classes, json_string(names[i].name));
-	return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "recipients", recipients, "symbols", symbols,
-	    "classes", classes, "defer", s->defer, "defer_reason", span_json(s->defer_reason),
-	    "results", span_json(s->results), "message_id", span_json(s->message_id), "from", span_json(s->from), "subject", span_json(s->subject),
-	    "size", (json_int_t)tx->size, "cpu_us", (json_int_t)s->cpu_us);
-}
-
-static void
-scan_done(void *arg, enum job_result result, struct packet *answer)
-{
-	struct request *r = arg;
-	struct tx *tx = r->tx;
-	struct unpack u = { answer ? answer->body : SPAN(""), false };
-	json_t *reply;
-
-	tx->work = NULL;
-	if (result == JOB_POISON)
-		reply = error("the mail ended two workers: it would be handled as unscannable", 1);
-	else if (result != JOB_DONE || !(tx->have_scanned = scanned_unpack(&u, &tx->scanned)))
-		reply = error("no worker could scan it in time; see policyctl doctor", 1);
-	else
-		reply = reputation_credit(tx) && tx_decide(tx) ? scan_json(tx) : error("no memory", 1);
-	if (r->account)
-		json_object_set(reply, "message", r->account);
-	tx->mail_fd = -1;                    /* the request closes it */
-	tx_free(tx);
-	request_reply(r, reply);
-}
-
-static void
-scan_asked(void *arg, struct packet *question)
-{
-	struct request *r = arg;
-	struct unpack u = { question ? question->body : SPAN(""), false };
-
-	if (question == NULL || question->type != W_ACCOUNT)
-		answers_asked(r->tx, question);
-	else if (r->account == NULL)
-		r->account = account_json(&u);
-}
-
-/* Recipients of the request, or postmaster of nowhere: the default policy. */
-static bool
-scan_recipients(struct tx *tx, const json_t *list)
-{
-	size_t count = json_array_size(list) ? json_array_size(list) : 1;
-
-	tx->recipients = calloc(count, sizeof *tx->recipients);
-	if (tx->recipients == NULL)
-		return false;
-	for (size_t i = 0; i < count && i < MAX_RECIPIENTS; i++) {
-		const char *address = json_string_value(json_array_get(list, i));
-		struct recipient *r = &tx->recipients[i];
-
-		r->raw = strdup(address ? address : "default");
-		if (r->raw == NULL)
-			return false;
-		tx->recipient_count++;
-		r->index = (uint32_t)i;
-		r->policy = customers_lookup(tx->broker->customers, span_of(r->raw), &r->class_id);
-	}
-	return true;
-}
-
-struct under_policy {                        /* scan_recipients, maybe while a change of policy stands */
-	struct tx *tx;
-	bool good;
-};
-
-static void
-scan_look_up(void *arg)
-{
-	struct under_policy *u = arg;
-	const struct request *r = u->tx->asker;
-
-	u->good = scan_recipients(u->tx, json_object_get(r->json, "recipients"));
-}
-
-static void
-scan_submit(struct tx *tx)
-{
-	struct request *r = tx->asker;
-	struct buf body = { 0 };
-
-	tx_pack_job(tx, &body);
-	tx->work = dispatch_submit(tx->broker->dispatch, &body, r->fd, clock_ms() + SCAN_MS, scan_done, scan_asked, r);
-	if (tx->work == NULL) {
-		tx->mail_fd = -1;
-		tx_free(tx);
-		request_reply(r, error("the scan queue is full; try again later", 1));
-	}
-}
-
-static void
-scan(struct request *r)
-{
-	struct broker *b = r->caller->broker;
-	struct tx *tx = calloc(1, sizeof *tx);
-
-	if (r->fd < 0 || tx == NULL) {
-		free(tx);
-		request_reply(r, error("scan: no mail came with the request", 2));
-		return;
-	}
-	tx->broker = b;
-	metrics_set(M_TRANSACTIONS_NOW, ++b->transactions);
-	tx->settings = settings_hold(b);
-	tx->held = customers_hold(b->customers);
-	tx->config = tx->settings->config;
-	tx->mail_fd = r->fd;
-	tx->size = (uint64_t)lseek(r->fd, 0, SEEK_END);
-	r->tx = tx;
-	ip_parse(span_of(field(r, "client")), &tx->session.client);
-	tx->relayed = nets_have(tx->config->trusted_relays, tx->config->trusted_relay_count, &tx->session.client);
-	snprintf(tx->session.helo, sizeof tx->session.helo, "%s", field(r, "helo"));
-	snprintf(tx->session.context, sizeof tx->session.context, "scan");
-	snprintf(tx->envelope.sender, sizeof tx->envelope.sender, "%s", field(r, "sender"));
-	struct under_policy under = { .tx = tx };
-	json_t *refusal = NULL;
-
-	tx->asker = r;
-	tx->explain = json_is_true(json_object_get(r->json, "explain"));
-	if (json_object_get(r->json, "values"))      /* policyctl policy simulate --mail */
-		refusal = customers_with(b->customers, r->json, scan_look_up, &under);
-	else
-		scan_look_up(&under);
-	if (under.good) {
-		wanted_then(tx, scan_submit);
-	} else {
-		tx->mail_fd = -1;
-		tx_free(tx);
-		request_reply(r, refusal ? refusal : error("no memory", 1));
-	}
-}
-
-/* ---- learn: a worker makes features of the mail (or of those attached to it), the trainer learns them ---- */
-
-static const char *const lesson_results[] = { "failed", "learnt", "known", "flipped", "unlearnt", "held", "refused" };
-enum { LESSON_FAILED_CODE = 0, LESSON_REFUSED_CODE = 6, LESSON_CODES = sizeof lesson_results / sizeof *lesson_results };
-
-/* All lessons of the request are answered: one result, or of several mails how many of each. What failed comes first, so that
- * it is tried again (what was learnt is then known); then what was refused. */
-static void
-lessons_end(struct request *r)
-{
-	unsigned kinds = 0, last = 0;
-
-	for (unsigned i = 0; i < LESSON_CODES; i++) {
-		kinds += r->results[i] > 0;
-		last = r->results[i] > 0 ? i : last;
-	}
-	metrics_add(M_LESSONS_FAILED, r->results[LESSON_FAILED_CODE]);
-	if (r->results[LESSON_FAILED_CODE] > 0 || (kinds == 1 && last == LESSON_REFUSED_CODE)) {
-		request_reply(r, error(r->why[0] ? r->why : "the trainer gave no answer; see policyctl doctor", r->results[LESSON_FAILED_CODE] ? 1 : 2));
-		return;
-	}
-	json_t *reply = json_pack("{s:s, s:i}", "result", kinds == 1 ? lesson_results[last] : "several", "mails", (int)r->mails);
-
-	for (unsigned i = 1; i < LESSON_CODES; i++)
-		if (kinds > 1 && r->results[i] > 0)
-			json_object_set_new(reply, lesson_results[i], json_integer(r->results[i]));
-	request_reply(r, reply);
-}
-
-static void
-lesson_done(void *arg, struct packet *answer)
-{
-	struct request *r = arg;
-	struct unpack u = { answer ? answer->body : SPAN(""), false };
-	uint8_t result = unpack_u8(&u);
-	char why[sizeof r->why];
-
-	unpack_text(&u, why, sizeof why);
-	if (answer == NULL || u.bad || result >= LESSON_CODES)
-		result = LESSON_FAILED_CODE;
-	else if (why[0])
-		memcpy(r->why, why, sizeof why);
-	r->results[result]++;
-	if (--r->lessons == 0)
-		lessons_end(r);
-}
-
-/* It speaks of mails like it as well: with the voice of the customer, else of whoever teaches. */
-static void
-report_alike(struct request *r, struct unpack *alike, bool spam, bool learn)
-{
-	char voice[80];
-
-	snprintf(voice, sizeof voice, "%s:%.70s", r->customer[0] ? "customer" : "who", r->customer[0] ? r->customer : field(r, "who"));
-	campaign_report(r->caller->broker, alike, spam, !learn, voice);
-}
-
-static void
-skip_symbols(struct unpack *u)
-{
-	for (uint32_t n = unpack_u32(u); n > 0 && !u->bad; n--)
-		unpack_span(u);
-}
-
-/* One mail's part of W_FEATURES to the trainer. */
-static bool
-ask_lesson(struct request *r, struct unpack *u)
-{
-	struct span identity = unpack_span(u), alike = unpack_span(u), features = unpack_span(u);
-	bool learn = strcmp(field(r, "cmd"), "learn") == 0, spam = strcmp(field(r, "class"), "spam") == 0;
-	struct unpack symbols = *u;
-	struct buf body = { 0 };
-
-	skip_symbols(u);
-	struct unpack like = *u;
-
-	unpack_span(u);
-	if (u->bad)
-		return false;
-	report_alike(r, &like, spam, learn);
-	if (learn && !spam)
-		watch_ham(r->caller->broker->watch, &symbols);
-	pack_u8(&body, spam);
-	pack_u8(&body, learn);
-	pack_text(&body, r->caller->reports ? "user" : field(r, "source")[0] ? field(r, "source") : "cli");
-	pack_text(&body, r->caller->reports ? field(r, "for") : field(r, "who"));
-	pack_text(&body, r->customer);
-	pack_u64(&body, r->mailbox);
-	pack_span(&body, identity);
-	pack_span(&body, alike);
-	pack_span(&body, features);
-	return link_ask(r->caller->broker->trainer, W_LESSON, &body, NULL, 0, LESSON_MS, lesson_done, r);
-}
-
-static void
-features_done(void *arg, enum job_result result, struct packet *answer)
-{
-	struct request *r = arg;
-	struct unpack u = { answer ? answer->body : SPAN(""), false };
-	uint32_t count = unpack_u32(&u);
-
-	if (result != JOB_DONE || u.bad || answer->type != W_FEATURES || count > MAX_REPORTED) {
-		metrics_add(M_LESSONS_FAILED, 1);
-		request_reply(r, error(result == JOB_POISON ? "the mail ended two workers; it cannot be learnt" :
-		    "no worker could read the mail in time", result == JOB_POISON ? 2 : 1));
-		return;
-	}
-	if (count == 0) {
-		request_reply(r, error("no mail is attached: forward what you report as an attachment", 2));
-		return;
-	}
-	r->mails = count;
-	r->lessons = 1;                      /* not ended by an answer that comes at once */
-	for (uint32_t i = 0; i < count; i++) {
-		if (ask_lesson(r, &u))
-			r->lessons++;
-		else
-			r->results[LESSON_FAILED_CODE]++;
-	}
-	if (--r->lessons == 0)
-		lessons_end(r);
-}
-
-/* Whose model learns: the customer that the address belongs to, and the mailbox where it has one of its own; without an
- * address, all customers'. */
-static bool
-lesson_customer(struct request *r)
-{
-	const char *address = field(r, "for");
-	uint32_t class_id;
-
-	if (address[0] == '\0')
-		return true;
-	const struct policy *policy = customers_lookup(r->caller->broker->customers, span_of(address), &class_id);
-
-	snprintf(r->customer, sizeof r->customer, "%s", policy->customer);
-	r->mailbox = wanted_mailbox(r->caller->broker, policy, span_of(address));
-	return policy->customer[0] != '\0';
-}
-
-/* A mail without session, envelope or policies of its own to a worker. */
-static void
-submit_plain(struct request *r, enum job kind, job_callback done)
+void
+request_submit(struct request *r, enum job kind, job_callback done)
 {
 	struct buf body = { 0 };
 
 	job_pack_plain(r->caller->broker, kind, &body);
-	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + LESSON_MS, done, NULL, r) == NULL)
-		request_reply(r, error("the scan queue is full; try again later", 1));
-}
-
-static void
-learn(struct request *r)
-{
-	const char *class = field(r, "class");
-
-	metrics_add(M_LESSONS, 1);
-	if (r->fd < 0 || (strcmp(class, "spam") != 0 && strcmp(class, "ham") != 0)) {
-		request_reply(r, error("learn: a class (spam or ham) and a mail are needed", 2));
-		return;
-	}
-	if (!lesson_customer(r)) {
-		request_reply(r, error("--for: that address belongs to no customer (policyctl policy explain ADDRESS)", 2));
-		return;
-	}
-	submit_plain(r, json_is_true(json_object_get(r->json, "attached")) ? JOB_ATTACHED : JOB_FEATURES, features_done);
-}
-
-/* ---- released: no lesson, but a word for mails like it ---- */
-
-static void
-released_read(void *arg, enum job_result result, struct packet *answer)
-{
-	struct request *r = arg;
-	struct unpack u = { answer ? answer->body : SPAN(""), false };
-
-	if (result == JOB_DONE && answer->type == W_FEATURES && unpack_u32(&u) == 1) {
-		for (int i = 0; i < 3; i++)
-			unpack_span(&u);             /* identity, alike, features */
-		skip_symbols(&u);
-		report_alike(r, &u, false, true);
-	}
-	request_reply(r, json_pack("{s:s}", "result", "heard"));
-}
-
-static void
-released(struct request *r)
-{
-	if (r->fd < 0 || !lesson_customer(r))
-		request_reply(r, error("released: a mail is needed, and a customer's address or none", 2));
-	else
-		submit_plain(r, JOB_FEATURES, released_read);
+	if (dispatch_submit(r->caller->broker->dispatch, &body, r->fd, clock_ms() + WORKER_MS, done, NULL, r) == NULL)
+		request_reply(r, request_error("the scan queue is full; try again later", 1));
 }
 
 /* ---- render: a mail for people to look at ---- */
@@ -509,7 +94,7 @@ rendered(void *arg, enum job_result result, struct packet *answer)
 	struct unpack u = { answer ? answer->body : SPAN(""), false };
 	json_t *reply = result == JOB_DONE && answer->type == W_RENDERED ? render_json(&u) : NULL;
 
-	request_reply(r, reply ? reply : error(result == JOB_POISON ? "the mail ended two workers; it cannot be shown" :
+	request_reply(r, reply ? reply : request_error(result == JOB_POISON ? "the mail ended two workers; it cannot be shown" :
 	    "no worker could read the mail in time", 1));
 }
 
@@ -517,9 +102,9 @@ static void
 render(struct request *r)
 {
 	if (r->fd < 0)
-		request_reply(r, error("render: no mail came with the request", 2));
+		request_reply(r, request_error("render: no mail came with the request", 2));
 	else
-		submit_plain(r, JOB_RENDER, rendered);
+		request_submit(r, JOB_RENDER, rendered);
 }
 
 /* ---- trace: what became of a mail; "id" may be several words, each an address or an id of the mail ---- */
@@ -544,8 +129,8 @@ event_has(const json_t *event, struct span word)
 static bool
 event_asked(const struct request *r, const json_t *event)
 {
-	struct span left = span_of(field(r, "id"));
-	const char *scope = field(r, "customer"), *customer = json_string_value(json_object_get(event, "customer"));
+	struct span left = span_of(request_field(r, "id"));
+	const char *scope = request_field(r, "customer"), *customer = json_string_value(json_object_get(event, "customer"));
 	size_t words = 0;
 
 	if (scope[0] && (customer == NULL || strcmp(customer, scope) != 0))
@@ -567,13 +152,13 @@ static void traced(void *arg, json_t *events);
 static bool
 trace_next(struct request *r)
 {
-	struct span left = span_from(span_of(field(r, "id")), (size_t)json_integer_value(json_object_get(r->json, "at"))), word = SPAN("");
+	struct span left = span_from(span_of(request_field(r, "id")), (size_t)json_integer_value(json_object_get(r->json, "at"))), word = SPAN("");
 
 	while (left.n > 0 && word.n == 0)
 		word = span_cut(&left, ' ');
 	if (word.n == 0)
 		return false;
-	json_object_set_new(r->json, "at", json_integer((json_int_t)(strlen(field(r, "id")) - left.n)));
+	json_object_set_new(r->json, "at", json_integer((json_int_t)(strlen(request_field(r, "id")) - left.n)));
 	history_find(r->caller->broker->redis, word, traced, r);
 	return true;
 }
@@ -584,7 +169,7 @@ traced(void *arg, json_t *events)
 	struct request *r = arg;
 
 	if (events == NULL) {
-		request_reply(r, error("Redis gave no answer: the history is in it; the log has the same lines", 1));
+		request_reply(r, request_error("Redis gave no answer: the history is in it; the log has the same lines", 1));
 		return;
 	}
 	for (size_t i = json_array_size(events); i-- > 0;)
@@ -600,7 +185,7 @@ static void
 trace(struct request *r)
 {
 	if (!trace_next(r))
-		request_reply(r, error("trace: an id is needed: queue id, Message-ID, reference or quarantine id, or an address", 2));
+		request_reply(r, request_error("trace: an id is needed: queue id, Message-ID, reference or quarantine id, or an address", 2));
 }
 
 /* ---- policies, status ---- */
@@ -614,9 +199,9 @@ policy_done(void *arg, json_t *reply)
 static void
 policy(struct request *r)
 {
-	if (strcmp(field(r, "cmd"), "policy.remove_customer") == 0)
+	if (strcmp(request_field(r, "cmd"), "policy.remove_customer") == 0)
 		deprovision(r->caller->broker, r->json, policy_done, r);
-	else if (strcmp(field(r, "cmd"), "policy.meter") == 0)
+	else if (strcmp(request_field(r, "cmd"), "policy.meter") == 0)
 		meter_request(r->caller->broker->meter, r->json, policy_done, r);
 	else
 		customers_request(r->caller->broker->customers, r->json, policy_done, r);
@@ -671,8 +256,8 @@ static const struct command {
 	bool prefix;
 	void (*run)(struct request *r);
 } commands[] = {
-	{ "scan", false, scan }, { "learn", false, learn }, { "unlearn", false, learn }, { "trace", false, trace },
-	{ "render", false, render }, { "released", false, released },
+	{ "scan", false, request_scan }, { "learn", false, request_learn }, { "unlearn", false, request_learn }, { "trace", false, trace },
+	{ "render", false, render }, { "released", false, request_released },
 	{ "policy.", true, policy }, { "rules.", true, rules }, { "reputation.", true, reputation }, { "limits.", true, limits },
 	{ "outbound.", true, outbound }, { "broker.status", false, status },
 };
@@ -696,13 +281,13 @@ request_start(struct caller *c, uint32_t id, struct span text, const int *fds, i
 	c->open++;
 	r->json = json_loadb(text.p, text.n, 0, &bad);
 	if (!json_is_object(r->json)) {
-		request_reply(r, error("the request is no JSON object", 2));
+		request_reply(r, request_error("the request is no JSON object", 2));
 		return;
 	}
-	const char *name = field(r, "cmd");
+	const char *name = request_field(r, "cmd");
 
-	if (c->reports && (strcmp(name, "learn") != 0 || field(r, "for")[0] == '\0')) {
-		request_reply(r, error("report.sock takes reports of mail for an address, and nothing else", 2));
+	if (c->reports && (strcmp(name, "learn") != 0 || request_field(r, "for")[0] == '\0')) {
+		request_reply(r, request_error("report.sock takes reports of mail for an address, and nothing else", 2));
 		return;
 	}
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -714,7 +299,7 @@ request_start(struct caller *c, uint32_t id, struct span text, const int *fds, i
 			return;
 		}
 	}
-	request_reply(r, error("unknown command", 2));
+	request_reply(r, request_error("unknown command", 2));
 }
 
 static void
