@@ -1,10 +1,8 @@
-#include "policyd/broker/dispatch.h"
+#include "policyd/broker/dispatch_inside.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "policyd/base/clock.h"
@@ -16,70 +14,8 @@
 
 enum { TICK_MS = 100, IDLE_MS = 10 * 1000, MAX_TRIES = 4, FORK_MS = 10 * 1000 };
 
-struct work {                                /* one mail's job */
-	struct dispatch *dispatch;
-	struct work *next;                   /* in the queue */
-	struct buf body;
-	int mail_fd;
-	uint32_t id;
-	int64_t deadline_ms;
-	int tries, crashes;
-	enum lane lane;
-	struct worker *worker;               /* who has it; NULL while queued */
-	job_callback done;                   /* NULL: forgotten */
-	job_asked asked;
-	bool asking;                         /* its worker has asked: answers may be under way */
-	void *arg;
-};
-
-struct worker {
-	struct worker *next;
-	struct zygote *zygote;
-	struct dispatch *dispatch;
-	uint32_t pid;
-	int sock;
-	struct event *readable;
-	struct work *work;                   /* NULL: idle */
-	uint64_t generation;                 /* of the settings it was forked with */
-	uint32_t revision;                   /* of its rules' maps */
-	bool has_digest, killed;
-	uint8_t digest[32];
-	int64_t since_ms;                    /* busy or idle */
-};
-
-struct zygote {
-	struct zygote *next;
-	struct dispatch *dispatch;
-	int sock;
-	struct event *readable;
-	uint64_t generation;
-	uint32_t revision;                   /* counts W_ANEW */
-	uint32_t cage;
-	struct { bool loaded; uint32_t signatures; int64_t time_s, changed_s; } av;
-	bool retired;
-	uint32_t workers;
-};
-
-struct dispatch {
-	struct event_base *base;
-	const struct config *config;
-	struct event *tick;
-	struct zygote *zygotes;
-	struct worker *workers;
-	struct line { struct work *first, **last; uint32_t queued, running; } lines[LANE__COUNT];
-	uint32_t forking, worker_count, next_id;
-	int64_t fork_asked_ms, complained_ms;
-	struct poison *poison;
-	struct inbox inbox;
-	void (*changed)(void *arg);
-	void *changed_arg;
-};
-
-static void pump(struct dispatch *d);
-
-/* Forked with settings or rules of an earlier generation: it gets no more mail. */
-static bool
-outdated(const struct worker *worker)
+bool
+worker_outdated(const struct worker *worker)
 {
 	return worker->zygote->retired || worker->generation != worker->zygote->generation ||
 	       worker->revision != worker->zygote->revision;
@@ -182,7 +118,7 @@ work_finish(struct work *w, enum job_result result, struct packet *answer)
 	free(w);
 }
 
-static void
+void
 worker_remove(struct worker *gone)
 {
 	struct dispatch *d = gone->dispatch;
@@ -210,8 +146,7 @@ current(const struct dispatch *d)
 	return newest;
 }
 
-/* Its worker ended. Once is an accident and gets a fresh worker; twice on the same bytes is the mail. */
-static void
+void
 work_crashed(struct dispatch *d, struct worker *worker)
 {
 	struct work *w = worker->work;
@@ -244,7 +179,7 @@ worker_ended(struct worker *worker)
 	if (worker->work)
 		work_crashed(d, worker);
 	worker_remove(worker);
-	pump(d);
+	dispatch_pump(d);
 }
 
 static void
@@ -347,12 +282,12 @@ on_worker(evutil_socket_t fd, short what, void *arg)
 	worker->since_ms = clock_ms();
 	work_finish(worker->work, JOB_DONE, &packet);
 	packet_close_fds(&packet);
-	if (retires || outdated(worker))
+	if (retires || worker_outdated(worker))
 		worker_remove(worker);
-	pump(d);
+	dispatch_pump(d);
 }
 
-static void
+void
 worker_add(struct zygote *z, uint32_t pid, int sock)
 {
 	struct dispatch *d = z->dispatch;
@@ -412,9 +347,8 @@ ask_fork(struct dispatch *d, struct zygote *z)
 	d->fork_asked_ms = clock_ms();
 }
 
-/* Idle workers take queued mail; where they are too few, the zygote forks more. */
-static void
-pump(struct dispatch *d)
+void
+dispatch_pump(struct dispatch *d)
 {
 	struct zygote *z = current(d);
 	uint32_t idle = 0;
@@ -423,7 +357,7 @@ pump(struct dispatch *d)
 		return;
 	for (struct worker *worker = d->workers, *next; worker; worker = next) {
 		next = worker->next;
-		if (worker->work || worker->zygote != z || worker->killed || outdated(worker))
+		if (worker->work || worker->zygote != z || worker->killed || worker_outdated(worker))
 			continue;
 		struct work *w = next_work(d);
 
@@ -449,153 +383,6 @@ pump(struct dispatch *d)
 		if (d->forking == before)
 			break;
 	}
-}
-
-static void
-zygote_drop(struct zygote *gone)
-{
-	struct dispatch *d = gone->dispatch;
-
-	for (struct worker *worker = d->workers, *next; worker; worker = next) {
-		next = worker->next;
-		if (worker->zygote != gone)
-			continue;
-		if (worker->work)            /* its parent is dead, so it is */
-			work_crashed(d, worker);
-		worker_remove(worker);
-	}
-	for (struct zygote **at = &d->zygotes; *at; at = &(*at)->next)
-		if (*at == gone) {
-			*at = gone->next;
-			break;
-		}
-	event_free(gone->readable);
-	close(gone->sock);
-	free(gone);
-	d->forking = 0;
-	pump(d);
-}
-
-static void
-reaped(struct unpack *u)
-{
-	uint32_t pid = unpack_u32(u);
-	int status = (int)unpack_u32(u);
-
-	if (WIFSIGNALED(status))
-		log_warning("worker %u ended by signal %d; its mail gets a fresh worker", pid, WTERMSIG(status));
-	else if (WEXITSTATUS(status) == ARENA_EXIT)
-		log_warning("worker %u met its memory limit; its mail gets a fresh worker", pid);
-	else if (WEXITSTATUS(status) != 0)
-		log_warning("worker %u ended with code %d", pid, WEXITSTATUS(status));
-}
-
-static void
-drop_outdated(struct dispatch *d)
-{
-	for (struct worker *worker = d->workers, *next; worker; worker = next) {
-		next = worker->next;
-		if (worker->work == NULL && outdated(worker))
-			worker_remove(worker);
-	}
-}
-
-static void
-take_hello(struct zygote *z, struct unpack *hello)
-{
-	z->cage = unpack_u32(hello);
-	z->av.loaded = unpack_u8(hello);
-	z->av.signatures = unpack_u32(hello);
-	z->av.time_s = (int64_t)unpack_u64(hello);
-	z->av.changed_s = (int64_t)unpack_u64(hello);
-}
-
-static void
-on_zygote(evutil_socket_t fd, short what, void *arg)
-{
-	struct zygote *z = arg;
-	struct dispatch *d = z->dispatch;
-	struct packet packet;
-	enum ipc_result result = ipc_recv(fd, &d->inbox, &packet);
-	struct unpack u = { packet.body, false };
-
-	(void)what;
-	if (result == IPC_AGAIN)
-		return;
-	if (result == IPC_CLOSED) {
-		zygote_drop(z);
-		return;
-	}
-	if (packet.type == W_FORKED) {
-		uint32_t pid = unpack_u32(&u);
-
-		if (d->forking > 0)
-			d->forking--;
-		if (pid == 0)
-			log_warning("workers: cannot fork: " SPAN_FMT, SPAN_ARG(unpack_span(&u)));
-		else if (packet.fd_count == 1) {
-			worker_add(z, pid, packet.fds[0]);
-			packet.fd_count = 0;
-			pump(d);
-		}
-	} else if (packet.type == W_REAPED) {
-		reaped(&u);
-	} else if (packet.type == W_ANEW) {
-		z->revision++;
-		drop_outdated(d);
-		pump(d);
-	} else if (packet.type == W_HELLO) { /* it has taken new settings */
-		char skipped[32];
-
-		unpack_text(&u, skipped, sizeof skipped);
-		unpack_text(&u, skipped, sizeof skipped);
-		z->generation = unpack_u64(&u);
-		take_hello(z, &u);
-		drop_outdated(d);
-		pump(d);
-		d->changed(d->changed_arg);
-	}
-	packet_close_fds(&packet);
-}
-
-/* Idle workers of an old generation end now, busy ones after their mail; then the zygote does. */
-static void
-retire_older(struct dispatch *d, const struct zygote *newest)
-{
-	for (struct zygote *z = d->zygotes; z; z = z->next) {
-		struct packet stop = { .type = W_STOP };
-
-		if (z == newest || z->retired || z->generation > newest->generation)
-			continue;
-		z->retired = true;
-		ipc_send(z->sock, &stop);
-	}
-	drop_outdated(d);
-}
-
-void
-dispatch_zygote(struct dispatch *d, int sock, uint64_t generation, struct unpack *hello)
-{
-	struct zygote *z = calloc(1, sizeof *z);
-
-	fcntl(sock, F_SETFL, O_NONBLOCK);
-	if (z == NULL || (z->readable = event_new(d->base, sock, EV_READ | EV_PERSIST, on_zygote, z)) == NULL ||
-	    event_add(z->readable, NULL) < 0) {
-		log_error("workers: no memory for a zygote");
-		close(sock);
-		free(z);
-		return;
-	}
-	z->dispatch = d;
-	z->sock = sock;
-	z->generation = generation;
-	take_hello(z, hello);
-	z->next = d->zygotes;
-	d->zygotes = z;
-	d->forking = 0;
-	retire_older(d, z);
-	pump(d);
-	d->changed(d->changed_arg);
 }
 
 bool
@@ -629,7 +416,7 @@ dispatch_submit_lane(struct dispatch *d, enum lane lane, struct buf *body, int m
 	*body = (struct buf){ 0 };
 	metrics_add(M_BULK, lane == LANE_BULK);
 	queue_push(d, w, false);
-	pump(d);
+	dispatch_pump(d);
 	return w;
 }
 
@@ -674,7 +461,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		d->forking = 0;              /* lost with a zygote */
 	if (current(d) == NULL && queued(d) > 0)
 		log_seldom(&d->complained_ms, 10, "workers: none; %u mails wait for the zygote to load", queued(d));
-	pump(d);
+	dispatch_pump(d);
 }
 
 struct dispatch *
