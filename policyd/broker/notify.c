@@ -9,8 +9,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,21 +38,43 @@ struct notify {
 
 /* ---- in the child: it may wait, and its exit code says how it went ---- */
 
+/* Sockets of the broker are none of its business: those who wait for the broker's end must see it. */
+static void
+leave_broker(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	closelog();                          /* else its socket's number would be the next one's */
+	close_range(3, ~0u, 0);
+	alarm(NOTIFY_MS / 1000);
+}
+
+/* It names accounts, subjects and domains of strangers: a header takes printable ASCII. */
+static void
+header_text(const char *text, char *to, size_t room)
+{
+	size_t n = 0;
+
+	for (; *text && n + 1 < room; text++)
+		to[n++] = *text >= 0x20 && *text < 0x7f ? *text : '?';
+	to[n] = '\0';
+}
+
 static int
 send_mail(const struct config *config, const char *subject, const char *text)
 {
 	struct smtp *smtp = smtp_open(config->host_name);
 	struct buf mail = { 0 };
-	char date[64], from[MAX_HOST_NAME + 16];
+	char date[64], from[MAX_HOST_NAME + 16], title[200];
 	time_t now = time(NULL);
 	struct smtp_reply reply = { 0 };
 	struct tm tm;
 
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", gmtime_r(&now, &tm));
 	snprintf(from, sizeof from, "policyd@%s", config->host_name);
+	header_text(subject, title, sizeof title);
 	buf_printf(&mail, "From: policyd <%s>\r\nTo: <%s>\r\nSubject: policyd: %s\r\nDate: %s\r\nMessage-ID: <%lld.%d.alarm@%s>\r\nMIME-Version: 1.0\r\n"
 	    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\nAuto-Submitted: auto-generated\r\n\r\n", from, config->alarm_mail,
-	    subject, date, (long long)now, (int)getpid(), config->host_name);
+	    title, date, (long long)now, (int)getpid(), config->host_name);
 	for (; *text; text++)
 		buf_printf(&mail, *text == '\n' ? "\r\n" : "%c", *text);
 	buf_printf(&mail, "\r\n");
@@ -63,19 +87,23 @@ send_mail(const struct config *config, const char *subject, const char *text)
 	return 0;
 }
 
-/* "https://host[:port]/path" in its parts. */
+/* "https://host[:port]/path" in its parts; an IPv6 address stands in brackets. */
 static bool
 url_parts(const char *url, bool *tls, char host[256], char port[8], const char **path)
 {
-	const char *at = strstr(url, "://"), *end, *colon;
+	const char *at = strstr(url, "://"), *end, *colon, *bracket;
 
 	*tls = strncmp(url, "https://", 8) == 0;
 	if (at == NULL || (!*tls && strncmp(url, "http://", 7) != 0))
 		return false;
 	at += 3;
 	end = at + strcspn(at, "/");
-	colon = memchr(at, ':', (size_t)(end - at));
-	snprintf(host, 256, "%.*s", (int)((colon ? colon : end) - at), at);
+	bracket = *at == '[' ? memchr(at, ']', (size_t)(end - at)) : NULL;
+	colon = memchr(bracket ? bracket : at, ':', (size_t)(end - (bracket ? bracket : at)));
+	if (bracket)
+		snprintf(host, 256, "%.*s", (int)(bracket - at - 1), at + 1);
+	else
+		snprintf(host, 256, "%.*s", (int)((colon ? colon : end) - at), at);
 	snprintf(port, 8, "%.*s", colon ? (int)(end - colon - 1) : 3, colon ? colon + 1 : *tls ? "443" : "80");
 	*path = *end ? end : "/";
 	return host[0] != '\0';
@@ -135,8 +163,10 @@ call_webhook(const struct config *config, const char *json)
 		log_error("alarms: webhook %s: %s", host, sock < 0 ? "no connection" : "its certificate or TLS is not good");
 		return 1;
 	}
-	buf_printf(&request, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: policyd\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-	    "Connection: close\r\n\r\n%s", path, host, strlen(json), json);
+	bool bare = strchr(host, ':') != NULL;       /* IPv6 */
+
+	buf_printf(&request, "POST %s HTTP/1.1\r\nHost: %s%s%s\r\nUser-Agent: policyd\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+	    "Connection: close\r\n\r\n%s", path, bare ? "[" : "", host, bare ? "]" : "", strlen(json), json);
 	sent = ssl ? SSL_write(ssl, request.p, (int)request.n) == (int)request.n : send(sock, request.p, request.n, MSG_NOSIGNAL) == (ssize_t)request.n;
 	while (sent && got > 0 && n < 12) {
 		got = ssl ? SSL_read(ssl, answer + n, (int)(sizeof answer - 1 - n)) : (int)recv(sock, answer + n, sizeof answer - 1 - n, 0);
@@ -160,8 +190,8 @@ run_command(const struct config *config, const char *json)
 	}
 	for (uint32_t i = 0; i < config->alarm_command_count; i++)
 		argv[i] = (char *)config->alarm_command[i];
-	for (int fd = 3; fd < 1024; fd++)    /* sockets of the broker are none of its business */
-		close(fd);
+	close_range(3, ~0u, 0);              /* tmpfile's own */
+	signal(SIGPIPE, SIG_DFL);
 	char *const environment[] = { "PATH=/usr/bin:/bin", NULL };
 
 	execve(argv[0], argv, environment);
@@ -184,7 +214,7 @@ tell(struct notify *n, const struct config *config, way by, const char *subject,
 			free_one = &n->notices[i];
 	pid = free_one ? fork() : -1;
 	if (pid == 0) {
-		alarm(NOTIFY_MS / 1000);
+		leave_broker();
 		_exit(by == BY_MAIL ? send_mail(config, subject, text) : by == BY_WEBHOOK ? call_webhook(config, json) : run_command(config, json));
 	}
 	if (pid < 0) {
