@@ -120,13 +120,40 @@ static const char script_put[] =
 	"if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end\n"
 	"return redis.call('INCR', KEYS[2])\n";
 
+struct putting {
+	struct outbound *outbound;
+	char account[SENDER_ROOM];
+};
+
+/* A command may be lost with its connection: a containment is then written again; what was lifted, as it runs out or is released. */
+static void
+have_put(void *arg, const redisReply *reply)
+{
+	struct putting *p = arg;
+
+	if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+		struct contained *c = find(p->outbound, p->account);
+
+		log_error("outbound: account %s: Redis has not taken that it is %s", p->account, c ? "contained; it is told again" :
+		    "released; if it is in policyctl outbound list again, release it again");
+		if (c)
+			c->written = false;
+	}
+	free(p);
+}
+
 static void
 put(struct outbound *o, const char *account, const struct contained *c)
 {
 	json_t *json = c ? contained_json(c) : NULL;
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	struct putting *p = calloc(1, sizeof *p);
 
-	say(o, NULL, NULL, 7, (const char *const[]){ "EVAL", script_put, "2", "{o:contained}", "{o:contained}v", account, text ? text : "" });
+	if (p) {
+		p->outbound = o;
+		snprintf(p->account, sizeof p->account, "%s", account);
+	}
+	say(o, p ? have_put : NULL, p, 7, (const char *const[]){ "EVAL", script_put, "2", "{o:contained}", "{o:contained}v", account, text ? text : "" });
 	free(text);
 	json_decref(json);
 }
@@ -362,9 +389,12 @@ written(void *arg, const redisReply *reply)
 	struct watched *w = arg;
 
 	w->busy = false;
-	if (read_state(w, reply) && ++w->tries < TRIES) {    /* another node was faster: once more, on top of what it has written */
-		write_state(w);
-		return;
+	if (read_state(w, reply)) {          /* another node was faster: once more, on top of what it has written */
+		if (++w->tries < TRIES) {
+			write_state(w);
+			return;
+		}
+		metrics_add(M_OUTBOUND_UNSEEN, 1);
 	}
 	w->tries = 0;
 	list_free(&w->now);
@@ -377,8 +407,13 @@ write_state(struct watched *w)
 {
 	char key[KEY_ROOM], expires[16];
 
-	if (!w->known && w->now->kind != SENT) {     /* a bounce to somebody who never sent: he is no account */
-		list_free(&w->now);
+	while (!w->known && w->now && w->now->kind != SENT) {        /* a bounce to somebody who never sent: he is no account */
+		struct happening *next = w->now->next;
+
+		free(w->now);
+		w->now = next;
+	}
+	if (w->now == NULL) {
 		pump(w);
 		return;
 	}
@@ -614,6 +649,8 @@ outbound_request(struct outbound *o, const json_t *request)
 	}
 	if (strcmp(cmd, "outbound.release") != 0)
 		return refuse("unknown command");
+	if (!redis_async_up(o->broker->redis))
+		return json_pack("{s:s, s:i}", "error", "Redis is away, from which all nodes have it: released here alone it would be back; try again", "exit", 1);
 	const struct contained *c = find(o, account);
 	struct happening *h = calloc(1, sizeof *h);
 	char customer[64];
